@@ -1,0 +1,1 @@
+"""Looking at a run; knows the tables, knows no Beam."""

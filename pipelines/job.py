@@ -1,0 +1,159 @@
+"""A job from its command line to its exit code: read prompts, run stages, sum up."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from inspection.summary import print_summary
+from pipelines import prompts, stage
+from pipelines.options import DEMO_PROMPTS, DEMO_RUN, Job, UsageError, parse
+from pipelines.progress import progress
+from pipelines.prompts import InputError
+from pipelines.stage import RunStopped, Stage
+from schemas.views import connect
+from spar_core.dataset import RunLocked, SettingsDiffer
+from spar_core.engine import host as engine_host
+from spar_core.engine.host import EngineSpec
+from spar_core.engine.openai import only_model
+from spar_core.engine.protocol import EngineGone
+
+DONE, BAD_USAGE, WITH_FAILURES, STOPPED, OTHER_SETTINGS = 0, 2, 3, 4, 5
+"""Exit codes."""
+
+_WEAK_MODEL = """\
+The bundled model (SmolLM2-135M) is real but weak: its judgements are near chance and its \
+refinements poor. It shows that the machinery works, not what the method does. For pairs worth \
+training on use a model of 8B or more, e.g. on a GPU of 24 GB or more:
+  python -m pipelines.refine --run runs/mine --prompts my.jsonl --engine vllm --model FOLDER"""
+
+
+def main(name: str, description: str, stages: Sequence[Stage], argv: Sequence[str] | None) -> int:
+    """Run a job and say in one line what went wrong, if anything did."""
+    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False)
+    try:
+        job = parse(name, description, argv)
+        with job.dataset.lock():
+            return _run(name, stages, job, out, err)
+    except (UsageError, InputError, RunLocked) as error:
+        return _complain(err, str(error), BAD_USAGE)
+    except SettingsDiffer as error:
+        advice = "give the settings it was begun with, or another --run or --iteration"
+        return _complain(err, f"{error}; {advice}", OTHER_SETTINGS)
+    except (RunStopped, EngineGone) as error:
+        advice = "Nothing that is done is lost: run the same command again to go on."
+        return _complain(err, f"stopped: {error}\n{advice}", STOPPED)
+    except KeyboardInterrupt:
+        return _complain(err, "interrupted: run the same command again to go on", STOPPED)
+    except OSError as error:
+        return _complain(err, f"cannot read or write the run: {error}", STOPPED)
+    finally:
+        engine_host.close()
+
+
+def _complain(err: Console, message: str, code: int) -> int:
+    err.print(f"error: {message}", markup=False, soft_wrap=True)
+    return code
+
+
+def _run(name: str, stages: Sequence[Stage], job: Job, out: Console, err: Console) -> int:
+    job = _with_models(job)
+    if stages[0].name == "sample":
+        _read_prompts(job, out)
+    job.dataset.sweep()
+    for each in stages:
+        _run_stage(each, job, out, err)
+    failed = _failures(job)
+    print_summary(job.dataset.run, out, iteration=job.dataset.iteration)
+    if job.uses_bundled_model:
+        out.print(f"\n{_WEAK_MODEL}", markup=False)
+    run = job.dataset.run
+    out.print(
+        f"\nNext: python -m inspection.sql --run {run} --sql "
+        '"select similarity, rejected[1].content, chosen[1].content from pairs"',
+        markup=False,
+    )
+    if failed:
+        out.print(
+            f"{failed} items could not be done; why: python -m inspection.sql --run {run} "
+            '--sql "select stage, key, error, message from failures"',
+            markup=False,
+        )
+    return WITH_FAILURES if failed else DONE
+
+
+def _with_models(job: Job) -> Job:
+    """The job with the model's name filled in where a server is left to say it."""
+
+    def named(spec: EngineSpec) -> EngineSpec:
+        if not spec.url or spec.model:
+            return spec
+        return dataclasses.replace(spec, model=asyncio.run(only_model(spec.url)))
+
+    settings = job.settings
+    actor = named(settings.actor)
+    refiner = actor if settings.refiner == settings.actor else named(settings.refiner)
+    return dataclasses.replace(
+        job, settings=dataclasses.replace(settings, actor=actor, refiner=refiner)
+    )
+
+
+def _read_prompts(job: Job, out: Console) -> None:
+    files = job.prompts
+    if not files:
+        with connect(job.dataset.run, ("prompts",)) as connection:
+            query = "select count(*) from prompts where iteration = ?"
+            row = connection.execute(query, [job.dataset.iteration]).fetchone()
+        if row and row[0] and not job.is_demo:
+            return
+        files = str(DEMO_PROMPTS)
+    intake = prompts.ingest(job.dataset, files, job.limit)
+    said = f"prompts: {intake.prompts} from {files}" if job.prompts else (
+        f"prompts: {intake.prompts} of the bundled ones"
+    )
+    if intake.added < intake.prompts:
+        said += f", {intake.prompts - intake.added} of them in the run already"
+    if intake.failures:
+        said += f"; {intake.failures} rows left out (see `failures`)"
+    out.print(said, markup=False)
+    if job.is_demo and intake.more:
+        out.print(
+            "This is a demonstration: few prompts and short answers, so that two cores end in "
+            f"about five minutes.\nAll bundled prompts: python -m pipelines.refine --run "
+            f"{DEMO_RUN} --limit 0",
+            markup=False,
+        )
+
+
+def _run_stage(each: Stage, job: Job, out: Console, err: Console) -> None:
+    dataset, settings = job.dataset, job.settings
+    planned = stage.plan(each, dataset, job.limit, settings.seed)
+    done = planned.total - planned.pending
+    if not planned.pending:
+        out.print(f"{each.name}: all {planned.total} {each.noun} are done", markup=False)
+        return
+    dataset.claim_settings(each.name, settings.of_stage(each.name))
+    began = time.monotonic()
+    with progress(err, each.name, each.noun, done, planned.total):
+        stage.run(each, planned.works, dataset, settings, job.beam)
+    stage.clear_work(dataset, each.name)
+    took = time.monotonic() - began
+    before = f" ({done} were done before)" if done else ""
+    out.print(
+        f"{each.name}: {planned.pending} {each.noun} in {took:.0f} s{before}", markup=False
+    )
+
+
+def _failures(job: Job) -> int:
+    with connect(job.dataset.run, ("failures",)) as connection:
+        query = "select count(*) from failures where iteration = ?"
+        row = connection.execute(query, [job.dataset.iteration]).fetchone()
+    return int(row[0]) if row else 0
+
+
+logging.getLogger("apache_beam").addHandler(logging.NullHandler())

@@ -1,0 +1,285 @@
+"""Reading prompts into a run: every row is a prompt of the run or a failure that says why not."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.failures import PAYLOAD_CHARS, Failure
+from schemas.prompts import Prompt
+from schemas.views import connect
+from spar_core.dataset import Dataset, Settled
+
+STAGE = "prompts"
+COLUMN = "prompt"
+_SHARD_ROWS = 10_000
+_HELD_FAILURES = 1_000
+
+
+class InputError(Exception):
+    """The input as a whole is no good."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """A row of the input: its prompt, or the reason why it has none."""
+
+    source: str
+    prompt: str | None = None
+    error: str = ""
+    message: str = ""
+    payload: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What reading the input came to."""
+
+    files: int
+    prompts: int
+    added: int
+    failures: int
+    more: bool
+    """Whether a limit left rows unread."""
+
+
+def ingest(dataset: Dataset, files: str, limit: int | None) -> Intake:
+    """Add the prompts of files to a run that it does not hold yet.
+
+    Args:
+        files: a path, glob or URL. limit: stop after so many different prompts.
+
+    Raises:
+        InputError: there is no such file, it cannot be read, or no row of it is a prompt.
+    """
+    paths = find(files)
+    known = _known(dataset)
+    seen: dict[str, str] = {}
+    failures: list[InputRow] = []
+    new: list[Prompt] = []
+    added, more = 0, False
+    rows = (row for path in paths for row in read(path))
+    for row in rows:
+        if limit is not None and len(seen) >= limit:
+            more = True
+            break
+        if row.prompt is None:
+            failures.append(row)
+            continue
+        key = prompt_id(row.prompt)
+        if key in seen:
+            message = f"the same prompt stands at {seen[key]}; it is done once"
+            failures.append(InputRow(row.source, None, "duplicate", message, row.prompt))
+            continue
+        seen[key] = row.source
+        if key not in known:
+            new.append(Prompt(key, row.prompt, row.source, len(known) + added))
+            added += 1
+            if len(new) >= _SHARD_ROWS:
+                _commit(dataset, new)
+                new = []
+    if not seen:
+        reason = f"{failures[0].source}: {failures[0].message}" if failures else "no rows"
+        raise InputError(f"no prompt in {files} ({reason}); {_remedy()}")
+    _commit(dataset, new)
+    _commit_failures(dataset, failures)
+    return Intake(len(paths), len(seen), added, len(failures), more)
+
+
+def prompt_id(prompt: str) -> str:
+    """Derived from the text alone."""
+    return "p" + hashlib.sha256(prompt.encode()).hexdigest()[:16]
+
+
+def find(files: str) -> list[str]:
+    """The files that a path, glob or URL names.
+
+    Raises:
+        InputError: there are none.
+    """
+    try:
+        fs, path = fsspec.core.url_to_fs(files)
+        names = sorted(fs.glob(path)) if any(c in path for c in "*?[") else [path]
+        found = [name for name in names if fs.isfile(name)]
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(f"cannot look for {files}: {error}") from None
+    if not found:
+        raise InputError(f"no such file: {files}")
+    return [fs.unstrip_protocol(name).removeprefix("file://") for name in found]
+
+
+def read(path: str) -> Iterator[InputRow]:
+    """The rows of a file, bad ones included.
+
+    Raises:
+        InputError: the file cannot be read at all.
+    """
+    name = path.removesuffix(".gz")
+    try:
+        with fsspec.open(path, "rb", compression="infer") as file:
+            if name.endswith(".parquet"):
+                yield from _read_parquet(path, file)
+            elif name.endswith(".csv"):
+                yield from _read_csv(path, file)
+            else:
+                yield from _read_jsonl(path, file)
+    except (OSError, EOFError, pa.ArrowException) as error:
+        raise InputError(f"cannot read {path}: {error}") from None
+
+
+def _read_jsonl(path: str, file: IO[bytes]) -> Iterator[InputRow]:
+    number = 0
+    for number, line in enumerate(file, 1):
+        source = f"{path}:{number}"
+        if not line.strip():
+            continue
+        shown = line.decode("utf-8", "backslashreplace").rstrip("\n")
+        try:
+            row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+        except UnicodeDecodeError as error:
+            yield InputRow(source, None, "not_utf8", f"not UTF-8: {error.reason}", shown)
+            continue
+        except (ValueError, RecursionError) as error:
+            yield InputRow(source, None, "bad_json", f"not a JSON object: {error}", shown)
+            continue
+        if not isinstance(row, dict):
+            message = f"a JSON {type(row).__name__}, not an object"
+            yield InputRow(source, None, "bad_json", message, shown)
+            continue
+        if COLUMN not in row:
+            names = ", ".join(list(row)[:8]) or "none"
+            message = f"no field `{COLUMN}` (fields: {names})"
+            yield InputRow(source, None, "no_prompt", message, shown)
+            continue
+        yield _checked(source, row[COLUMN])
+    if not number:
+        yield InputRow(path, None, "empty_file", "the file is empty")
+
+
+def _read_csv(path: str, file: IO[bytes]) -> Iterator[InputRow]:
+    decoded = (line.decode("utf-8-sig" if not i else "utf-8", "surrogateescape")
+               for i, line in enumerate(file))
+    with suppress(OverflowError):
+        csv.field_size_limit(1 << 30)
+    reader = csv.reader(decoded, strict=True)
+    header: list[str] | None = None
+    while True:
+        line = reader.line_num + 1
+        source = f"{path}:{line}"
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            yield InputRow(source, None, "bad_csv", f"not CSV: {error}")
+            continue
+        if cells is None:
+            break
+        if header is None:
+            header = cells
+            if COLUMN not in header:
+                raise InputError(
+                    f"{path}:1: no column `{COLUMN}` (columns: {', '.join(header[:8])}); "
+                    + _remedy()
+                )
+        elif cells and len(cells) != len(header):
+            message = f"{len(cells)} cells where the header has {len(header)}"
+            yield InputRow(source, None, "bad_csv", message, ",".join(map(_shown, cells)))
+        elif cells:
+            yield _checked(source, cells[header.index(COLUMN)])
+    if header is None:
+        yield InputRow(path, None, "empty_file", "the file is empty")
+
+
+def _read_parquet(path: str, file: IO[bytes]) -> Iterator[InputRow]:
+    parquet = pq.ParquetFile(file)
+    if COLUMN not in parquet.schema_arrow.names:
+        names = ", ".join(parquet.schema_arrow.names[:8])
+        raise InputError(f"{path}: no column `{COLUMN}` (columns: {names}); {_remedy()}")
+    number = 0
+    for batch in parquet.iter_batches(batch_size=4096, columns=[COLUMN]):
+        for value in batch.column(0):
+            number += 1
+            source = f"{path}:{number}"
+            try:
+                prompt = value.as_py()
+            except UnicodeDecodeError as error:
+                yield InputRow(source, None, "not_utf8", f"not UTF-8: {error.reason}")
+                continue
+            yield _checked(source, prompt)
+    if not number:
+        yield InputRow(path, None, "empty_file", "the file has no rows")
+
+
+def _checked(source: str, prompt: object) -> InputRow:
+    if not isinstance(prompt, str):
+        message = f"`{COLUMN}` is {json.dumps(prompt, default=str)[:80]}, not text"
+        return InputRow(source, None, "no_prompt", message, str(prompt))
+    if not prompt.strip():
+        return InputRow(source, None, "empty_prompt", "the prompt is empty", prompt)
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        message = "not UTF-8: half of a surrogate pair, or a byte that is no character"
+        return InputRow(source, None, "not_utf8", message, _shown(prompt))
+    return InputRow(source, prompt)
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _remedy() -> str:
+    return f"prompts are JSONL, CSV or Parquet with a text column `{COLUMN}`"
+
+
+def _known(dataset: Dataset) -> set[str]:
+    with connect(dataset.run, ("prompts",)) as connection:
+        query = "select prompt_id from prompts where iteration = ?"
+        return {key for (key,) in connection.execute(query, [dataset.iteration]).fetchall()}
+
+
+def _commit(dataset: Dataset, prompts: list[Prompt]) -> None:
+    if prompts:
+        work = prompts[0].prompt_id + prompts[-1].prompt_id[-8:]
+        settled = [Settled(p.prompt_id, {"prompts": [p]}) for p in prompts]
+        dataset.commit(STAGE, work, settled)
+
+
+def _commit_failures(dataset: Dataset, failures: list[InputRow]) -> None:
+    """Hold the input's failures to what this reading found; the same reading changes nothing."""
+    committed = {
+        path: entry
+        for path, entry in dataset.entries(STAGE).items()
+        if entry.work.startswith("failures")
+    }
+    wanted: dict[str, list[InputRow]] = {}
+    for start in range(0, len(failures), _HELD_FAILURES):
+        rows = failures[start : start + _HELD_FAILURES]
+        digest = hashlib.sha256("\0".join(f"{r.source} {r.error}" for r in rows).encode())
+        wanted[f"failures-{digest.hexdigest()[:16]}"] = rows
+    dataset.retract([path for path, e in committed.items() if e.work not in wanted])
+    for work, rows in wanted.items():
+        settled = [
+            Settled(
+                row.source,
+                {
+                    "failures": [
+                        Failure(
+                            STAGE, row.source, row.error, row.message, 1,
+                            _shown(row.payload)[:PAYLOAD_CHARS],
+                        )
+                    ]
+                },
+            )
+            for row in rows
+        ]
+        dataset.commit(STAGE, work, settled)

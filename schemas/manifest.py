@@ -1,0 +1,69 @@
+"""The manifest of a run: which Parquet files count, and which items they settle.
+
+A stage commits by writing data files first and then one manifest entry that names them. Only
+files that an entry names count; whatever else a crash left behind is swept at the next start.
+Entries live at `<run>/_manifest/iteration=<t>/<stage>/<work>.<part>.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import fsspec
+
+FOLDER = "_manifest"
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A committed Parquet file; `path` is relative to the run."""
+
+    path: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One commit.
+
+    work: the batch of items it belongs to; part: its number among the commits of that batch.
+    keys: the items it settles. files: by table. retry: whether the items are failures that the
+    next run should try again.
+    """
+
+    stage: str
+    work: str
+    part: int
+    keys: tuple[str, ...]
+    files: dict[str, DataFile]
+    retry: bool = False
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Entry:
+        plain = json.loads(text)
+        files = {table: DataFile(**file) for table, file in plain["files"].items()}
+        return cls(**{**plain, "keys": tuple(plain["keys"]), "files": files})
+
+
+def read(
+    fs: fsspec.AbstractFileSystem, root: str, iteration: int | None = None, stage: str | None = None
+) -> dict[str, Entry]:
+    """Entries by their path, in the order of their names.
+
+    Args:
+        fs, root: the run, as `fsspec.core.url_to_fs` gives it.
+        iteration, stage: only these; None for all.
+    """
+    folder = f"{root}/{FOLDER}/{'*' if iteration is None else f'iteration={iteration}'}"
+    paths: Sequence[str] = sorted(fs.glob(f"{folder}/{stage or '*'}/*.json"))
+    if not paths:
+        return {}
+    texts = fs.cat(list(paths))
+    if isinstance(texts, bytes):
+        texts = {paths[0]: texts}
+    return {path: Entry.from_json(texts[path]) for path in paths}

@@ -1,0 +1,80 @@
+"""`pairs`: a row is a preference pair in TRL's conversational form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from schemas.table import MESSAGES, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A turn of a chat."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A refined answer preferred over the failing answer it was refined from.
+
+    similarity: of the two texts, 0 to 1 (1 - insertions and deletions over the summed length,
+    the ratio of rapidfuzz). depth: refinements between the two. Lengths are in characters.
+    tree_tokens: completion tokens of the search that made the pair.
+    """
+
+    pair_id: str
+    prompt: list[Message]
+    chosen: list[Message]
+    rejected: list[Message]
+    prompt_id: str
+    tree_id: str
+    chosen_node_id: str
+    rejected_response_id: str
+    method: str
+    similarity: float
+    depth: int
+    chosen_value: float
+    rejected_value: float
+    chosen_yes_votes: int
+    chosen_no_votes: int
+    rejected_yes_votes: int
+    rejected_no_votes: int
+    chosen_chars: int
+    rejected_chars: int
+    refinements: int
+    tree_tokens: int
+
+
+PAIRS = Table(
+    "pairs",
+    Pair,
+    pa.schema(
+        [
+            ("pair_id", pa.string()),
+            ("prompt", MESSAGES),
+            ("chosen", MESSAGES),
+            ("rejected", MESSAGES),
+            ("prompt_id", pa.string()),
+            ("tree_id", pa.string()),
+            ("chosen_node_id", pa.string()),
+            ("rejected_response_id", pa.string()),
+            ("method", pa.string()),
+            ("similarity", pa.float64()),
+            ("depth", pa.int32()),
+            ("chosen_value", pa.float64()),
+            ("rejected_value", pa.float64()),
+            ("chosen_yes_votes", pa.int32()),
+            ("chosen_no_votes", pa.int32()),
+            ("rejected_yes_votes", pa.int32()),
+            ("rejected_no_votes", pa.int32()),
+            ("chosen_chars", pa.int32()),
+            ("rejected_chars", pa.int32()),
+            ("refinements", pa.int32()),
+            ("tree_tokens", pa.int64()),
+        ]
+    ),
+)

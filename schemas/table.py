@@ -1,0 +1,36 @@
+"""What a table is: its name, its row type and its Arrow schema."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, Generic, TypeVar
+
+import pyarrow as pa
+
+Row = TypeVar("Row")
+
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+"""A chat, as TRL and the OpenAI protocol write it."""
+
+VOTES = pa.list_(
+    pa.struct([("vote", pa.string()), ("text", pa.string()), ("finish_reason", pa.string())])
+)
+"""Votes with the text each was read from; `vote` is Yes, No or null where none could be read."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table(Generic[Row]):
+    """A table of a run, kept under `<run>/<name>/iteration=<t>/*.parquet`.
+
+    The iteration is no column of the files: it is the partition.
+    """
+
+    name: str
+    row: type[Row]
+    schema: pa.Schema
+
+    def to_arrow(self, rows: Iterable[Row]) -> pa.Table:
+        """Rows as an Arrow table of exactly this schema."""
+        plain: list[dict[str, Any]] = [dataclasses.asdict(row) for row in rows]  # type: ignore[call-overload]
+        return pa.Table.from_pylist(plain, schema=self.schema)

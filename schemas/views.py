@@ -1,0 +1,96 @@
+"""A run as DuckDB sees it: a view per table over the committed files, and views that sum up.
+
+`iteration` is a column of every view of a table.
+"""
+
+from __future__ import annotations
+
+import duckdb
+import fsspec
+import pyarrow as pa
+
+from schemas import TABLES, manifest
+
+SUMMARIES: dict[str, str] = {
+    "solved_by_depth": """
+        select iteration, chosen_depth as depth, count(*) as trees,
+               count(*) filter (solved) as solved,
+               round(count(*) filter (solved) / any_value(whole.trees), 3) as share_of_all_trees
+        from trees join (select iteration, count(*) as trees from trees group by all) whole
+            using (iteration)
+        group by iteration, chosen_depth order by all""",
+    "pair_quality": """
+        select iteration, count(*) as pairs,
+               round(avg(similarity), 3) as similarity,
+               round(median(similarity), 3) as median_similarity,
+               round(avg(chosen_value), 3) as chosen_value,
+               round(avg(rejected_value), 3) as rejected_value,
+               round(avg(depth), 2) as depth,
+               round(avg(chosen_chars), 0)::int as chosen_chars,
+               round(avg(rejected_chars), 0)::int as rejected_chars
+        from pairs group by all order by all""",
+    "verdicts": """
+        select iteration, verdict, count(*) as responses,
+               sum(yes_votes)::bigint as yes_votes, sum(no_votes)::bigint as no_votes,
+               sum(unparsed_votes)::bigint as unparsed_votes
+        from judgements group by all order by all""",
+    "token_cost": """
+        with spent as (
+            select iteration, 'sample' as stage, prompt_tokens, completion_tokens from responses
+            union all
+            select iteration, 'judge', prompt_tokens, completion_tokens from judgements
+            union all
+            select iteration, 'tree_search', prompt_tokens, completion_tokens from trees),
+        made as (select iteration, count(*) as pairs from pairs group by all)
+        select iteration, stage, sum(prompt_tokens)::bigint as prompt_tokens,
+               sum(completion_tokens)::bigint as completion_tokens,
+               round(sum(completion_tokens) / any_value(pairs), 0)::bigint
+                   as completion_tokens_per_pair
+        from spent left join made using (iteration)
+        group by iteration, stage order by iteration, stage""",
+    "failures_by_cause": """
+        select iteration, stage, error, count(*) as items, any_value(message) as example
+        from failures group by all order by all""",
+}
+"""Views that sum a run up, by name."""
+
+
+def connect(run: str, tables: tuple[str, ...] | None = None) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB with views over a run's committed files.
+
+    Args:
+        run: a folder, local or `gs://`, `s3://`, ...
+        tables: only these tables (and no summaries); None for all.
+    """
+    fs, root = fsspec.core.url_to_fs(run)
+    connection = duckdb.connect()
+    connection.execute("set enable_progress_bar = false")
+    if "file" not in _protocols(fs):
+        connection.register_filesystem(fs)
+    files: dict[str, list[str]] = {name: [] for name in TABLES}
+    for entry in manifest.read(fs, root).values():
+        for name, file in entry.files.items():
+            files[name].append(fs.unstrip_protocol(f"{root}/{file.path}").removeprefix("file://"))
+    for name in tables or TABLES:
+        _create_view(connection, name, files[name])
+    if tables is None:
+        for name, query in SUMMARIES.items():
+            connection.execute(f"create view {name} as {query}")
+    return connection
+
+
+def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def _create_view(connection: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> None:
+    if paths:
+        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+        connection.execute(
+            f"create view {name} as select * from read_parquet([{listed}], "
+            "hive_partitioning = true, hive_types = {'iteration': int})"
+        )
+    else:
+        schema = TABLES[name].schema.append(pa.field("iteration", pa.int32()))
+        connection.register(f"_no_{name}", schema.empty_table())
+        connection.execute(f"create view {name} as select * from _no_{name}")

@@ -1,0 +1,1 @@
+"""Chat engines: the protocol, the client, and the servers that can be started."""

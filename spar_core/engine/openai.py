@@ -1,0 +1,312 @@
+"""A client for servers that speak the OpenAI chat protocol, kept lean: aiohttp and json."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import tenacity
+
+from spar_core.engine.meter import METER
+from spar_core.engine.protocol import (
+    ChatAnswer,
+    ChatRequest,
+    Choice,
+    EngineGone,
+    ItemError,
+    PromptTooLong,
+    RequestRefused,
+)
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+"""The environment variable the key is read from; it is never written anywhere."""
+
+ATTEMPTS = 5
+"""How often a request is sent that the engine fails: errors, nonsense, dropped connections."""
+
+FAILURES_IN_A_ROW = 100
+"""So many failed requests with no good answer between them, and the engine counts as gone."""
+
+_BUSY = {429, 502, 503, 504}
+_LONG_WAIT_S = 20.0
+
+
+class _Fault(Exception):
+    """A try that failed and may be repeated.
+
+    busy: the engine is not there or takes no more for now; such tries are repeated for as long as
+    patience lasts. silent: no answer came at all.
+    """
+
+    def __init__(
+        self, message: str, *, busy: bool = False, silent: bool = False, wait_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.busy = busy
+        self.silent = silent
+        self.wait_s = wait_s
+
+
+@dataclass(slots=True)
+class _Tries:
+    """What befell one request so far."""
+
+    hard_faults: int = 0
+    busy_since: float | None = None
+
+    def add(self, fault: _Fault) -> None:
+        if not fault.busy:
+            self.hard_faults += 1
+            self.busy_since = None
+        elif self.busy_since is None:
+            self.busy_since = time.monotonic()
+
+
+class OpenAIEngine:
+    """A chat engine behind an URL.
+
+    Args:
+        url: the server, with or without `/v1`.
+        model: the name it is served by. name: the name that tables show.
+        timeout_s: how long to wait for an answer.
+        patience_s: how long a server may be away before it counts as gone.
+        connections: requests open at once; more wait their turn here.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        name: str = "",
+        timeout_s: float = 600.0,
+        patience_s: float = 120.0,
+        connections: int = 512,
+    ) -> None:
+        self.url = url.rstrip("/").removesuffix("/v1")
+        self.model = model
+        self.name = name or model
+        self._patience_s = patience_s
+        self._key = os.environ.get(KEY_VARIABLE, "")
+        self._silent_since: float | None = None
+        self._failed_in_a_row = 0
+        self._retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(_Fault),
+            wait=_wait,
+            stop=self._give_up,
+            reraise=True,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=timeout_s),
+            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def chat(self, request: ChatRequest) -> ChatAnswer:
+        """Answer a request; servers that ignore `n` are asked again for what is missing."""
+        answer = await self._ask(request, request.n, request.seed)
+        while len(answer.choices) < request.n:
+            got = len(answer.choices)
+            more = await self._ask(request, request.n - got, request.seed + got)
+            answer = ChatAnswer(
+                answer.choices + more.choices, answer.prompt_tokens + more.prompt_tokens
+            )
+        METER.prompt_tokens += answer.prompt_tokens
+        METER.completion_tokens += answer.completion_tokens
+        return answer
+
+    def _extras(self, request: ChatRequest) -> dict[str, Any]:
+        """Fields that only this kind of server knows."""
+        return {}
+
+    async def _tokens(self, choices: list[dict[str, Any]], usage: dict[str, Any]) -> list[int]:
+        """Tokens of each choice, in this protocol known of all together only."""
+        total = int(usage.get("completion_tokens") or 0)
+        lengths = [max(1, len(choice["message"]["content"])) for choice in choices]
+        ends = [round(total * sum(lengths[: i + 1]) / sum(lengths)) for i in range(len(lengths))]
+        return [end - start for start, end in zip([0, *ends], ends, strict=False)]
+
+    async def _ask(self, request: ChatRequest, n: int, seed: int) -> ChatAnswer:
+        body = {
+            "model": self.model,
+            "messages": request.messages,
+            "n": n,
+            "seed": seed,
+            "temperature": request.sampling.temperature,
+            "top_p": request.sampling.top_p,
+            "max_tokens": request.sampling.max_tokens,
+            **self._extras(request),
+        }
+        payload = json.dumps(body).encode()
+        tries = _Tries()
+        METER.in_flight += 1
+        try:
+            answer: ChatAnswer = await self._retrying(self._post, payload, n, tries)
+        except _Fault as fault:
+            message = self._redact(str(fault))
+            self._failed_in_a_row += 1
+            if self._is_gone():
+                raise EngineGone(f"the engine at {self.url} is gone: {message}") from None
+            raise ItemError(message, attempts=max(1, tries.hard_faults)) from None
+        finally:
+            METER.in_flight -= 1
+        self._failed_in_a_row = 0
+        return answer
+
+    async def _post(self, payload: bytes, n: int, tries: _Tries) -> ChatAnswer:
+        METER.requests += 1
+        try:
+            answer = await self._try(payload, n)
+        except _Fault as fault:
+            METER.retries += 1
+            tries.add(fault)
+            if not fault.silent:
+                self._silent_since = None
+            elif self._silent_since is None:
+                self._silent_since = time.monotonic()
+            raise
+        self._silent_since = None
+        return answer
+
+    async def _try(self, payload: bytes, n: int) -> ChatAnswer:
+        try:
+            async with self._session.post(
+                f"{self.url}/v1/chat/completions",
+                data=payload,
+                headers={"Content-Type": "application/json"},
+            ) as response:
+                text = await response.read()
+                if response.status != 200:
+                    self._refuse(response, text)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise _Fault(f"cannot connect ({error})", busy=True, silent=True) from error
+        except TimeoutError as error:
+            raise _Fault("no answer in time", silent=True) from error
+        except aiohttp.ClientError as error:
+            raise _Fault(f"connection lost ({error})") from error
+        try:
+            plain = json.loads(text)
+            choices = plain["choices"][:n]
+            for choice in choices:
+                choice["message"]["content"] = _clean(choice["message"].get("content"))
+            usage = plain.get("usage") or {}
+            tokens = await self._tokens(choices, usage)
+            read = tuple(
+                Choice(choice["message"]["content"], choice.get("finish_reason") or "stop", count)
+                for choice, count in zip(choices, tokens, strict=True)
+            )
+            prompt_tokens = int(usage.get("prompt_tokens") or 0)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise _Fault(f"the engine's answer is no chat completion: {_brief(text)}") from error
+        if not read:
+            raise _Fault("the engine's answer holds no choice")
+        return ChatAnswer(read, prompt_tokens)
+
+    def _refuse(self, response: aiohttp.ClientResponse, text: bytes) -> None:
+        status, message = response.status, f"HTTP {response.status}: {_brief(text)}"
+        if status in (401, 403):
+            raise EngineGone(
+                f"the engine at {self.url} refuses the key (HTTP {status}): "
+                f"set {KEY_VARIABLE} in the environment"
+            )
+        if status == 404:
+            raise EngineGone(
+                self._redact(f"the engine at {self.url} has no such page or model ({message}): ")
+                + "see --engine_url and --model"
+            )
+        if status in _BUSY:
+            raise _Fault(message, busy=True, silent=True, wait_s=_retry_after(response))
+        if 400 <= status < 500 and status != 408:
+            self._silent_since = None
+            error = PromptTooLong if _is_about_context(text) else RequestRefused
+            raise error(self._redact(message))
+        raise _Fault(message)
+
+    def _is_gone(self) -> bool:
+        silent = self._silent_since
+        return self._failed_in_a_row >= FAILURES_IN_A_ROW or (
+            silent is not None and time.monotonic() - silent >= self._patience_s
+        )
+
+    def _give_up(self, state: tenacity.RetryCallState) -> bool:
+        tries: _Tries = state.args[2]
+        kept_waiting = 0.0 if tries.busy_since is None else time.monotonic() - tries.busy_since
+        return (
+            self._is_gone()
+            or tries.hard_faults >= ATTEMPTS
+            or kept_waiting >= 2 * self._patience_s
+        )
+
+    def _redact(self, message: str) -> str:
+        return message.replace(self._key, "***") if self._key else message
+
+
+async def only_model(url: str) -> str:
+    """The name of the one model that a server has.
+
+    Raises:
+        EngineGone: nothing answers there, or it has several.
+    """
+    base = url.rstrip("/").removesuffix("/v1")
+    key = os.environ.get(KEY_VARIABLE, "")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
+            session.get(f"{base}/v1/models", headers=headers) as response,
+        ):
+            if response.status in (401, 403):
+                raise EngineGone(
+                    f"the engine at {base} refuses the key: set {KEY_VARIABLE} in the environment"
+                )
+            names = [str(model["id"]) for model in (await response.json())["data"]]
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise EngineGone(f"no engine answers at {base}: {error}") from None
+    except (ValueError, KeyError, TypeError):
+        raise EngineGone(f"what answers at {base} does not list its models at /v1/models") from None
+    if len(names) != 1:
+        raise EngineGone(
+            f"the engine at {base} serves {len(names)} models ({', '.join(names[:10])}): "
+            "choose one with --model"
+        )
+    return names[0]
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """Backoff with jitter; a wait that the server asks for comes first."""
+    fault = state.outcome.exception() if state.outcome else None
+    if isinstance(fault, _Fault) and fault.wait_s is not None:
+        return min(fault.wait_s, 60.0)
+    return float(tenacity.wait_random_exponential(multiplier=0.5, max=_LONG_WAIT_S)(state))
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    try:
+        return float(response.headers["Retry-After"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _is_about_context(text: bytes) -> bool:
+    said = text.lower()
+    return b"context" in said and any(word in said for word in (b"exceed", b"maximum", b"length"))
+
+
+def _clean(text: object) -> str:
+    """The text as UTF-8 can hold it: models can answer with half a surrogate pair."""
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise TypeError("content is no text")
+    return text.encode("utf-8", "replace").decode()
+
+
+def _brief(text: bytes) -> str:
+    return text[:300].decode("utf-8", "replace").replace("\n", " ")

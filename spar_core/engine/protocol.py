@@ -1,0 +1,117 @@
+"""What an engine is: something that takes a chat and gives n answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Protocol, TypedDict
+
+
+class Message(TypedDict):
+    """A turn of a chat: role `user`, `assistant` or `system`."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How answers are drawn."""
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """n answers to one chat.
+
+    seed: answer i is drawn with a stream of its own, derived from it.
+    grammar: GBNF that the answers must match; engines that cannot constrain output ignore it.
+    """
+
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    n: int = 1
+    seed: int = 0
+    grammar: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One answer: its text, `stop` or `length`, and its tokens."""
+
+    text: str
+    finish_reason: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    """The n answers to a request; prompt tokens are counted once for all of them."""
+
+    choices: tuple[Choice, ...]
+    prompt_tokens: int
+
+    @property
+    def completion_tokens(self) -> int:
+        return sum(choice.tokens for choice in self.choices)
+
+
+class Engine(Protocol):
+    """Answers chats. Many calls run at once on one event loop.
+
+    name: the model's name, as tables show it.
+    """
+
+    name: str
+
+    async def chat(self, request: ChatRequest) -> ChatAnswer:
+        """Answer a request.
+
+        Raises:
+            ItemError: this request cannot be answered; others can.
+            EngineGone: no request can be answered any more.
+        """
+        ...
+
+
+class ItemError(Exception):
+    """A request that could not be answered.
+
+    cause: one word for the `error` column of failures. attempts: how often it was sent.
+    retry: whether another run might have more luck.
+    """
+
+    cause = "engine_error"
+    retry = True
+
+    def __init__(self, message: str, attempts: int = 1) -> None:
+        super().__init__(message)
+        self.attempts = attempts
+
+
+class PromptTooLong(ItemError):
+    """The chat and its answer do not fit in the model's context."""
+
+    cause = "too_long"
+    retry = False
+
+
+class RequestRefused(ItemError):
+    """The engine refuses the request itself (a 4xx status); sending it again is of no use."""
+
+    cause = "refused"
+    retry = False
+
+
+class EngineGone(Exception):
+    """The engine answers nobody; the run must stop and can go on later."""
+
+
+def seed_of(*parts: object) -> int:
+    """A seed (31 bits) that depends on all the parts and on nothing else."""
+    digest = hashlib.sha256(json.dumps(parts, default=str).encode()).digest()
+    return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF

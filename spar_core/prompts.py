@@ -1,0 +1,148 @@
+"""What is said to the actor and the refiner, and how the refiner's answers are read.
+
+The markers (`Final Judgement`, `[[start]]`, `[[end]]` and the labels before them) are the wire
+format of published SPaR refiners (arXiv 2412.11605, appendix; their code): they are kept so that
+such refiners and their data work unchanged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from spar_core.engine.protocol import Message
+
+Vote = Literal["Yes", "No"]
+
+JUDGE = """\
+You check whether an Output does what a Prompt asks. Find every requirement the Prompt states \
+(content, length, format, style, words to use or avoid) and judge whether the Output meets it \
+exactly. One missed requirement is enough for a No.
+
+Prompt: "{prompt}"
+
+Output: "{response}"
+
+Go through the requirements one by one, then give the verdict. Answer in this form:
+Step-by-step verification: ...
+Final Judgement (if the Output accurately follows the Prompt): Yes or No"""
+
+REFINE = """\
+Now refine the Output so that it meets every requirement of the Prompt. Mend what your judgement \
+found wrong and leave the rest as it is. Answer in this form:
+Reflection on how to refine the Output: ...
+Final Refined Output: [[start]] the whole refined output [[end]]"""
+
+_VERIFICATION = "Step-by-step verification:"
+_JUDGEMENT = "Final Judgement (if the Output accurately follows the Prompt):"
+_REFLECTION = "Reflection on how to refine the Output:"
+_REFINED = "Final Refined Output:"
+
+_SAID_VOTE = re.compile(r"\b(?:(Yes or No)|(Yes|No|YES|NO))\b")
+_REFINED_OUTPUT = re.compile(r"\[\[start\]\](.*?)\[\[end\]\]", re.DOTALL)
+
+
+def actor_messages(prompt: str) -> list[Message]:
+    """The conversation that asks the actor for a response."""
+    return [{"role": "user", "content": prompt}]
+
+
+def judge_messages(prompt: str, response: str) -> list[Message]:
+    """The conversation that asks the refiner for a judgement."""
+    content = _fill(JUDGE, prompt=prompt, response=response)
+    return [{"role": "user", "content": content}]
+
+
+def refine_messages(prompt: str, response: str, critique: str) -> list[Message]:
+    """The judge conversation taken further: an engine's prefix cache serves its first part."""
+    return [
+        *judge_messages(prompt, response),
+        {"role": "assistant", "content": critique},
+        {"role": "user", "content": REFINE},
+    ]
+
+
+def read_vote(text: str) -> Vote | None:
+    """The first Yes or No after `Final Judgement`; None where there is none."""
+    _, found, verdict = text.partition("Final Judgement")
+    if not found:
+        return None
+    for echo, vote in _SAID_VOTE.findall(verdict):
+        if not echo:
+            return "Yes" if vote.upper() == "YES" else "No"
+    return None
+
+
+class Refinement(NamedTuple):
+    """A refiner's answer, read: why, and the refined response."""
+
+    reflection: str
+    response: str
+
+
+def read_refinement(text: str) -> Refinement | None:
+    """What stands between `[[start]]` and `[[end]]`; None where either is missing or nothing is."""
+    found = _REFINED_OUTPUT.search(text)
+    if not found or not found.group(1).strip():
+        return None
+    reflection = text[: found.start()].rpartition(_REFINED)[0] or text[: found.start()]
+    reflection = reflection.strip().removeprefix(_REFLECTION).strip()
+    return Refinement(reflection, found.group(1).strip())
+
+
+def write_refinement(refinement: Refinement) -> str:
+    """A refinement in the wire format, as a refiner should have written it."""
+    return (
+        f"{_REFLECTION} {refinement.reflection}\n"
+        f"{_REFINED} [[start]] {refinement.response} [[end]]"
+    )
+
+
+def judge_grammar(max_tokens: int) -> str:
+    """A GBNF grammar (llama.cpp, xgrammar) that holds an answer to the judge's wire format.
+
+    Args:
+        max_tokens: the answer's limit; the verification is kept short enough to reach the verdict.
+    """
+    if _is_short(max_tokens):
+        verification = _bounded("[^\\n]", max_tokens - 24) + ' "\\n"'
+    else:
+        verification = '([^\\n]+ "\\n"+)+'
+    return f'root ::= "{_VERIFICATION} " {verification} "{_JUDGEMENT} " ("Yes" | "No")\n'
+
+
+def refine_grammar(max_tokens: int) -> str:
+    """A GBNF grammar that holds an answer to the refiner's wire format; see `judge_grammar`."""
+    if _is_short(max_tokens):
+        half = (max_tokens - 32) // 2
+        reflection, body = _bounded("[^\\n]", half), _bounded("char", half)
+    else:
+        reflection, body = "[^\\n]+", "char+"
+    return (
+        f'root ::= "{_REFLECTION} " {reflection} "\\n{_REFINED} [[start]] " {body} " [[end]]"\n'
+        'char ::= [^\\[] | "[" [^\\[]\n'
+    )
+
+
+def fingerprint() -> str:
+    """Changes when what is said to the models changes."""
+    said: Sequence[str] = (JUDGE, REFINE, judge_grammar(64), refine_grammar(64))
+    return hashlib.sha256("\0".join(said).encode()).hexdigest()[:16]
+
+
+def _fill(template: str, **values: str) -> str:
+    """The template with each `{name}` replaced once; braces in the values mean nothing."""
+    parts = re.split(r"\{(\w+)\}", template)
+    return "".join(values[part] if i % 2 else part for i, part in enumerate(parts))
+
+
+def _is_short(max_tokens: int) -> bool:
+    """Whether the length is worth bounding: above this, grammars with counted repeats are slow."""
+    return max_tokens <= 256
+
+
+def _bounded(symbol: str, tokens: int) -> str:
+    """The symbol repeated as often as fits: 2.5 characters a token leave room for rare words."""
+    return f"{symbol}{{1,{max(16, int(tokens * 2.5))}}}"

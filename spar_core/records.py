@@ -1,0 +1,96 @@
+"""Rows of the tables from what the algorithm found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.judgements import Judgement, VoteRecord
+from schemas.nodes import Node
+from schemas.trees import Tree
+from spar_core.tree import SearchTree, TreeNode
+from spar_core.voting import Ballot, Judged, Verdict
+
+
+def vote_records(judged: Judged) -> list[VoteRecord]:
+    return [VoteRecord(b.vote, b.text, b.finish_reason) for b in judged.ballots]
+
+
+def judgement_row(response_id: str, prompt_id: str, judged: Judged, model: str) -> Judgement:
+    return Judgement(
+        response_id=response_id,
+        prompt_id=prompt_id,
+        verdict=judged.verdict,
+        value=judged.value,
+        yes_votes=judged.yes_votes,
+        no_votes=judged.no_votes,
+        unparsed_votes=judged.unparsed_votes,
+        critique=judged.critique,
+        votes=vote_records(judged),
+        model=model,
+        prompt_tokens=judged.prompt_tokens,
+        completion_tokens=judged.completion_tokens,
+    )
+
+
+def judged_of_row(row: Mapping[str, Any]) -> Judged:
+    """A judgement read back; what it cost was counted where it was made."""
+    ballots = tuple(Ballot(v["vote"], v["text"], v["finish_reason"]) for v in row["votes"])
+    verdict: Verdict = row["verdict"]
+    return Judged(ballots, verdict, row["value"], row["critique"])
+
+
+def tree_id(root_response_id: str) -> str:
+    return f"{root_response_id}.t"
+
+
+def node_id(tree: str, path: tuple[int, ...]) -> str:
+    return ".".join([tree, *map(str, path)]) if path else f"{tree}.root"
+
+
+def node_rows(tree: str, prompt_id: str, grown: SearchTree) -> list[Node]:
+    return [_node_row(tree, prompt_id, node) for node in grown.nodes]
+
+
+def _node_row(tree: str, prompt_id: str, node: TreeNode) -> Node:
+    judged = node.judged
+    return Node(
+        tree_id=tree,
+        node_id=node_id(tree, node.path),
+        parent_id=node_id(tree, node.path[:-1]) if node.path else None,
+        prompt_id=prompt_id,
+        depth=node.depth,
+        order=node.order,
+        response=node.response,
+        reflection=node.reflection,
+        critique=judged.critique,
+        verdict=judged.verdict,
+        value=judged.value,
+        yes_votes=judged.yes_votes,
+        no_votes=judged.no_votes,
+        unparsed_votes=judged.unparsed_votes,
+        votes=vote_records(judged),
+        prompt_tokens=node.prompt_tokens + judged.prompt_tokens if node.path else 0,
+        completion_tokens=node.completion_tokens + judged.completion_tokens if node.path else 0,
+    )
+
+
+def tree_row(
+    tree: str, prompt_id: str, root_response_id: str, grown: SearchTree, strategy: str, model: str
+) -> Tree:
+    chosen = grown.chosen
+    return Tree(
+        tree_id=tree,
+        prompt_id=prompt_id,
+        root_response_id=root_response_id,
+        strategy=strategy,
+        solved=grown.solution is not None,
+        chosen_node_id=node_id(tree, chosen.path),
+        chosen_depth=chosen.depth,
+        chosen_value=chosen.judged.value,
+        refinements=grown.refinements,
+        malformed=grown.malformed,
+        model=model,
+        prompt_tokens=grown.prompt_tokens,
+        completion_tokens=grown.completion_tokens,
+    )

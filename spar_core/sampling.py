@@ -1,0 +1,43 @@
+"""Responses of the actor to a prompt."""
+
+from __future__ import annotations
+
+from schemas.responses import Response, SamplingRecord
+from spar_core.engine.protocol import ChatRequest, Engine, Sampling
+from spar_core.prompts import actor_messages
+
+
+def response_id(iteration: int, prompt_id: str, number: int) -> str:
+    """Names response `number` of a prompt in an iteration."""
+    return f"i{iteration}.{prompt_id}.r{number}"
+
+
+async def sample(
+    engine: Engine,
+    prompt_id: str,
+    prompt: str,
+    *,
+    iteration: int,
+    responses: int,
+    sampling: Sampling,
+    seed: int,
+) -> list[Response]:
+    """Ask for all responses to a prompt in one request."""
+    answer = await engine.chat(
+        ChatRequest(tuple(actor_messages(prompt)), sampling, n=responses, seed=seed)
+    )
+    return [
+        Response(
+            response_id=response_id(iteration, prompt_id, number),
+            prompt_id=prompt_id,
+            response=choice.text,
+            model=engine.name,
+            sampling=SamplingRecord(
+                sampling.temperature, sampling.top_p, sampling.max_tokens, seed
+            ),
+            finish_reason=choice.finish_reason,
+            prompt_tokens=0 if number else answer.prompt_tokens,
+            completion_tokens=choice.tokens,
+        )
+        for number, choice in enumerate(answer.choices)
+    ]

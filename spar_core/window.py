@@ -1,0 +1,59 @@
+"""A sliding window of work in flight: what keeps the engine full.
+
+Items are admitted one by one and leave as they finish; no batch waits for its slowest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Window(Generic[T]):
+    """Runs at most `size` coroutines at once on an event loop of another thread.
+
+    Used from one thread; memory is bounded by `size`.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, size: int) -> None:
+        self._loop = loop
+        self._size = size
+        self._running: set[Future[T]] = set()
+        self._finished: queue.SimpleQueue[Future[T]] = queue.SimpleQueue()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._running) >= self._size
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        """Start a coroutine; the caller sees to it that there is room."""
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        self._running.add(future)
+        future.add_done_callback(self._finished.put)
+
+    def next(self, timeout_s: float) -> T | None:
+        """The result of a coroutine that finished; None where none did in time.
+
+        Raises:
+            Whatever the coroutine raised.
+        """
+        try:
+            future = self._finished.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        self._running.discard(future)
+        return future.result()
+
+    def cancel(self) -> None:
+        """Give up all that runs."""
+        for future in self._running:
+            future.cancel()
+        self._running.clear()
