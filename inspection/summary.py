@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
-import duckdb
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from schemas.views import connect
 
 _TITLES = {
-    "pair_quality": "Pairs",
-    "solved_by_depth": "Trees by the depth of their chosen node",
+    "pair_quality": "Pair quality",
+    "solved_by_depth": "Trees, by the depth of their chosen node",
     "verdicts": "Verdicts on the sampled responses",
-    "token_cost": "Tokens",
-    "failures_by_cause": "Failures",
+    "token_cost": "Tokens, by stage",
+    "failures_by_cause": "Failures, by cause",
 }
 
 
@@ -25,31 +27,41 @@ def print_summary(run: str, console: Console, iteration: int | None = None) -> N
         for view, title in _TITLES.items():
             where = "" if iteration is None else f" where iteration = {int(iteration)}"
             relation = connection.sql(f"select * from {view}{where}")
-            rows = relation.fetchall()
+            columns, rows = relation.columns, relation.fetchall()
+            if view == "pair_quality":
+                if not rows:
+                    console.print("No pairs yet: no tree is solved.")
+                    continue
+                columns, rows = _turned(columns, rows)
+            elif len({row[0] for row in rows}) == 1:
+                columns, rows = columns[1:], [row[1:] for row in rows]
             if rows:
-                console.print(as_table(relation.columns, rows, title))
-            elif view == "pair_quality":
-                console.print("No pairs yet: no tree is solved.")
+                console.print(as_table(columns, rows, title))
 
 
-def as_table(columns: list[str], rows: list[tuple[Any, ...]], title: str = "") -> Table:
-    """Rows as a terminal table; numbers to the right, text as it is."""
+def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> Table:
+    """Rows as a terminal table; numbers to the right, text as text."""
     table = Table(title=title or None, title_justify="left")
     for number, name in enumerate(columns):
         is_number = any(isinstance(row[number], (int, float)) for row in rows)
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_shown(value) for value in row))
+        table.add_row(*(Text(_shown(value)) for value in row))
     return table
 
 
-def _shown(value: Any) -> Any:
-    from rich.text import Text
+def _turned(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> tuple[list[str], list[list[Any]]]:
+    """Rows turned into columns, the first column their heads."""
+    heads = [f"{columns[0]} {row[0]}" for row in rows]
+    return ["", *heads], [[name, *(r[i] for r in rows)] for i, name in enumerate(columns)][1:]
 
-    return Text("" if value is None else str(value))
 
-
-def query(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Column names and rows of a query."""
-    relation = connection.sql(sql)
-    return relation.columns, relation.fetchall()
+def _shown(value: Any) -> str:
+    """A value as text that no terminal acts on: control characters are spelt out."""
+    text = "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf") else f"\\u{ord(c):04x}"
+        for c in text
+    )

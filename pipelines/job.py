@@ -108,8 +108,8 @@ def _read_prompts(job: Job, out: Console) -> None:
     if not files:
         with connect(job.dataset.run, ("prompts",)) as connection:
             query = "select count(*) from prompts where iteration = ?"
-            row = connection.execute(query, [job.dataset.iteration]).fetchone()
-        if row and row[0] and not job.is_demo:
+            held = connection.execute(query, [job.dataset.iteration]).fetchall()[0][0]
+        if held and not job.is_demo:
             return
         files = str(DEMO_PROMPTS)
     intake = prompts.ingest(job.dataset, files, job.limit)
@@ -132,6 +132,8 @@ def _read_prompts(job: Job, out: Console) -> None:
 
 def _run_stage(each: Stage, job: Job, out: Console, err: Console) -> None:
     dataset, settings = job.dataset, job.settings
+    if dataset.entries(each.name):
+        dataset.claim_settings(each.name, settings.of_stage(each.name))
     planned = stage.plan(each, dataset, job.limit, settings.seed)
     done = planned.total - planned.pending
     if not planned.pending:
@@ -152,8 +154,7 @@ def _run_stage(each: Stage, job: Job, out: Console, err: Console) -> None:
 def _failures(job: Job) -> int:
     with connect(job.dataset.run, ("failures",)) as connection:
         query = "select count(*) from failures where iteration = ?"
-        row = connection.execute(query, [job.dataset.iteration]).fetchone()
-    return int(row[0]) if row else 0
+        return int(connection.execute(query, [job.dataset.iteration]).fetchall()[0][0])
 
 
 logging.getLogger("apache_beam").addHandler(logging.NullHandler())

@@ -87,7 +87,7 @@ def plan(stage: Stage, dataset: Dataset, limit: int | None, seed: int) -> Plan:
         total = _count(connection, "select count(*) from items")
         pending = _count(connection, f"select count(*) {_PENDING}")
         size = max(64, min(1024, pending // 64))
-        reader = connection.execute(f"select * {_PENDING} order by key").to_arrow_reader(size)
+        reader = connection.sql(f"select * {_PENDING} order by key").to_arrow_reader(size)
         works = [_write_work(dataset, stage.name, batch) for batch in reader if len(batch)]
     return Plan(total, pending, works)
 
@@ -107,7 +107,7 @@ def _replace(dataset: Dataset, connection: Any, entries: dict[str, Any]) -> None
 
 
 def _count(connection: Any, query: str) -> int:
-    return int(connection.execute(query).fetchone()[0])
+    return int(connection.sql(query).fetchall()[0][0])
 
 
 def clear_work(dataset: Dataset, stage: str) -> None:

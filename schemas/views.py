@@ -55,12 +55,16 @@ SUMMARIES: dict[str, str] = {
 """Views that sum a run up, by name."""
 
 
-def connect(run: str, tables: tuple[str, ...] | None = None) -> duckdb.DuckDBPyConnection:
+def connect(
+    run: str, tables: tuple[str, ...] | None = None, *, locked: bool = False
+) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB with views over a run's committed files.
 
     Args:
         run: a folder, local or `gs://`, `s3://`, ...
         tables: only these tables (and no summaries); None for all.
+        locked: for SQL that others wrote: whatever it says, it can open the run's committed files
+            and no others, load no extension and change no setting.
     """
     fs, root = fsspec.core.url_to_fs(run)
     connection = duckdb.connect()
@@ -76,6 +80,11 @@ def connect(run: str, tables: tuple[str, ...] | None = None) -> duckdb.DuckDBPyC
     if tables is None:
         for name, query in SUMMARIES.items():
             connection.execute(f"create view {name} as {query}")
+    if locked:
+        everything = [path for paths in files.values() for path in paths]
+        connection.execute(f"set allowed_paths = {_listed(everything)}")
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
     return connection
 
 
@@ -85,12 +94,16 @@ def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
 
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> None:
     if paths:
-        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
         connection.execute(
-            f"create view {name} as select * from read_parquet([{listed}], "
+            f"create view {name} as select * from read_parquet({_listed(paths)}, "
             "hive_partitioning = true, hive_types = {'iteration': int})"
         )
     else:
         schema = TABLES[name].schema.append(pa.field("iteration", pa.int32()))
         connection.register(f"_no_{name}", schema.empty_table())
         connection.execute(f"create view {name} as select * from _no_{name}")
+
+
+def _listed(paths: list[str]) -> str:
+    """Paths as a list in SQL."""
+    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"

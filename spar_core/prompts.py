@@ -31,9 +31,9 @@ Final Judgement (if the Output accurately follows the Prompt): Yes or No"""
 
 REFINE = """\
 Now refine the Output so that it meets every requirement of the Prompt. Mend what your judgement \
-found wrong and leave the rest as it is. Answer in this form:
+found wrong, leave the rest as it is, and write the whole refined output. Answer in this form:
 Reflection on how to refine the Output: ...
-Final Refined Output: [[start]] the whole refined output [[end]]"""
+Final Refined Output: [[start]] ... [[end]]"""
 
 _VERIFICATION = "Step-by-step verification:"
 _JUDGEMENT = "Final Judgement (if the Output accurately follows the Prompt):"

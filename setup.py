@@ -1,0 +1,39 @@
+"""Packaging; tool settings are in pyproject.toml.
+
+The ranges were tested together on Python 3.11. Torch is asked for in its CPU build by the
+Makefile, before anything that would pull a CUDA one.
+"""
+
+from setuptools import find_packages, setup
+
+LOCAL = ["xllamacpp>=2026.10,<2026.12"]
+DEV = [
+    "hypothesis>=6.155,<7",
+    "mypy>=2.4,<3",
+    "pytest>=9.2,<10",
+    "pytest-timeout>=2.4,<3",
+    "pytest-xdist>=3.8,<4",
+    "ruff>=0.17,<0.18",
+]
+GCP = ["apache-beam[gcp]>=2.77,<2.78", "gcsfs>=2026.9,<2027"]
+
+setup(
+    name="spar",
+    version="0.1.0",
+    description="Prompts and a model in, refined preference pairs and a better model out (SPaR).",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["pipelines*", "spar_core*", "inspection*", "schemas*"]),
+    package_data={"pipelines": ["demo_prompts.jsonl"]},
+    install_requires=[
+        "aiohttp>=3.14,<4",
+        "apache-beam>=2.77,<2.78",
+        "duckdb>=2.0,<2.1",
+        "fsspec>=2026.9,<2027",
+        "pyarrow>=25,<26",
+        "rapidfuzz>=3.14,<4",
+        "rich>=15,<16",
+        "tenacity>=9.2,<10",
+    ],
+    extras_require={"local": LOCAL, "gcp": GCP, "dev": DEV},
+)

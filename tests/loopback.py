@@ -1,0 +1,112 @@
+"""An OpenAI-compatible server on loopback whose answers and faults a test scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aiohttp import web
+
+Body = dict[str, Any]
+Answer = list[str] | web.StreamResponse
+"""The texts of the choices, or any other response."""
+
+
+class LoopbackServer:
+    """Serves `/v1/chat/completions` and `/v1/models`; remembers the bodies it was sent."""
+
+    def __init__(self, answer: Callable[[Body], Answer], port: int = 0) -> None:
+        self._answer = answer
+        self.bodies: list[Body] = []
+        self.headers: list[dict[str, str]] = []
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._runner, self.port = asyncio.run_coroutine_threadsafe(
+            self._start(port), self._loop
+        ).result()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    async def _start(self, port: int) -> tuple[web.AppRunner, int]:
+        app = web.Application(client_max_size=1 << 26)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_get("/v1/models", self._models)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", port, reuse_address=True)
+        await site.start()
+        server = site._server
+        assert isinstance(server, asyncio.Server)
+        return runner, server.sockets[0].getsockname()[1]
+
+    async def _models(self, _: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": [{"id": "loopback"}]})
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body: Body = await request.json()
+        self.bodies.append(body)
+        self.headers.append(dict(request.headers))
+        answer = self._answer(body)
+        if asyncio.iscoroutine(answer):
+            answer = await answer
+        if not isinstance(answer, list):
+            return answer
+        choices = [
+            {
+                "index": i,
+                "finish_reason": "stop",
+                "message": {"role": "assistant", "content": text},
+            }
+            for i, text in enumerate(answer)
+        ]
+        usage = {
+            "prompt_tokens": sum(len(m["content"]) for m in body["messages"]) // 4,
+            "completion_tokens": sum(max(1, len(text) // 4) for text in answer),
+        }
+        return web.json_response({"choices": choices, "usage": usage})
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+@contextmanager
+def serving(answer: Callable[[Body], Answer], port: int = 0) -> Iterator[LoopbackServer]:
+    """A server for the time of the body."""
+    server = LoopbackServer(answer, port)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def round_script(body: Body) -> Answer:
+    """Plays all roles of a round, deterministically by the text asked about.
+
+    Answers hold a hidden quality `q=0.x`; a judge says Yes to a share of votes equal to it, and a
+    refinement adds 0.3.
+    """
+    last = body["messages"][-1]["content"]
+    n = body.get("n", 1)
+    if "Final Refined Output" in last:
+        quality = min(1.0, _quality(body["messages"][0]["content"]) + 0.3)
+        return [
+            "Reflection on how to refine the Output: more of it.\n"
+            f"Final Refined Output: [[start]] better answer {i} q={quality:.1f} [[end]]"
+            for i in range(n)
+        ]
+    if "Final Judgement" in last:
+        yes = round(_quality(last) * n)
+        return [
+            f"Step-by-step verification: checked.\nFinal Judgement: {'Yes' if i < yes else 'No'}"
+            for i in range(n)
+        ]
+    digest = hashlib.sha256(last.encode()).digest()
+    return [f"answer {i} to {last[:20]!r} q=0.{digest[i % 32] % 5}" for i in range(n)]
+
+
+def _quality(text: str) -> float:
+    return float(text.rpartition("q=")[2][:3])
