@@ -27,7 +27,8 @@ def print_summary(run: str, console: Console, iteration: int | None = None) -> N
         for view, title in _TITLES.items():
             where = "" if iteration is None else f" where iteration = {int(iteration)}"
             relation = connection.sql(f"select * from {view}{where}")
-            columns, rows = relation.columns, relation.fetchall()
+            columns: Sequence[str] = relation.columns
+            rows: Sequence[Sequence[Any]] = relation.fetchall()
             if view == "pair_quality":
                 if not rows:
                     console.print("No pairs yet: no tree is solved.")

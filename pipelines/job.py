@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import os
+import shutil
+import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -72,15 +76,15 @@ def _run(name: str, stages: Sequence[Stage], job: Job, out: Console, err: Consol
     print_summary(job.dataset.run, out, iteration=job.dataset.iteration)
     if job.uses_bundled_model:
         out.print(f"\n{_WEAK_MODEL}", markup=False)
-    run = job.dataset.run
+    run, python = job.dataset.run, _python()
     out.print(
-        f"\nNext: python -m inspection.sql --run {run} --sql "
+        f"\nNext: {python} -m inspection.sql --run {run} --sql "
         '"select similarity, rejected[1].content, chosen[1].content from pairs"',
         markup=False,
     )
     if failed:
         out.print(
-            f"{failed} items could not be done; why: python -m inspection.sql --run {run} "
+            f"{failed} items could not be done; why: {python} -m inspection.sql --run {run} "
             '--sql "select stage, key, error, message from failures"',
             markup=False,
         )
@@ -113,8 +117,10 @@ def _read_prompts(job: Job, out: Console) -> None:
             return
         files = str(DEMO_PROMPTS)
     intake = prompts.ingest(job.dataset, files, job.limit)
-    said = f"prompts: {intake.prompts} from {files}" if job.prompts else (
-        f"prompts: {intake.prompts} of the bundled ones"
+    said = (
+        f"prompts: {intake.prompts} from {files}"
+        if job.prompts
+        else (f"prompts: {intake.prompts} of the bundled ones")
     )
     if intake.added < intake.prompts:
         said += f", {intake.prompts - intake.added} of them in the run already"
@@ -124,7 +130,7 @@ def _read_prompts(job: Job, out: Console) -> None:
     if job.is_demo and intake.more:
         out.print(
             "This is a demonstration: few prompts and short answers, so that two cores end in "
-            f"about five minutes.\nAll bundled prompts: python -m pipelines.refine --run "
+            f"about five minutes.\nAll bundled prompts: {_python()} -m pipelines.refine --run "
             f"{DEMO_RUN} --limit 0",
             markup=False,
         )
@@ -146,8 +152,15 @@ def _run_stage(each: Stage, job: Job, out: Console, err: Console) -> None:
     stage.clear_work(dataset, each.name)
     took = time.monotonic() - began
     before = f" ({done} were done before)" if done else ""
-    out.print(
-        f"{each.name}: {planned.pending} {each.noun} in {took:.0f} s{before}", markup=False
+    out.print(f"{each.name}: {planned.pending} {each.noun} in {took:.0f} s{before}", markup=False)
+
+
+def _python() -> str:
+    """How to call this Python from here."""
+    if shutil.which("python") == sys.executable:
+        return "python"
+    return (
+        os.path.relpath(sys.executable) if Path.cwd() in Path(sys.executable).parents else "python"
     )
 
 

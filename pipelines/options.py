@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from spar_core.dataset import Dataset
-from spar_core.engine.host import EngineSpec, identity
+from spar_core.engine.host import EngineSpec, Kind, identity
 from spar_core.engine.protocol import Sampling
 from spar_core.prompts import fingerprint
 from spar_core.search import SearchSettings
@@ -56,9 +56,12 @@ class Settings:
         judge = _flat("judge", asdict(self.judge))
         if stage == "sample":
             sampling = _flat("actor", asdict(self.sampling))
-            return common | _flat("actor", identity(self.actor)) | sampling | {
-                "responses": self.responses
-            }
+            return (
+                common
+                | _flat("actor", identity(self.actor))
+                | sampling
+                | {"responses": self.responses}
+            )
         if stage == "judge":
             return common | _flat("refiner", identity(self.refiner)) | judge
         if stage == "tree_search":
@@ -84,7 +87,7 @@ class SparOptions(PipelineOptions):
     """Our options, known to Beam so that every runner accepts them."""
 
     @classmethod
-    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+    def _add_argparse_args(cls, parser: Any) -> None:
         add_arguments(parser)
 
 
@@ -238,7 +241,7 @@ def _underscored(argument: str) -> str:
 
 def _check_beam_options(parser: argparse.ArgumentParser, rest: Sequence[str]) -> None:
     """Whatever is not ours must be Beam's: a misspelt option must not be passed over."""
-    beam_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    beam_parser: Any = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for options in PipelineOptions.__subclasses__():
         if options is not SparOptions:
             options._add_argparse_args(beam_parser)
@@ -265,7 +268,7 @@ def _check_values(options: argparse.Namespace) -> None:
 
 
 def _resolve(options: argparse.Namespace, beam: PipelineOptions) -> Job:
-    kind = options.engine or ("openai" if options.engine_url else "llamacpp")
+    kind: Kind = options.engine or ("openai" if options.engine_url else "llamacpp")
     if kind == "openai" and not options.engine_url:
         raise UsageError("--engine openai needs --engine_url")
     run = options.run or DEMO_RUN

@@ -75,7 +75,8 @@ RFT = Stage(
             from judgements join responses using (iteration, response_id, prompt_id)
             where iteration = $iteration and value > 0 and value < 1 and verdict in ('yes', 'no')),
         single as (
-            select * from (from made union all from seen union all from split) join kinds using (kind)
+            select * from (from made union all from seen union all from split)
+            join kinds using (kind)
             qualify row_number() over (
                 partition by prompt_id, md5(response)
                 order by rank, md5(key || ':' || $seed)) = 1)

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import fsspec
@@ -167,8 +166,10 @@ def _read_jsonl(path: str, file: IO[bytes]) -> Iterator[InputRow]:
 
 
 def _read_csv(path: str, file: IO[bytes]) -> Iterator[InputRow]:
-    decoded = (line.decode("utf-8-sig" if not i else "utf-8", "surrogateescape")
-               for i, line in enumerate(file))
+    decoded = (
+        line.decode("utf-8-sig" if not i else "utf-8", "surrogateescape")
+        for i, line in enumerate(file)
+    )
     with suppress(OverflowError):
         csv.field_size_limit(1 << 30)
     reader = csv.reader(decoded, strict=True)
@@ -274,7 +275,11 @@ def _commit_failures(dataset: Dataset, failures: list[InputRow]) -> None:
                 {
                     "failures": [
                         Failure(
-                            STAGE, row.source, row.error, row.message, 1,
+                            STAGE,
+                            row.source,
+                            row.error,
+                            row.message,
+                            1,
                             _shown(row.payload)[:PAYLOAD_CHARS],
                         )
                     ]

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines.options import Settings
 from schemas.failures import PAYLOAD_CHARS, Failure
 from schemas.views import connect
 from spar_core.dataset import Dataset, Rows, Settled
@@ -28,8 +29,6 @@ from spar_core.engine.host import EngineSpec, Host
 from spar_core.engine.meter import METER
 from spar_core.engine.protocol import Engine, EngineGone, ItemError
 from spar_core.window import Window
-
-from pipelines.options import Settings
 
 Item = dict[str, Any]
 Task = Callable[[Engine, Item, Settings, int], Coroutine[Any, Any, Rows]]
@@ -132,15 +131,16 @@ def _write_work(dataset: Dataset, stage: str, batch: pa.RecordBatch) -> str:
     return str(dataset.fs.unstrip_protocol(path))
 
 
-def run(stage: Stage, works: list[str], dataset: Dataset, settings: Settings,
-        options: PipelineOptions) -> Any:
+def run(
+    stage: Stage, works: list[str], dataset: Dataset, settings: Settings, options: PipelineOptions
+) -> Any:
     """Run a stage's pipeline over its work files and wait for it.
 
     Raises:
         RunStopped: the engine is gone, or the results cannot be written.
     """
     try:
-        with _quiet_beam(), beam.Pipeline(options=options) as pipeline:
+        with _QuietBeam(), beam.Pipeline(options=options) as pipeline:
             (
                 pipeline
                 | "Works" >> beam.Create(works)
@@ -166,7 +166,7 @@ def _reason(error: BaseException) -> str | None:
     return text.rpartition(marker)[2].partition(" [while running")[0].partition("\n\n")[0].strip()
 
 
-class _quiet_beam:
+class _QuietBeam:
     """Beam's own log kept from users while a pipeline runs, unless they turned it up."""
 
     def __enter__(self) -> None:

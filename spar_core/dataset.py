@@ -11,6 +11,7 @@ leaves out what the winner settled.
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import hashlib
 import io
 import json
@@ -128,7 +129,7 @@ class Dataset:
 
     def _parts(self, folder: str, work: str) -> list[Entry]:
         """The batch's commits so far; parts are numbered without gaps."""
-        parts = []
+        parts: list[Entry] = []
         while True:
             try:
                 text = self.fs.cat_file(f"{folder}/{work}.{len(parts)}.json")
@@ -221,8 +222,6 @@ class Dataset:
         if not self.is_local:
             yield
             return
-        import fcntl
-
         os.makedirs(self.root, exist_ok=True)
         with open(f"{self.root}/.lock", "w") as held:
             try:

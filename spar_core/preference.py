@@ -9,6 +9,7 @@ from rapidfuzz import fuzz
 
 from schemas.pairs import Message, Pair
 from schemas.rft import RftSample
+from spar_core.engine.protocol import Message as Turn
 from spar_core.prompts import Refinement, judge_messages, refine_messages, write_refinement
 
 RFT_CAPS: dict[str, int] = {
@@ -18,7 +19,7 @@ RFT_CAPS: dict[str, int] = {
     "response_judgement_no": 500,
     "response_judgement_yes": 2500,
 }
-"""Samples of each kind an iteration has at most, in the order in which they claim a judge prompt."""
+"""Samples an iteration has of each kind at most; earlier kinds claim a judge prompt first."""
 
 METHOD = "refined"
 """How these pairs were made; other methods write other names into the same table."""
@@ -29,9 +30,7 @@ def similarity(one: str, other: str) -> float:
     return float(fuzz.ratio(one, other)) / 100
 
 
-def pair(
-    prompt: str, chosen: str, rejected: str, **columns: str | int | float
-) -> Pair | None:
+def pair(prompt: str, chosen: str, rejected: str, **columns: str | int | float) -> Pair | None:
     """A pair with its quality; None where both sides are the same text.
 
     Args:
@@ -89,6 +88,5 @@ def rft_sample(item: dict[str, object]) -> RftSample:
     )
 
 
-def _message(message: object) -> Message:
-    assert isinstance(message, dict)
-    return Message(**message)
+def _message(message: Turn) -> Message:
+    return Message(message["role"], message["content"])

@@ -95,8 +95,7 @@ def read_refinement(text: str) -> Refinement | None:
 def write_refinement(refinement: Refinement) -> str:
     """A refinement in the wire format, as a refiner should have written it."""
     return (
-        f"{_REFLECTION} {refinement.reflection}\n"
-        f"{_REFINED} [[start]] {refinement.response} [[end]]"
+        f"{_REFLECTION} {refinement.reflection}\n{_REFINED} [[start]] {refinement.response} [[end]]"
     )
 
 

@@ -118,11 +118,11 @@ atexit.register(close)
 
 
 def identity(spec: EngineSpec) -> dict[str, str]:
-    """What an iteration's fingerprint says of a model: its name, and its content where we see it."""
+    """What an iteration's fingerprint says of a model: its name, and its content if we see it."""
     path = model_path(spec)
     if path is None:
         return {"model": spec.model}
-    files = sorted(path.glob("*.safetensors")) + [path / "config.json"] if path.is_dir() else [path]
+    files = [*sorted(path.glob("*.safetensors")), path / "config.json"] if path.is_dir() else [path]
     digest = hashlib.sha256()
     for file in files:
         if file.is_file():

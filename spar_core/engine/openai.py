@@ -239,9 +239,7 @@ class OpenAIEngine:
         tries: _Tries = state.args[2]
         kept_waiting = 0.0 if tries.busy_since is None else time.monotonic() - tries.busy_since
         return (
-            self._is_gone()
-            or tries.hard_faults >= ATTEMPTS
-            or kept_waiting >= 2 * self._patience_s
+            self._is_gone() or tries.hard_faults >= ATTEMPTS or kept_waiting >= 2 * self._patience_s
         )
 
     def _redact(self, message: str) -> str:

@@ -1,4 +1,4 @@
-"""An engine that answers from a script, for exact search trees and for the cost of everything else."""
+"""An engine that answers from a script: for exact trees, and for the cost of all else."""
 
 from __future__ import annotations
 

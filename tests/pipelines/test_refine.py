@@ -1,0 +1,430 @@
+"""The whole round, in this process, against a scripted server and on the embedded model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines import judge, pairs, refine, sample, tree_search
+from tests.loopback import Answer, Body, LoopbackServer, serving
+from tests.pipelines import rounds
+from tests.pipelines.rounds import PROMPTS, check, command, query, role, story, tables
+
+
+def test_a_round_is_consistent(finished_run: Path) -> None:
+    check(finished_run)
+    counts = {name: len(rows) for name, rows in tables(finished_run).items()}
+    assert counts["prompts"] == len(PROMPTS)
+    assert counts["responses"] == counts["judgements"] == 5 * len(PROMPTS)
+    assert counts["trees"] == 10, "one for each prompt but the two easy ones"
+    assert counts["pairs"] == 8, "one for each tree but the two hopeless ones"
+    assert counts["failures"] == 0
+
+
+def test_prompts_are_kept_as_they_are(finished_run: Path) -> None:
+    held = query(finished_run, "select prompt from prompts order by position")
+    assert [prompt for (prompt,) in held] == PROMPTS
+
+
+def test_hopeless_trees_stop_at_their_bounds(finished_run: Path) -> None:
+    hopeless = query(
+        finished_run,
+        "select solved, refinements, chosen_depth from trees join prompts using (prompt_id) "
+        "where prompt like '%hopeless%'",
+    )
+    assert hopeless == [(False, 15, 0)] * 2
+    by_depth = query(
+        finished_run,
+        "select depth, count(*) from nodes join prompts using (prompt_id) "
+        "where prompt like '%hopeless%' group by all order by all",
+    )
+    assert by_depth == [(0, 2), (1, 6), (2, 12), (3, 12)]
+
+
+def test_pairs_are_trl_conversations(finished_run: Path) -> None:
+    for prompt, chosen, rejected, text, similarity in query(
+        finished_run,
+        "select p.prompt, chosen, rejected, q.prompt, similarity "
+        "from pairs p join prompts q using (prompt_id)",
+    ):
+        assert prompt == [{"role": "user", "content": text}]
+        assert [turn["role"] for turn in chosen + rejected] == ["assistant", "assistant"]
+        assert chosen != rejected
+        assert 0 <= similarity < 1
+
+
+def test_rft_samples_are_conversations_one_a_judge_prompt(finished_run: Path) -> None:
+    rows = query(finished_run, "select messages, task, label, value from rft")
+    assert {task for _, task, _, _ in rows} == {"judge", "refine"}
+    assert len({messages[0]["content"] for messages, *_ in rows}) == len(rows)
+    for messages, task, label, value in rows:
+        roles = [turn["role"] for turn in messages]
+        assert roles == ["user", "assistant"] * (2 if task == "refine" else 1)
+        assert all(turn["content"].strip() for turn in messages)
+        if task == "judge":
+            assert 0 < value < 1
+            assert label == ("Yes" if value > 0.5 else "No")
+            assert messages[-1]["content"].endswith(label)
+        else:
+            assert "[[start]]" in messages[-1]["content"]
+
+
+def test_tokens_are_those_the_server_counted(tmp_path: Path, prompts: Path) -> None:
+    spent: list[tuple[int, int]] = []
+
+    def counted(body: Body) -> Answer:
+        answer = story(body)
+        assert isinstance(answer, list)
+        asked = sum(len(message["content"]) for message in body["messages"]) // 4
+        spent.append((asked, sum(max(1, len(text) // 4) for text in answer)))
+        return answer
+
+    with serving(counted) as server:
+        assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
+    held = query(
+        tmp_path / "run", "select sum(prompt_tokens), sum(completion_tokens) from token_cost"
+    )
+    assert held == [tuple(map(sum, zip(*spent, strict=True)))]
+    of_nodes = "select sum(prompt_tokens), sum(completion_tokens) from nodes"
+    of_trees = "select sum(prompt_tokens), sum(completion_tokens) from trees"
+    assert query(tmp_path / "run", of_nodes) == query(tmp_path / "run", of_trees)
+
+
+def test_requests_are_the_papers(tmp_path: Path, prompts: Path, server: LoopbackServer) -> None:
+    assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
+    asked = {
+        (role(body), body["n"], body["temperature"], body["top_p"], body["max_tokens"])
+        for body in server.bodies
+    }
+    assert asked == {
+        ("actor", 5, 0.9, 0.9, 2048),
+        ("judge", 5, 0.7, 1.0, 2048),
+        ("refine", 3, 0.7, 1.0, 3072),
+    }
+    judged = {body["messages"][0]["content"] for body in server.bodies if role(body) == "judge"}
+    for body in server.bodies:
+        if role(body) == "refine":
+            assert [turn["role"] for turn in body["messages"]] == ["user", "assistant", "user"]
+            assert body["messages"][0]["content"] in judged, "no prefix cache can serve this"
+
+
+def test_the_same_command_again_asks_and_changes_nothing(
+    tmp_path: Path, prompts: Path, server: LoopbackServer
+) -> None:
+    run = tmp_path / "run"
+    assert refine.main(command(run, prompts, server.url)) == 0
+    held, asked = rounds.files(run), len(server.bodies)
+    assert refine.main(command(run, prompts, server.url)) == 0
+    assert rounds.files(run) == held
+    assert len(server.bodies) == asked
+
+
+def test_stages_alone_make_the_same_tables(
+    tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer
+) -> None:
+    run = tmp_path / "run"
+    assert sample.main(command(run, prompts, server.url)) == 0
+    assert {role(body) for body in server.bodies} == {"actor"}
+    options = ["--run", str(run), "--engine_url", server.url]
+    assert judge.main(options) == tree_search.main(options) == 0
+    asked = len(server.bodies)
+    assert pairs.main(["--run", str(run)]) == 0
+    assert len(server.bodies) == asked
+    assert tables(run) == tables(finished_run)
+
+
+@pytest.mark.parametrize(
+    "beam",
+    [
+        ["--runner=DirectRunner"],
+        ["--direct_num_workers=2", "--direct_running_mode=multi_threading"],
+        ["--in_flight", "1"],
+    ],
+    ids=" ".join,
+)
+def test_how_it_is_run_changes_no_row(
+    tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer, beam: list[str]
+) -> None:
+    assert refine.main(command(tmp_path / "run", prompts, server.url, *beam)) == 0
+    assert tables(tmp_path / "run") == tables(finished_run)
+
+
+def test_dfs_keeps_to_the_bounds(tmp_path: Path, prompts: Path, server: LoopbackServer) -> None:
+    run = tmp_path / "run"
+    assert refine.main(command(run, prompts, server.url, "--strategy", "dfs")) == 0
+    check(run)
+    trees = "select strategy, max(refinements), count(*) from trees group by all"
+    assert query(run, trees) == [("dfs", 15, 10)]
+    # 3 children, those of the first, those of its two best, then those of the second.
+    paths = query(
+        run,
+        'select list(parent_id order by "order") from nodes join prompts using (prompt_id) '
+        "where depth > 0 and prompt like '%hopeless%' group by tree_id",
+    )
+    for (parents,) in paths:
+        suffixes = [parent.partition(".t.")[2] for parent in parents[::3]]
+        assert suffixes == ["root", "0", "0.0", "0.1", "1"]
+
+
+def test_own_bounds_hold(tmp_path: Path, prompts: Path, server: LoopbackServer) -> None:
+    bounds = "--branch 2 --keep 1 --depth 2 --budget 3 --responses 2 --votes 3"
+    options = bounds.split()
+    assert refine.main(command(tmp_path / "run", prompts, server.url, *options)) == 0
+    check(tmp_path / "run", responses=2, depth=2, budget=3)
+    votes = query(tmp_path / "run", "select distinct len(votes) from nodes")
+    assert votes == [(3,)]
+    assert query(tmp_path / "run", "select max(refinements) from trees") == [(3,)]
+
+
+def test_a_larger_limit_does_the_rest_only(
+    tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer
+) -> None:
+    run = tmp_path / "run"
+    assert refine.main(command(run, prompts, server.url, "--limit", "5")) == 0
+    check(run)
+    assert query(run, "select count(*) from prompts") == [(5,)]
+    first = {body["messages"][0]["content"] for body in server.bodies}
+    held, asked = rounds.committed(run), len(server.bodies)
+    assert refine.main(command(run, prompts, server.url, "--limit", "0")) == 0
+    rest = {body["messages"][0]["content"] for body in server.bodies[asked:]}
+    assert not first & rest
+    now = rounds.committed(run)
+    assert {name: now.get(name) for name in held if "rft" not in name} == {
+        name: data for name, data in held.items() if "rft" not in name
+    }
+    assert tables(run) == tables(finished_run)
+
+
+def test_a_smaller_limit_takes_nothing_away(
+    tmp_path: Path, prompts: Path, server: LoopbackServer
+) -> None:
+    run = tmp_path / "run"
+    assert refine.main(command(run, prompts, server.url)) == 0
+    held, asked = tables(run, without=["rft"]), len(server.bodies)
+    assert refine.main(command(run, prompts, server.url, "--limit", "3")) == 0
+    assert tables(run, without=["rft"]) == held
+    assert len(server.bodies) == asked
+
+
+def test_iterations_stand_side_by_side(
+    tmp_path: Path, prompts: Path, server: LoopbackServer
+) -> None:
+    run = tmp_path / "run"
+    assert refine.main(command(run, prompts, server.url)) == 0
+    held = rounds.files(run)
+    # Another iteration is another experiment: its settings are its own.
+    options = ["--iteration", "2", "--actor_model", "next", "--votes", "3"]
+    assert refine.main(command(run, prompts, server.url, *options)) == 0
+    now = rounds.files(run)
+    assert {name: now[name] for name in held} == held
+    check(run)
+    for table in ("prompts", "responses", "judgements", "trees", "pairs"):
+        counts = query(run, f"select count(*) from {table} group by iteration order by iteration")
+        assert len(counts) == 2, table
+        assert len(set(counts)) == 1, table
+    models = query(run, "select distinct iteration, model from responses order by all")
+    assert models == [(1, "loopback"), (2, "next")]
+    assert not query(run, "select response_id from responses group by all having count(*) > 1")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--responses", "4", "responses: 5 -> 4"),
+        ("--seed", "7", "seed: 0 -> 7"),
+        ("--actor_temperature", "0.5", "0.9 -> 0.5"),
+        ("--actor_model", "other", "'loopback' -> 'other'"),
+        ("--votes", "7", "votes: 5 -> 7"),
+        ("--refiner_model", "other", "'loopback' -> 'other'"),
+        ("--strategy", "dfs", "'bfs' -> 'dfs'"),
+        ("--depth", "2", "depth: 3 -> 2"),
+        ("--refine_max_tokens", "99", "3072 -> 99"),
+    ],
+)
+def test_other_settings_are_refused(
+    tmp_path: Path,
+    prompts: Path,
+    finished_run: Path,
+    server: LoopbackServer,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    value: str,
+    said: str,
+) -> None:
+    held = rounds.files(finished_run)
+    assert refine.main(command(finished_run, prompts, server.url, option, value)) == 5
+    error = capsys.readouterr().err
+    assert said in error
+    assert "iteration 1" in error
+    assert error.count("\n") == 1
+    assert not server.bodies
+    assert rounds.files(finished_run) == held
+
+
+def test_what_makes_no_difference_may_change(
+    tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer
+) -> None:
+    options = ["--in_flight", "3", "--engine_timeout", "5", "--engine_patience", "7"]
+    held = tables(finished_run)
+    assert refine.main(command(finished_run, prompts, server.url, *options)) == 0
+    assert tables(finished_run) == held
+    assert not server.bodies
+
+
+def test_a_seed_decides_all(
+    tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer
+) -> None:
+    first = len(server.bodies)
+    assert refine.main(command(tmp_path / "same", prompts, server.url)) == 0
+    asked = server.bodies[first:]
+    assert refine.main(command(tmp_path / "other", prompts, server.url, "--seed", "1")) == 0
+    assert tables(tmp_path / "same") == tables(finished_run)
+    seeds = {body["seed"] for body in asked}
+    assert len(seeds) == len(asked)
+    assert not seeds & {body["seed"] for body in server.bodies[len(asked) :]}
+    roots = "select root_response_id from trees order by all"
+    assert query(tmp_path / "same", roots) != query(tmp_path / "other", roots)
+
+
+def test_actor_and_refiner_may_differ(
+    tmp_path: Path, prompts: Path, server: LoopbackServer
+) -> None:
+    options = ["--actor_model", "a", "--refiner_model", "r"]
+    assert refine.main(command(tmp_path / "run", prompts, server.url, *options)) == 0
+    assert {(role(body), body["model"]) for body in server.bodies} == {
+        ("actor", "a"),
+        ("judge", "r"),
+        ("refine", "r"),
+    }
+    assert query(tmp_path / "run", "select distinct model from trees") == [("r",)]
+
+
+def test_ties_and_unread_votes_grow_no_tree(tmp_path: Path) -> None:
+    votes = {"tie": "YNYN?", "unread": "?????", "few": "NN???", "no": "NNNY?", "yes": "YYY??"}
+    said = {"Y": "Final Judgement: Yes", "N": "Final Judgement: No", "?": "Who knows."}
+
+    def answer(body: Body) -> Answer:
+        if role(body) == "actor":
+            return [body["messages"][0]["content"]] * body["n"]
+        if role(body) == "refine":
+            return ["[[start]] yes [[end]]"] * body["n"]
+        output = body["messages"][0]["content"].rpartition('Output: "')[2].partition('"')[0]
+        return [said[vote] for vote in votes[output]]
+
+    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", votes)
+    with serving(answer) as server:
+        assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
+    held = query(
+        tmp_path / "run",
+        "select distinct prompt, verdict, value, yes_votes, no_votes, unparsed_votes "
+        "from judgements join prompts using (prompt_id) order by all",
+    )
+    assert held == [
+        ("few", "no_quorum", 0.0, 0, 2, 3),
+        ("no", "no", 0.25, 1, 3, 1),
+        ("tie", "tie", 0.5, 2, 2, 1),
+        ("unread", "no_quorum", None, 0, 0, 5),
+        ("yes", "yes", 1.0, 3, 0, 2),
+    ]
+    trees = "select prompt, solved, refinements from trees join prompts using (prompt_id)"
+    assert query(tmp_path / "run", trees) == [("no", True, 3)]
+
+
+def test_a_refinement_equal_to_its_root_is_no_pair(tmp_path: Path) -> None:
+    def answer(body: Body) -> Answer:
+        if role(body) == "actor":
+            return ["same"] * body["n"]
+        if role(body) == "refine":
+            return ["[[start]] same [[end]]"] * body["n"]
+        asked.append(body)
+        return [f"Final Judgement: {'No' if len(asked) <= 5 else 'Yes'}"] * body["n"]
+
+    asked: list[Body] = []
+    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", ["one"])
+    with serving(answer) as server:
+        assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
+    assert query(tmp_path / "run", "select solved from trees") == [(True,)]
+    assert query(tmp_path / "run", "select count(*) from pairs") == [(0,)]
+
+
+def test_nothing_to_refine_is_a_result(
+    tmp_path: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", ["easy", "easy too"])
+    assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
+    assert query(tmp_path / "run", "select count(*) from trees") == [(0,)]
+    assert "No pairs" in capsys.readouterr().out
+
+
+def test_a_server_that_ignores_n_is_asked_again(
+    tmp_path: Path, prompts: Path, finished_run: Path
+) -> None:
+    with serving(lambda body: story(body)[:1] if role(body) == "actor" else story(body)) as server:
+        assert sample.main(command(tmp_path / "run", prompts, server.url)) == 0
+    counts = "select count(*) from responses group by prompt_id"
+    assert query(tmp_path / "run", counts) == [(5,)] * len(PROMPTS)
+    assert [body["n"] for body in server.bodies].count(5) == len(PROMPTS)
+    assert len({body["seed"] for body in server.bodies}) == 5 * len(PROMPTS)
+
+
+def test_a_run_may_lie_in_memory(
+    finished_run: Path, prompts: Path, server: LoopbackServer, request: pytest.FixtureRequest
+) -> None:
+    run = f"memory://{request.node.name}/run"
+    options = ["--run", run, "--prompts", str(prompts), "--engine_url", server.url]
+    assert refine.main(options) == 0
+    assert tables(run) == tables(finished_run)
+    asked = len(server.bodies)
+    assert refine.main(options) == 0
+    assert len(server.bodies) == asked
+
+
+@pytest.mark.parametrize("name", ["it's a run", "runs [1]", "50%", "model=x/iteration=9", "a*b?c"])
+def test_a_run_may_have_any_name(
+    tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer, name: str
+) -> None:
+    run = tmp_path / name
+    assert refine.main(command(run, prompts, server.url)) == 0
+    assert tables(run) == tables(finished_run)
+    asked, held = len(server.bodies), rounds.files(run)
+    assert refine.main(command(run, prompts, server.url)) == 0
+    assert len(server.bodies) == asked
+    assert rounds.files(run) == held
+
+
+def test_off_a_terminal_it_is_plain_and_short(
+    tmp_path: Path, prompts: Path, server: LoopbackServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert "\x1b" not in out
+    assert "\r" not in out
+    assert "Pair quality" in out
+    assert f"python -m inspection.sql --run {tmp_path / 'run'}" in out
+    assert len(out.splitlines()) < 60
+
+
+@pytest.mark.engine
+def test_the_embedded_model_does_a_round(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    options = "--limit 2 --responses 3 --votes 3 --depth 2 --budget 4 --branch 2"
+    limits = "--actor_max_tokens 24 --judge_max_tokens 48 --refine_max_tokens 64"
+    argv = ["--run", str(tmp_path / "run"), *options.split(), *limits.split()]
+    assert refine.main(argv) == 0
+    out = capfd.readouterr().out
+    assert "SmolLM2-135M" in out
+    assert "weak" in out
+    check(tmp_path / "run", responses=3, depth=2, budget=4)
+    run = tmp_path / "run"
+    assert query(run, "select count(*), count(distinct prompt_id) from responses") == [(6, 2)]
+    assert query(run, "select min(completion_tokens) > 0, max(completion_tokens) <= 24 "
+                      "from responses") == [(True, True)]  # fmt: skip
+    unread = "select sum(unparsed_votes) / sum(len(votes)) from judgements"
+    assert query(run, unread)[0][0] < 0.5, "the grammar holds votes to the wire format"
+    assert query(run, "select distinct model from judgements") == [
+        ("SmolLM2-135M-Instruct.Q4_1.gguf",)
+    ]
+    held = rounds.files(run)
+    assert refine.main(argv) == 0
+    assert rounds.files(run) == held

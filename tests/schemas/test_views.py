@@ -1,0 +1,247 @@
+"""A run as DuckDB sees it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import fsspec
+import pytest
+
+from schemas import TABLES
+from schemas.failures import Failure
+from schemas.judgements import Judgement
+from schemas.pairs import Message, Pair
+from schemas.prompts import Prompt
+from schemas.responses import Response, SamplingRecord
+from schemas.trees import Tree
+from schemas.views import SUMMARIES, connect
+from spar_core.dataset import Dataset, Settled
+
+
+def prompt(key: str) -> Settled:
+    return Settled(key, {"prompts": [Prompt(key, f"say {key}", "f:1", 0)]})
+
+
+def response(key: str) -> Response:
+    return Response(key, "p", "x", "the model", SamplingRecord(0.9, 0.9, 8, 1), "stop", 10, 100)
+
+
+def judgement(key: str, verdict: str, yes: int, no: int) -> Judgement:
+    return Judgement(key, "p", verdict, 0.5, yes, no, 1, "c", [], "m", 20, 200)
+
+
+def tree(key: str, depth: int, *, solved: bool) -> Tree:
+    return Tree(key, "p", "r", "bfs", solved, "n", depth, 0.8, 3, 0, "m", 30, 300)
+
+
+def pair(key: str, similarity: float) -> Pair:
+    said = [Message("user", "hi")]
+    numbers = (1, 0.8, 0.2, 4, 1, 1, 4, 10, 21, 3, 99)
+    return Pair(key, said, said, said, "p", "t", "n", "r", "refined", similarity, *numbers)
+
+
+@pytest.fixture(params=["local", "memory"])
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "local":
+        yield str(tmp_path / "run")
+        return
+    name = f"/{uuid.uuid4().hex}"
+    yield f"memory:/{name}"
+    fs = fsspec.filesystem("memory")
+    if fs.exists(name):
+        fs.rm(name, recursive=True)
+
+
+def columns(connection: duckdb.DuckDBPyConnection, view: str) -> list[tuple[str, str]]:
+    return [row[:2] for row in connection.execute(f"describe {view}").fetchall()]
+
+
+def keys(run: str) -> list[tuple[int, str]]:
+    with connect(run) as connection:
+        return connection.execute(
+            "select iteration, prompt_id from prompts order by all"
+        ).fetchall()
+
+
+def test_empty_run_has_every_table_and_summary_without_rows(run: str) -> None:
+    with connect(run) as connection:
+        for name in [*TABLES, *SUMMARIES]:
+            assert connection.execute(f"select * from {name}").fetchall() == []
+
+
+def test_columns_are_the_tables_and_the_iteration_full_or_empty(run: str) -> None:
+    rows = {
+        "prompts": [Prompt("p", "x", "f:1", 0)],
+        "responses": [response("r")],
+        "judgements": [judgement("r", "no", 1, 3)],
+        "trees": [tree("t", 1, solved=True)],
+        "pairs": [pair("t", 0.9)],
+    }
+    with connect(run) as empty:
+        wanted = {name: columns(empty, name) for name in TABLES}
+    Dataset(run, 3).commit("s", "w", [Settled("k", rows)])  # type: ignore[arg-type]
+    with connect(run) as connection:
+        for name, table in TABLES.items():
+            assert [column for column, _ in wanted[name]] == [*table.schema.names, "iteration"]
+            assert columns(connection, name) == wanted[name]
+            assert wanted[name][-1] == ("iteration", "INTEGER")
+
+
+def test_rows_of_all_iterations_are_seen_with_their_iteration(run: str) -> None:
+    Dataset(run, 1).commit("s", "w", [prompt("a")])
+    Dataset(run, 1).commit("s", "v", [prompt("b")])
+    Dataset(run, 10).commit("s", "w", [prompt("a")])
+    assert keys(run) == [(1, "a"), (1, "b"), (10, "a")]
+
+
+def test_files_that_are_not_committed_are_not_seen(run: str) -> None:
+    dataset = Dataset(run, 1)
+    dataset.commit("s", "w", [prompt("a")])
+    [path] = dataset.fs.ls(f"{dataset.root}/prompts/iteration=1", detail=False)
+    dataset.fs.cp_file(path, path.replace(".parquet", "-orphan.parquet"))
+    assert keys(run) == [(1, "a")]
+
+
+def test_only_the_tables_asked_for_are_made(run: str) -> None:
+    with connect(run, ("prompts",)) as connection:
+        assert connection.execute("select * from prompts").fetchall() == []
+        with pytest.raises(duckdb.CatalogException):
+            connection.execute("select * from pairs")
+        with pytest.raises(duckdb.CatalogException):
+            connection.execute("select * from verdicts")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["it's", "a''b", 'a "b"', "a b", "ü%20#1", "run[1]", "x*y", "{x,y}", "$run"],
+)
+@pytest.mark.parametrize("locked", [False, True])
+def test_run_of_any_name_is_read(tmp_path: Path, name: str, locked: bool) -> None:
+    run = str(tmp_path / name)
+    Dataset(run, 1).commit("s", "w", [prompt("a")])
+    with connect(run, locked=locked) as connection:
+        assert connection.execute("select prompt_id, iteration from prompts").fetchall() == [
+            ("a", 1)
+        ]
+
+
+@pytest.mark.parametrize("folder", ["lr=0.1", "model=8b", "iteration=7"])
+def test_folder_above_the_run_adds_and_changes_no_column(tmp_path: Path, folder: str) -> None:
+    run = str(tmp_path / folder / "run")
+    Dataset(run, 1).commit("s", "w", [Settled("k", {"responses": [response("r")]})])
+    with connect(run) as connection:
+        found = connection.execute("select * from responses").fetchall()
+        assert connection.execute("select model, iteration from responses").fetchall() == [
+            ("the model", 1)
+        ]
+        assert len(found[0]) == len(TABLES["responses"].schema) + 1
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    (tmp_path / "secret.csv").write_text("word\nsesame\n")
+    (tmp_path / "run").mkdir()
+    Dataset(str(tmp_path / "run"), 1).commit("s", "w", [prompt("a")])
+    with connect(str(tmp_path / "run"), locked=True) as connection:
+        yield connection
+
+
+def test_locked_connection_reads_the_run(locked: duckdb.DuckDBPyConnection) -> None:
+    assert locked.execute("select prompt_id from prompts").fetchall() == [("a",)]
+    assert locked.execute("select * from pair_quality").fetchall() == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select * from '{folder}/secret.csv'",
+        "select * from read_csv('{folder}/secret.csv')",
+        "select * from read_text('{folder}/secret.csv')",
+        "select * from read_text('{folder}/run/../secret.csv')",
+        "select * from read_blob('{folder}/run/_manifest/*/*/*')",
+        "select * from glob('{folder}/*')",
+        "select * from read_text('/etc/passwd')",
+        "attach '{folder}/new.db' as x",
+        "copy (select 1) to '{folder}/new.csv'",
+        "copy prompts to '{folder}/run/prompts/iteration=1/new.parquet'",
+        "export database '{folder}/new'",
+        "install httpfs",
+        "load httpfs",
+        "set enable_external_access = true",
+        "set lock_configuration = false",
+        "set allowed_paths = ['{folder}/secret.csv']",
+        "set threads = 1",
+        "reset lock_configuration",
+        "pragma threads = 1",
+    ],
+)
+def test_locked_connection_reaches_nothing_else(
+    locked: duckdb.DuckDBPyConnection, tmp_path: Path, query: str
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(duckdb.Error):
+        locked.execute(query.format(folder=tmp_path)).fetchall()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_locked_connection_cannot_overwrite_the_run(
+    locked: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    [path] = (tmp_path / "run/prompts/iteration=1").iterdir()
+    before = path.read_bytes()
+    with pytest.raises(duckdb.Error):
+        locked.execute(f"copy (select 1 as x) to '{path}' (format parquet)")
+    assert path.read_bytes() == before
+
+
+def test_unlocked_connection_could_have_read_the_other_file(
+    locked: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    with connect(str(tmp_path / "run")) as connection:
+        found = connection.execute(f"select * from '{tmp_path}/secret.csv'").fetchall()
+    assert found == [("sesame",)]
+
+
+def summary(run: str, name: str) -> list[tuple[object, ...]]:
+    with connect(run) as connection:
+        return connection.execute(f"select * from {name}").fetchall()
+
+
+def test_summaries_count_each_iteration_for_itself(tmp_path: Path) -> None:
+    run = str(tmp_path)
+    trees = [tree("a", 1, solved=True), tree("b", 1, solved=False), tree("c", 2, solved=True)]
+    Dataset(run, 1).commit(
+        "s",
+        "w",
+        [
+            Settled(
+                "k",
+                {
+                    "responses": [response("r0"), response("r1")],
+                    "judgements": [judgement("r0", "no", 1, 3), judgement("r1", "no", 0, 4)],
+                    "trees": [*trees, tree("d", 0, solved=False)],
+                    "pairs": [pair("a", 0.8), pair("c", 0.9)],
+                    "failures": [Failure("judge", "x", "too_long", "m", 1, "")],
+                },
+            )
+        ],
+    )
+    Dataset(run, 2).commit("s", "w", [Settled("k", {"trees": trees[:1]})])
+    assert summary(run, "solved_by_depth") == [
+        (1, 0, 1, 0, 0.0),
+        (1, 1, 2, 1, 0.25),
+        (1, 2, 1, 1, 0.25),
+        (2, 1, 1, 1, 1.0),
+    ]
+    assert summary(run, "pair_quality") == [(1, 2, 0.85, 0.85, 0.8, 0.2, 1.0, 10, 21)]
+    assert summary(run, "verdicts") == [(1, "no", 2, 1, 7, 2)]
+    assert summary(run, "failures_by_cause") == [(1, "judge", "too_long", 1, "m")]
+    assert summary(run, "token_cost") == [
+        (1, "judge", 40, 400, 200),
+        (1, "sample", 20, 200, 100),
+        (1, "tree_search", 120, 1200, 600),
+        (2, "tree_search", 30, 300, None),
+    ]

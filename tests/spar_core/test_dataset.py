@@ -1,0 +1,374 @@
+"""Commits: whole or not at all, once and never twice."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow.parquet as pq
+import pytest
+
+from schemas.failures import Failure
+from schemas.prompts import Prompt
+from spar_core import dataset as module
+from spar_core.dataset import Dataset, RunLocked, SettingsDiffer, Settled, fingerprint
+
+
+@pytest.fixture(params=["local", "memory"])
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "local":
+        yield str(tmp_path / "run")
+        return
+    name = f"/{uuid.uuid4().hex}"
+    yield f"memory:/{name}"
+    fs = fsspec.filesystem("memory")
+    if fs.exists(name):
+        fs.rm(name, recursive=True)
+
+
+def done(*keys: str) -> list[Settled]:
+    return [Settled(key, {"prompts": [Prompt(key, f"text of {key}", "f:1", 0)]}) for key in keys]
+
+
+def failed(*keys: str) -> list[Settled]:
+    return [
+        Settled(key, {"failures": [Failure("s", key, "engine_error", "", 5, "")]}, retry=True)
+        for key in keys
+    ]
+
+
+def rows(dataset: Dataset, table: str = "prompts") -> list[str]:
+    """The keys in the committed files of a table."""
+    column = {"prompts": "prompt_id", "failures": "key"}[table]
+    found: list[str] = []
+    for entry in dataset.entries().values():
+        if table in entry.files:
+            with dataset.fs.open(f"{dataset.root}/{entry.files[table].path}") as file:
+                read = pq.read_table(file).column(column).to_pylist()
+            assert len(read) == entry.files[table].rows
+            found += read
+    return sorted(found)
+
+
+def files(dataset: Dataset) -> dict[str, tuple[Any, ...]]:
+    """Every file of the run with its content, and its time where the file system has one."""
+    found = {}
+    for path in dataset.fs.find(dataset.root):
+        info = dataset.fs.info(path)
+        found[path] = (dataset.fs.cat_file(path), info.get("mtime"), info.get("ino"))
+    return found
+
+
+def put(dataset: Dataset, path: str, data: bytes = b"half") -> str:
+    full = f"{dataset.root}/{path}"
+    dataset.fs.makedirs(full.rpartition("/")[0], exist_ok=True)
+    dataset.fs.pipe_file(full, data)
+    return full
+
+
+def test_empty_run_has_no_entries(run: str) -> None:
+    assert Dataset(run, 1).entries() == {}
+
+
+def test_committed_items_are_read_back(run: str) -> None:
+    dataset = Dataset(run, 1)
+    assert dataset.commit("s", "w", done("a", "b")) == 2
+    assert dataset.commit("s", "w", done("c")) == 1
+    assert rows(dataset) == ["a", "b", "c"]
+    assert [entry.keys for entry in dataset.entries("s").values()] == [("a", "b"), ("c",)]
+    assert dataset.entries("other") == {}
+    assert Dataset(run, 2).entries() == {}
+
+
+def test_item_without_rows_is_settled(run: str) -> None:
+    dataset = Dataset(run, 1)
+    assert dataset.commit("s", "w", [Settled("a", {}), Settled("b", {"prompts": []})]) == 2
+    [entry] = dataset.entries().values()
+    assert entry.keys == ("a", "b") and entry.files == {}
+
+
+def test_committing_again_does_nothing(run: str) -> None:
+    dataset = Dataset(run, 1)
+    dataset.commit("s", "w", done("a", "b"))
+    before = files(dataset)
+    assert dataset.commit("s", "w", done("b", "a")) == 0
+    assert Dataset(run, 1).commit("s", "w", done("a")) == 0
+    assert dataset.commit("s", "w", []) == 0
+    assert files(dataset) == before
+
+
+def test_same_items_give_the_same_files_elsewhere(run: str, tmp_path: Path) -> None:
+    one, other = Dataset(run, 1), Dataset(str(tmp_path / "other"), 1)
+    for dataset in (one, other):
+        dataset.commit("s", "w", done("a", "b"))
+    contents = [
+        {path.removeprefix(d.root): content for path, (content, *_) in files(d).items()}
+        for d in (one, other)
+    ]
+    assert contents[0] == contents[1]
+
+
+def test_of_overlapping_items_only_the_fresh_are_committed(run: str) -> None:
+    dataset = Dataset(run, 1)
+    dataset.commit("s", "w", done("a", "b"))
+    assert dataset.commit("s", "w", done("b", "c")) == 1
+    assert rows(dataset) == ["a", "b", "c"]
+
+
+def test_threads_racing_on_a_batch_settle_every_key_once(run: str) -> None:
+    keys = [f"k{i}" for i in range(12)]
+    shares = [keys[:8], keys[4:], keys[:8], keys]
+    works = [f"w{turn}" for turn in range(5)]
+    start = threading.Barrier(len(shares))
+    counts: list[int] = []
+
+    def worker(share: list[str]) -> None:
+        for work in works:
+            start.wait()
+            counts.append(Dataset(run, 1).commit("s", work, done(*share)))
+
+    threads = [threading.Thread(target=worker, args=(share,)) for share in shares]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(counts) == len(keys) * len(works) and len(counts) == len(shares) * len(works)
+    settled = [key for entry in Dataset(run, 1).entries().values() for key in entry.keys]
+    assert sorted(settled) == sorted(keys * 5)
+    assert rows(Dataset(run, 1)) == sorted(keys * 5)
+
+
+def test_sweep_takes_what_no_entry_names_and_nothing_else(run: str) -> None:
+    dataset, other = Dataset(run, 1), Dataset(run, 2)
+    dataset.commit("s", "w", done("a"))
+    other.commit("s", "w", done("z"))
+    dataset.claim_settings("s", {"x": 1})
+    before = files(dataset)
+    orphans = [
+        put(dataset, "prompts/iteration=1/s-w-1-0123456789.parquet"),
+        put(dataset, "prompts/iteration=1/s-w-0-0123456789.parquet.77-1.tmp"),
+        put(dataset, "nodes/iteration=1/s-w-0-0123456789.parquet"),
+        put(dataset, "_manifest/iteration=1/s/w.1.json.77-1.tmp"),
+    ]
+    strangers = [put(dataset, "prompts/iteration=2/s-w-9-0.parquet"), put(dataset, "notes.txt")]
+    dataset.sweep()
+    left = files(dataset)
+    assert not set(orphans) & set(left)
+    assert set(left) == {*before, *strangers}
+    assert {path: left[path] for path in before} == before
+
+
+def test_sweep_takes_the_scratch_of_settings(run: str) -> None:
+    dataset = Dataset(run, 1)
+    dataset.claim_settings("s", {"x": 1})
+    before = files(dataset)
+    put(dataset, "_manifest/iteration=1/s.settings.77-1.tmp")
+    dataset.sweep()
+    assert files(dataset) == before
+
+
+@pytest.mark.parametrize("name", ["it's", 'a "b" c', "ü%20 #1", "run[1]", "x*y?", "a=b", "{x,y}"])
+def test_run_of_any_name_keeps_what_is_committed(tmp_path: Path, name: str) -> None:
+    dataset = Dataset(str(tmp_path / name), 1)
+    dataset.commit("s", "w", done("a"))
+    before = files(dataset)
+    dataset.sweep()
+    assert files(dataset) == before
+    assert rows(dataset) == ["a"]
+
+
+def test_orphans_of_a_crash_do_not_hinder_the_next_commit(
+    run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = Dataset(run, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Dataset, "_create", crash)
+        with pytest.raises(KeyboardInterrupt):
+            dataset.commit("s", "w", done("a"))
+    assert dataset.entries() == {}
+    assert [path for path in files(dataset) if path.endswith(".parquet")]
+    assert dataset.commit("s", "w", done("a")) == 1
+    assert rows(dataset) == ["a"]
+
+
+def crash(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace", "link"])
+def test_full_disk_leaves_nothing_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    dataset = Dataset(str(tmp_path), 1)
+    dataset.commit("s", "w", done("a"))
+    before = files(dataset)
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, broken, full)
+        with pytest.raises(OSError, match="No space left"):
+            dataset.commit("s", "w", done("b"))
+    assert [entry.keys for entry in dataset.entries().values()] == [("a",)]
+    assert rows(dataset) == ["a"]
+    dataset.sweep()
+    assert files(dataset) == before
+    assert dataset.commit("s", "w", done("b")) == 1
+
+
+def test_object_store_that_fails_leaves_nothing_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = Dataset(f"memory://{uuid.uuid4().hex}", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(dataset.fs), "pipe_file", full)
+        with pytest.raises(OSError, match="No space left"):
+            dataset.commit("s", "w", done("a"))
+    assert dataset.entries() == {}
+    assert dataset.commit("s", "w", done("a")) == 1
+
+
+@pytest.mark.parametrize("limit", [100, 1000, 2000])
+def test_file_size_limit_leaves_nothing_counted(tmp_path: Path, limit: int) -> None:
+    script = f"""
+import resource, signal
+from tests.spar_core.test_dataset import Dataset, done
+dataset = Dataset({str(tmp_path)!r}, 1)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+try:
+    dataset.commit("s", "w", done(*[f"key {{i}}" for i in range(300)]))
+except OSError:
+    print("failed")
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout == "failed\n"
+    dataset = Dataset(str(tmp_path), 1)
+    assert dataset.entries() == {}
+    dataset.sweep()
+    assert files(dataset) == {}
+
+
+def test_items_to_retry_have_an_entry_of_their_own(run: str) -> None:
+    dataset = Dataset(run, 1)
+    assert dataset.commit("s", "w", [*failed("b"), *done("a"), *failed("c")]) == 3
+    assert {e.keys: e.retry for e in dataset.entries().values()} == {
+        ("a",): False,
+        ("b", "c"): True,
+    }
+    assert rows(dataset) == ["a"] and rows(dataset, "failures") == ["b", "c"]
+
+
+def retries(dataset: Dataset) -> list[str]:
+    return [path for path, entry in dataset.entries().items() if entry.retry]
+
+
+def test_retracted_items_can_be_committed_again(run: str) -> None:
+    dataset = Dataset(run, 1)
+    dataset.commit("s", "w", [*done("a"), *failed("b")])
+    assert dataset.commit("s", "w", done("b")) == 0, "a failure is settled until it is retracted"
+    dataset.retract(retries(dataset))
+    assert rows(dataset) == ["a"] and rows(dataset, "failures") == []
+    assert not [path for path in files(dataset) if "/failures/" in path], "its file is swept"
+    assert dataset.commit("s", "w", done("a", "b")) == 1
+    assert rows(dataset) == ["a", "b"]
+
+
+def test_retracting_nothing_changes_nothing(run: str) -> None:
+    dataset = Dataset(run, 1)
+    dataset.commit("s", "w", done("a"))
+    before = files(dataset)
+    dataset.retract([])
+    assert files(dataset) == before
+
+
+def test_nothing_is_twice_after_a_retraction_in_the_middle(run: str) -> None:
+    dataset = Dataset(run, 1)
+    dataset.commit("s", "w", [*done("a"), *failed("b")])
+    dataset.commit("s", "w", done("c"))
+    dataset.retract(retries(dataset))
+    assert dataset.commit("s", "w", done("a", "b", "c")) == 1
+    assert rows(dataset) == ["a", "b", "c"]
+
+
+def test_settings_claimed_again_must_be_the_same(run: str) -> None:
+    dataset = Dataset(run, 1)
+    settings = {"seed": 1, "model": {"name": "m", "content": "c"}, "votes": (5, 3), "x": None}
+    dataset.claim_settings("judge", settings)
+    before = files(dataset)
+    dataset.claim_settings("judge", dict(reversed(settings.items())))
+    dataset.claim_settings("sample", {"seed": 2})
+    Dataset(run, 2).claim_settings("judge", {"seed": 3})
+    assert {path: files(dataset)[path] for path in before} == before
+
+
+def test_other_settings_are_named_with_both_values(run: str) -> None:
+    dataset = Dataset(run, 4)
+    dataset.claim_settings("judge", {"seed": 1, "votes": 5, "model": "m", "old": "gone"})
+    with pytest.raises(SettingsDiffer) as caught:
+        dataset.claim_settings("judge", {"seed": 2, "votes": 5, "model": "other", "new": 7.5})
+    said = str(caught.value)
+    assert "seed: 1 -> 2" in said and "model: 'm' -> 'other'" in said
+    assert "old: 'gone'" in said and "7.5" in said and "votes" not in said
+    assert "judge" in said and "iteration 4" in said and run in said
+
+
+def test_second_holder_of_a_run_is_refused(tmp_path: Path) -> None:
+    run = str(tmp_path / "new" / "run")
+    with (
+        Dataset(run, 1).lock(),
+        pytest.raises(RunLocked, match="new/run"),
+        Dataset(run, 2).lock(),
+    ):
+        pass
+    with Dataset(run, 1).lock():
+        pass
+
+
+def test_lock_is_refused_to_another_process_and_free_after_a_kill(tmp_path: Path) -> None:
+    script = f"""
+from spar_core.dataset import Dataset
+with Dataset({str(tmp_path)!r}, 1).lock():
+    print("held", flush=True)
+    input()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout and holder.stdout.readline() == "held\n"
+        with pytest.raises(RunLocked), Dataset(str(tmp_path), 1).lock():
+            pass
+        holder.kill()
+        holder.wait()
+    with Dataset(str(tmp_path), 1).lock():
+        pass
+
+
+def test_dataset_travels_to_other_processes(run: str) -> None:
+    dataset = Dataset(run, 3)
+    dataset.commit("s", "w", done("a"))
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert copy == dataset and rows(copy) == ["a"]
+
+
+def test_work_in_a_relative_folder_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Dataset("runs/x", 1).commit("s", "w", done("a"))
+    assert rows(Dataset(f"file://{os.fspath(tmp_path)}/runs/x/", 1)) == ["a"]
+
+
+def test_fingerprint_depends_on_content_alone() -> None:
+    prompt = Prompt("p", "text", "f:1", 0)
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    assert fingerprint(prompt) == fingerprint(Prompt("p", "text", "f:1", 0))
+    assert len({fingerprint(v) for v in (prompt, {"a": 1}, {"a": 2}, {"b": 1}, None)}) == 5
