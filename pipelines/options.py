@@ -34,7 +34,8 @@ _SHORT_TOKENS = {"actor": 48, "judge": 64, "refine": 128}
 class Settings:
     """What the stages run with.
 
-    in_flight: items (prompts, responses, trees) in progress at once in a worker.
+    in_flight: items (prompts, responses, trees) in progress at once in a worker. Measured: with
+        four times the engine's slots in trees, it stays full (docs/performance.md).
     """
 
     actor: EngineSpec
@@ -146,11 +147,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "auto: on for the bundled model",
     )
     engine.add_argument(
-        "--in_flight",
+        "--slots",
         type=int,
         metavar="N",
-        help="items in progress at once in a worker; four times the engine's slots keep it full "
-        "(default: 1024; 128 for llamacpp)",
+        help="sequences that the engine decodes at once (vLLM: --max-num-seqs); four times as many "
+        "items are kept in progress (default: 256; 32 for llamacpp)",
     )
     engine.add_argument(
         "--engine_timeout",
@@ -257,7 +258,7 @@ def _check_beam_options(parser: argparse.ArgumentParser, rest: Sequence[str]) ->
 
 def _check_values(options: argparse.Namespace) -> None:
     positive = ("responses", "votes", "branch", "keep", "depth", "budget", "iteration")
-    for name in (*positive, "in_flight", "actor_max_tokens", "judge_max_tokens", "quorum"):
+    for name in (*positive, "slots", "actor_max_tokens", "judge_max_tokens", "quorum"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UsageError(f"--{name} must be at least 1, not {value}")
@@ -282,11 +283,14 @@ def _resolve(options: argparse.Namespace, beam: PipelineOptions) -> Job:
     if constrained and kind == "openai":
         raise UsageError("--constrained on needs --engine llamacpp or vllm")
 
+    slots = options.slots or (32 if kind == "llamacpp" else 256)
+
     def spec(model: str) -> EngineSpec:
         return EngineSpec(
             kind=kind,
             model=model or options.model,
             url=options.engine_url,
+            slots=slots,
             timeout_s=options.engine_timeout,
             patience_s=options.engine_patience,
             log=os.path.join("logs" if "://" in run else run, "engine.log"),
@@ -318,7 +322,7 @@ def _resolve(options: argparse.Namespace, beam: PipelineOptions) -> Job:
             constrained=constrained,
         ),
         seed=options.seed,
-        in_flight=options.in_flight or (128 if kind == "llamacpp" else 1024),
+        in_flight=4 * slots,
     )
     return Job(
         dataset=Dataset(run, options.iteration),

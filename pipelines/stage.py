@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -20,12 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines import metrics
 from pipelines.options import Settings
 from schemas.failures import PAYLOAD_CHARS, Failure
 from schemas.views import connect
 from spar_core.dataset import Dataset, Rows, Settled
 from spar_core.engine import host as engine_host
 from spar_core.engine.host import EngineSpec, Host
+from spar_core.engine.journal import Journal, JournaledEngine
 from spar_core.engine.meter import METER
 from spar_core.engine.protocol import Engine, EngineGone, ItemError
 from spar_core.window import Window
@@ -116,6 +119,11 @@ def clear_work(dataset: Dataset, stage: str) -> None:
         dataset.fs.rm(folder, recursive=True)
 
 
+def journal_path(dataset: Dataset, stage: str) -> Path:
+    """Where a stage's journal lies; only runs on a local disk have one."""
+    return Path(dataset.root) / "_journal" / f"iteration={dataset.iteration}" / f"{stage}.sqlite"
+
+
 def _work_folder(dataset: Dataset, stage: str) -> str:
     return f"{dataset.root}/{_WORK}/iteration={dataset.iteration}/{stage}"
 
@@ -204,6 +212,7 @@ class Inference(beam.DoFn):
 
     def setup(self) -> None:
         self._own_host: Host | None = None
+        self._journal: Journal | None = None
         if self._stage.engine is None:
             self._host = self._own_host = Host(_NO_ENGINE)
             return
@@ -212,8 +221,12 @@ class Inference(beam.DoFn):
             self._host = engine_host.host_for(self._stage.engine(self._settings))
         except EngineGone as gone:
             raise RunStopped(str(gone)) from None
+        if self._dataset.is_local:
+            self._journal = Journal(journal_path(self._dataset, self._stage.name))
 
     def teardown(self) -> None:
+        if self._journal:
+            self._journal.close()
         if self._own_host:
             self._own_host.close()
 
@@ -246,6 +259,8 @@ class Inference(beam.DoFn):
             self._window.cancel()
             self._commit(everything=True)
             raise RunStopped(str(gone)) from None
+        except OSError as error:
+            raise self._cannot_write(error) from None
         if finished:
             batch, settled = finished
             batch.unfinished -= 1
@@ -259,31 +274,40 @@ class Inference(beam.DoFn):
             is_done = batch.is_read and not batch.unfinished
             is_ripe = now - batch.since >= self._settings.shard_seconds
             if batch.settled and (everything or is_done or is_ripe):
-                try:
-                    self._dataset.commit(self._stage.name, batch.work, batch.settled)
-                except OSError as error:
-                    self._window.cancel()
-                    raise RunStopped(
-                        f"cannot write to {self._dataset.run}: {error}; what was committed "
-                        "before is safe"
-                    ) from None
+                self._commit_batch(batch)
                 batch.settled, batch.since = [], now
         self._batches = [b for b in self._batches if b.unfinished or not b.is_read]
 
+    def _commit_batch(self, batch: _Batch) -> None:
+        usage = METER.take()
+        try:
+            self._dataset.commit(
+                self._stage.name, batch.work, batch.settled, metrics.account(usage)
+            )
+        except OSError as error:
+            raise self._cannot_write(error) from None
+        metrics.report(self._stage.name, batch.settled, usage)
+        if self._journal:
+            self._journal.forget(item.key for item in batch.settled if not item.retry)
+
+    def _cannot_write(self, error: OSError) -> RunStopped:
+        self._window.cancel()
+        where = self._dataset.run
+        return RunStopped(f"cannot write to {where}: {error}; what was committed before is safe")
+
     async def _do(self, batch: _Batch, item: Item) -> tuple[_Batch, Settled]:
         key = item["key"]
+        engine: Engine = self._host.engine
+        if self._journal:
+            engine = JournaledEngine(engine, self._journal, key)
         try:
-            rows = await self._stage.task(
-                self._host.engine, item, self._settings, self._dataset.iteration
-            )
+            rows = await self._stage.task(engine, item, self._settings, self._dataset.iteration)
         except ItemError as error:
-            METER.failures += 1
             return batch, self._failed(item, error.cause, str(error), error.attempts, error.retry)
-        except EngineGone:
+        except (EngineGone, OSError):
             raise
         except Exception as error:
             # A defect of ours that this item brought out: it must cost this item alone.
-            METER.failures += 1
             logging.getLogger(__name__).warning("%s: %s", self._stage.name, key, exc_info=True)
             message = f"{type(error).__name__}: {error}"
             return batch, self._failed(item, "internal", message, 1, True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import fsspec
 
@@ -31,6 +31,7 @@ class Entry:
     work: the batch of items it belongs to; part: its number among the commits of that batch.
     keys: the items it settles. files: by table. retry: whether the items are failures that the
     next run should try again.
+    usage: what the engine was asked since the process's last commit, by name.
     """
 
     stage: str
@@ -39,6 +40,7 @@ class Entry:
     keys: tuple[str, ...]
     files: dict[str, DataFile]
     retry: bool = False
+    usage: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), sort_keys=True).encode()

@@ -89,11 +89,18 @@ class Dataset:
         """Manifest entries by path."""
         return manifest.read(self.fs, self.root, self.iteration, stage)
 
-    def commit(self, stage: str, work: str, settled: Sequence[Settled]) -> int:
+    def commit(
+        self,
+        stage: str,
+        work: str,
+        settled: Sequence[Settled],
+        usage: dict[str, float] | None = None,
+    ) -> int:
         """Commit items of a batch; those already committed are left out.
 
         Args:
             work: the batch's id; no other batch holds any of the items.
+            usage: goes into the manifest.
 
         Returns:
             How many items were committed.
@@ -104,10 +111,19 @@ class Dataset:
         committed = 0
         for retry in (False, True):
             kind = [item for item in settled if item.retry is retry]
-            committed += self._commit(stage, work, kind, retry) if kind else 0
+            if kind:
+                committed += self._commit(stage, work, kind, retry, usage or {})
+                usage = None
         return committed
 
-    def _commit(self, stage: str, work: str, settled: Sequence[Settled], retry: bool) -> int:
+    def _commit(
+        self,
+        stage: str,
+        work: str,
+        settled: Sequence[Settled],
+        retry: bool,
+        usage: dict[str, float],
+    ) -> int:
         folder = f"{self.root}/{manifest.FOLDER}/iteration={self.iteration}/{stage}"
         self.fs.makedirs(folder, exist_ok=True)
         while True:
@@ -123,7 +139,7 @@ class Dataset:
                 if rows
             }
             keys = tuple(item.key for item in fresh)
-            entry = Entry(stage, work, part, keys, files, retry)
+            entry = Entry(stage, work, part, keys, files, retry, usage)
             if self._create(f"{folder}/{work}.{part}.json", entry.to_json()):
                 return len(fresh)
 

@@ -28,12 +28,14 @@ class EngineSpec:
     kind: what it is; `scripted` takes a `module:function` that makes one as its model.
     model: a GGUF file, a checkpoint folder or a served name; "" for the bundled or the only one.
     url: a running server; "" to start one in this process.
+    slots: sequences that it decodes at once.
     log: a file for the output of a server that is started.
     """
 
     kind: Kind
     model: str = ""
     url: str = ""
+    slots: int = 256
     timeout_s: float = 600.0
     patience_s: float = 120.0
     log: str = ""
@@ -150,7 +152,9 @@ def _sketch(file: Path) -> bytes:
 
 def _start(spec: EngineSpec) -> Server:
     if spec.kind == "llamacpp":
-        return LlamaCppServer(Path(spec.model) if spec.model else bundled_model())
+        return LlamaCppServer(
+            Path(spec.model) if spec.model else bundled_model(), slots=spec.slots
+        )
     if spec.kind == "vllm":
         return VllmServer(spec.model, Path(spec.log))
     raise EngineGone("--engine openai needs --engine_url")
@@ -168,6 +172,7 @@ async def _connect(spec: EngineSpec, url: str) -> ClosableEngine:
         url,
         model,
         name=path.name if path else model,
+        slots=spec.slots,
         timeout_s=spec.timeout_s,
         patience_s=spec.patience_s,
     )

@@ -1,24 +1,92 @@
-"""What a process's engine did so far, for progress bars and metrics."""
+"""What a process's engine does, for progress bars, metrics and the run's own account."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+import time
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Meter:
-    """Counts since the process started; written on the engine's loop, read from anywhere.
+class Usage:
+    """What was asked of the engine in a span of time.
 
-    engine_seconds: time with at least one request in flight.
+    replayed: requests answered from the journal, at no cost. engine_s: seconds with at least one
+    request in flight. latencies_ms: of each request, with its retries. slots: sequences in flight,
+    noted whenever a request ends.
     """
 
     requests: int = 0
     retries: int = 0
-    in_flight: int = 0
+    replayed: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    items: int = 0
-    failures: int = 0
+    engine_s: float = 0.0
+    latencies_ms: list[int] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
+
+
+class Meter:
+    """Counts of this process; written on the engine's loop, read and taken from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._usage = Usage()
+        self._busy_since: float | None = None
+        self.sequences = 0
+        self.completion_tokens = 0
+        self.items = 0
+
+    def start(self, sequences: int) -> float:
+        """A request goes out; returns the time, for `end`."""
+        now = time.monotonic()
+        with self._lock:
+            if not self.sequences:
+                self._busy_since = now
+            self.sequences += sequences
+        return now
+
+    def end(self, sequences: int, started: float) -> None:
+        """A request came back, answered or not."""
+        now = time.monotonic()
+        with self._lock:
+            usage = self._usage
+            usage.slots.append(self.sequences)
+            usage.latencies_ms.append(round((now - started) * 1000))
+            self.sequences -= sequences
+            if not self.sequences:
+                self._add_busy(now)
+                self._busy_since = None
+
+    def count(
+        self,
+        *,
+        requests: int = 0,
+        retries: int = 0,
+        replayed: int = 0,
+        prompt_tokens: int = 0,
+        completion_tokens: int = 0,
+    ) -> None:
+        with self._lock:
+            usage = self._usage
+            usage.requests += requests
+            usage.retries += retries
+            usage.replayed += replayed
+            usage.prompt_tokens += prompt_tokens
+            usage.completion_tokens += completion_tokens
+            self.completion_tokens += completion_tokens
+
+    def take(self) -> Usage:
+        """What was used since the last taking; every use is taken once."""
+        with self._lock:
+            self._add_busy(time.monotonic())
+            taken, self._usage = self._usage, Usage()
+            return taken
+
+    def _add_busy(self, now: float) -> None:
+        if self._busy_since is not None:
+            self._usage.engine_s += now - self._busy_since
+            self._busy_since = now
 
 
 METER = Meter()

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import tenacity
 
+from spar_core.engine.gate import Gate
 from spar_core.engine.meter import METER
 from spar_core.engine.protocol import (
     ChatAnswer,
@@ -74,7 +75,8 @@ class OpenAIEngine:
         model: the name it is served by. name: the name that tables show.
         timeout_s: how long to wait for an answer.
         patience_s: how long a server may be away before it counts as gone.
-        connections: requests open at once; more wait their turn here.
+        slots: sequences that the engine decodes at once. Twice as many are kept in flight, since
+            the answers to a request end at different times; more wait their turn here.
     """
 
     def __init__(
@@ -85,13 +87,14 @@ class OpenAIEngine:
         name: str = "",
         timeout_s: float = 600.0,
         patience_s: float = 120.0,
-        connections: int = 512,
+        slots: int = 256,
     ) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
         self.model = model
         self.name = name or model
         self._patience_s = patience_s
         self._key = os.environ.get(KEY_VARIABLE, "")
+        self._gate = Gate(2 * slots)
         self._silent_since: float | None = None
         self._failed_in_a_row = 0
         self._retrying = tenacity.AsyncRetrying(
@@ -101,7 +104,7 @@ class OpenAIEngine:
             reraise=True,
         )
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections),
+            connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=timeout_s),
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
         )
@@ -118,8 +121,9 @@ class OpenAIEngine:
             answer = ChatAnswer(
                 answer.choices + more.choices, answer.prompt_tokens + more.prompt_tokens
             )
-        METER.prompt_tokens += answer.prompt_tokens
-        METER.completion_tokens += answer.completion_tokens
+        METER.count(
+            prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens
+        )
         return answer
 
     def _extras(self, request: ChatRequest) -> dict[str, Any]:
@@ -146,26 +150,28 @@ class OpenAIEngine:
         }
         payload = json.dumps(body).encode()
         tries = _Tries()
-        METER.in_flight += 1
         try:
-            answer: ChatAnswer = await self._retrying(self._post, payload, n, tries)
+            async with self._gate.passing(n):
+                started = METER.start(n)
+                try:
+                    answer: ChatAnswer = await self._retrying(self._post, payload, n, tries)
+                finally:
+                    METER.end(n, started)
         except _Fault as fault:
             message = self._redact(str(fault))
             self._failed_in_a_row += 1
             if self._is_gone():
                 raise EngineGone(f"the engine at {self.url} is gone: {message}") from None
             raise ItemError(message, attempts=max(1, tries.hard_faults)) from None
-        finally:
-            METER.in_flight -= 1
         self._failed_in_a_row = 0
         return answer
 
     async def _post(self, payload: bytes, n: int, tries: _Tries) -> ChatAnswer:
-        METER.requests += 1
+        METER.count(requests=1)
         try:
             answer = await self._try(payload, n)
         except _Fault as fault:
-            METER.retries += 1
+            METER.count(retries=1)
             tries.add(fault)
             if not fault.silent:
                 self._silent_since = None

@@ -27,9 +27,11 @@ class ScriptedEngine:
         texts = self._script(request)
         choices = tuple(Choice(text, "stop", max(1, len(text) // 4)) for text in texts)
         answer = ChatAnswer(choices, sum(len(m["content"]) for m in request.messages) // 4)
-        METER.requests += 1
-        METER.prompt_tokens += answer.prompt_tokens
-        METER.completion_tokens += answer.completion_tokens
+        METER.count(
+            requests=1,
+            prompt_tokens=answer.prompt_tokens,
+            completion_tokens=answer.completion_tokens,
+        )
         return answer
 
     async def close(self) -> None:

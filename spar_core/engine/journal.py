@@ -1,0 +1,89 @@
+"""A journal of paid-for answers, so that a crash costs only what was in flight.
+
+An item (a tree, say) that a crash cut off is done again from its start; its requests are the same
+as before, seeds included, so the answers it got before come from here and the search replays
+without knowing. An item's answers are forgotten once the item is committed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from spar_core.engine.meter import METER
+from spar_core.engine.protocol import ChatAnswer, ChatRequest, Choice, Engine
+
+
+class Journal:
+    """Answers by item and request, in an SQLite file; several processes may share it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(
+            path, timeout=60, isolation_level=None, check_same_thread=False
+        )
+        # A killed process loses nothing that was written; only a power cut may cost the last answers.
+        self._db.execute("pragma journal_mode = wal")
+        self._db.execute("pragma synchronous = off")
+        self._db.execute(
+            "create table if not exists answers "
+            "(item text, request blob, answer text, primary key (item, request)) without rowid"
+        )
+
+    def find(self, item: str, request: bytes) -> ChatAnswer | None:
+        query = "select answer from answers where item = ? and request = ?"
+        with self._lock:
+            row = self._db.execute(query, (item, request)).fetchone()
+        if row is None:
+            return None
+        plain = json.loads(row[0])
+        choices = tuple(Choice(**choice) for choice in plain["choices"])
+        return ChatAnswer(choices, plain["prompt_tokens"])
+
+    def add(self, item: str, request: bytes, answer: ChatAnswer) -> None:
+        row = (item, request, json.dumps(asdict(answer)))
+        try:
+            with self._lock:
+                self._db.execute("insert or replace into answers values (?, ?, ?)", row)
+        except sqlite3.OperationalError as error:
+            raise OSError(f"cannot write the journal: {error}") from error
+
+    def forget(self, items: Iterable[str]) -> None:
+        """Drop the answers of items that are committed."""
+        with self._lock:
+            self._db.execute("begin")
+            self._db.executemany("delete from answers where item = ?", [(i,) for i in items])
+            self._db.execute("commit")
+
+    def close(self) -> None:
+        self._db.close()
+
+
+class JournaledEngine:
+    """An engine as one item sees it: what it asked in an earlier life is not paid for again."""
+
+    def __init__(self, engine: Engine, journal: Journal, item: str) -> None:
+        self.name = engine.name
+        self._engine = engine
+        self._journal = journal
+        self._item = item
+
+    async def chat(self, request: ChatRequest) -> ChatAnswer:
+        key = hashlib.sha256(json.dumps([self.name, asdict(request)]).encode()).digest()
+        answer = self._journal.find(self._item, key)
+        if answer is not None:
+            METER.count(replayed=1)
+            return answer
+        answer = await self._engine.chat(request)
+        self._journal.add(self._item, key, answer)
+        return answer
