@@ -140,7 +140,7 @@ def _run_stage(each: Stage, job: Job, out: Console, err: Console) -> None:
     dataset, settings = job.dataset, job.settings
     if dataset.entries(each.name):
         dataset.claim_settings(each.name, settings.of_stage(each.name))
-    planned = stage.plan(each, dataset, job.limit, settings.seed)
+    planned = stage.plan(each, dataset, job.limit, settings)
     done = planned.total - planned.pending
     if not planned.pending:
         out.print(f"{each.name}: all {planned.total} {each.noun} are done", markup=False)
@@ -150,6 +150,8 @@ def _run_stage(each: Stage, job: Job, out: Console, err: Console) -> None:
     with progress(err, each.name, each.noun, done, planned.total):
         stage.run(each, planned.works, dataset, settings, job.beam)
     stage.clear_work(dataset, each.name)
+    if not any(entry.retry for entry in dataset.entries(each.name).values()):
+        stage.clear_journal(dataset, each.name)
     took = time.monotonic() - began
     before = f" ({done} were done before)" if done else ""
     out.print(f"{each.name}: {planned.pending} {each.noun} in {took:.0f} s{before}", markup=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipelines import job
 from pipelines.options import Settings
@@ -18,8 +19,12 @@ from spar_core.voting import judge
 async def _judge(engine: Engine, item: Item, settings: Settings, iteration: int) -> Rows:
     seed = seed_of(settings.seed, iteration, "judge", item["key"])
     judged = await judge(engine, item["prompt"], item["response"], settings.judge, seed)
-    row = judgement_row(item["key"], item["prompt_id"], judged, engine.name)
-    return {"judgements": [row]}
+    rows = [
+        judgement_row(response_id, item["prompt_id"], judged, engine.name)
+        for response_id in item["response_ids"]
+    ]
+    free = [replace(row, prompt_tokens=0, completion_tokens=0) for row in rows[1:]]
+    return {"judgements": [rows[0], *free]}
 
 
 def refiner(settings: Settings) -> EngineSpec:
@@ -30,9 +35,11 @@ STAGE = Stage(
     name="judge",
     noun="responses",
     items="""
-        select response_id as key, prompt_id, prompt, response
+        select min(response_id) as key, list(response_id order by response_id) as response_ids,
+               prompt_id, any_value(prompt) as prompt, any_value(response) as response
         from responses join prompts using (iteration, prompt_id)
-        where iteration = $iteration and position < coalesce($limit, 9223372036854775807)""",
+        where iteration = $iteration and position < coalesce($limit, 9223372036854775807)
+        group by prompt_id, case when $judge_once then md5(response) else response_id end""",
     task=_judge,
     engine=refiner,
 )

@@ -181,6 +181,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     paper.add_argument("--keep", type=int, default=2, help="nodes of a level that go on")
     paper.add_argument("--depth", type=int, default=3, help="levels of refinements")
     paper.add_argument("--budget", type=int, default=15, help="refinements in a tree at most")
+    fewer = parser.add_argument_group("fewer tokens (off: the paper's behaviour)")
+    fewer.add_argument(
+        "--stop_votes",
+        action="store_true",
+        help="ask for votes only until the majority is certain: same verdicts, coarser values",
+    )
+    fewer.add_argument(
+        "--stop_level",
+        action="store_true",
+        help="end a search with the first refinement that passes, not with the best of its level",
+    )
+    fewer.add_argument(
+        "--judge_once",
+        action="store_true",
+        help="judge equal responses to a prompt once",
+    )
     for role, temperature, top_p in (
         ("actor", 0.9, 0.9),
         ("judge", 0.7, 1.0),
@@ -304,7 +320,11 @@ def _resolve(options: argparse.Namespace, beam: PipelineOptions) -> Job:
         )
 
     judge = JudgeSettings(
-        sampling("judge"), options.votes, options.quorum or options.votes // 2 + 1, constrained
+        sampling("judge"),
+        options.votes,
+        options.quorum or options.votes // 2 + 1,
+        constrained,
+        options.stop_votes,
     )
     settings = Settings(
         actor=spec(options.actor_model),
@@ -320,6 +340,8 @@ def _resolve(options: argparse.Namespace, beam: PipelineOptions) -> Job:
             depth=options.depth,
             budget=options.budget,
             constrained=constrained,
+            stop_level=options.stop_level,
+            judge_once=options.judge_once,
         ),
         seed=options.seed,
         in_flight=4 * slots,

@@ -49,7 +49,7 @@ class Stage:
     """A stage of the round.
 
     items: SQL over the views of the run that gives the stage's items, `key` first; `$iteration`,
-        `$limit` and `$seed` are bound.
+        `$limit`, `$seed` and `$judge_once` are bound.
     engine: which engine it uses; None for a stage that needs none.
     replaces: whether items that `items` no longer gives are taken back (a selection that depends
         on all of the run).
@@ -72,12 +72,17 @@ class Plan:
     works: list[str]
 
 
-def plan(stage: Stage, dataset: Dataset, limit: int | None, seed: int) -> Plan:
+def plan(stage: Stage, dataset: Dataset, limit: int | None, settings: Settings) -> Plan:
     """Find the items that are not done and write them to work files."""
     clear_work(dataset, stage.name)
     dataset.retract([path for path, entry in dataset.entries(stage.name).items() if entry.retry])
     with connect(dataset.run) as connection:
-        bound = {"iteration": dataset.iteration, "limit": limit, "seed": seed}
+        bound = {
+            "iteration": dataset.iteration,
+            "limit": limit,
+            "seed": settings.seed,
+            "judge_once": settings.search.judge_once,
+        }
         bound = {name: value for name, value in bound.items() if f"${name}" in stage.items}
         connection.execute(f"create temp table items as {stage.items}", bound)
         entries = dataset.entries(stage.name)
@@ -122,6 +127,12 @@ def clear_work(dataset: Dataset, stage: str) -> None:
 def journal_path(dataset: Dataset, stage: str) -> Path:
     """Where a stage's journal lies; only runs on a local disk have one."""
     return Path(dataset.root) / "_journal" / f"iteration={dataset.iteration}" / f"{stage}.sqlite"
+
+
+def clear_journal(dataset: Dataset, stage: str) -> None:
+    """Remove the stage's journal: all that it paid for is committed."""
+    for path in journal_path(dataset, stage).parent.glob(f"{stage}.sqlite*"):
+        path.unlink()
 
 
 def _work_folder(dataset: Dataset, stage: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from spar_core.engine.protocol import (
@@ -21,7 +21,7 @@ from spar_core.engine.protocol import (
 )
 from spar_core.prompts import Refinement, read_refinement, refine_grammar, refine_messages
 from spar_core.tree import SearchTree, TreeNode
-from spar_core.voting import Judged, JudgeSettings, count, judge
+from spar_core.voting import UNJUDGED, Judged, JudgeSettings, judge
 
 T = TypeVar("T")
 Strategy = Literal["bfs", "dfs"]
@@ -36,6 +36,10 @@ class SearchSettings:
 
     keep: how many nodes go on: of a level (BFS) or of a node's children (DFS).
     budget: refinements a tree may have in all.
+    constrained: whether a grammar holds refinements to the wire format.
+    stop_level: whether the first child that passes ends the search, its level's other judgements
+        given up; else the best of the level is waited for.
+    judge_once: whether a response that the tree holds already takes over its judgement.
     """
 
     judge: JudgeSettings
@@ -46,6 +50,8 @@ class SearchSettings:
     depth: int = 3
     budget: int = 15
     constrained: bool = False
+    stop_level: bool = False
+    judge_once: bool = False
 
 
 async def search(
@@ -114,6 +120,11 @@ class _Grower:
     settings: SearchSettings
     seed: int
     tree: SearchTree
+    judged: dict[str, Judged] = field(init=False)
+    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.judged = {self.tree.root.response: self.tree.root.judged}
 
     async def expand(self, parents: Sequence[TreeNode]) -> list[TreeNode]:
         """The judged children of all parents; siblings and judgements are asked for at once."""
@@ -122,8 +133,9 @@ class _Grower:
         for _ in parents:
             shares.append(min(self.settings.branch, left))
             left -= shares[-1]
+        passed = asyncio.Event() if self.settings.stop_level else None
         grown = await _all(
-            self._grow(parent, share)
+            self._grow(parent, share, passed)
             for parent, share in zip(parents, shares, strict=True)
             if share > 0
         )
@@ -143,10 +155,12 @@ class _Grower:
                 children.append(child)
         return children
 
-    async def _grow(self, parent: TreeNode, share: int) -> list[tuple[_Draft, Judged]]:
-        drafts = await self._refine(parent, share)
+    async def _grow(
+        self, parent: TreeNode, share: int, passed: asyncio.Event | None
+    ) -> list[tuple[_Draft, Judged]]:
+        drafts = await _unless(passed, self._refine(parent, share)) or []
         judgements = await _all(
-            self._judge(draft.refinement.response, parent.path, number)
+            self._judge(draft.refinement.response, parent.path, number, passed)
             for number, draft in enumerate(drafts)
         )
         return list(zip(drafts, judgements, strict=True))
@@ -189,12 +203,34 @@ class _Grower:
                 prompt_tokens = 0
         self.tree.malformed_prompt_tokens += prompt_tokens
 
-    async def _judge(self, response: str, parent: tuple[int, ...], number: int) -> Judged:
+    async def _judge(
+        self, response: str, parent: tuple[int, ...], number: int, passed: asyncio.Event | None
+    ) -> Judged:
         seed = seed_of(self.seed, "judge", parent, number)
+        question = judge(self.engine, self.prompt, response, self.settings.judge, seed)
         try:
-            return await judge(self.engine, self.prompt, response, self.settings.judge, seed)
+            if self.settings.judge_once:
+                judged = await self._judge_once(response, _unless(passed, question))
+            else:
+                judged = await _unless(passed, question)
         except PromptTooLong:
-            return count([], self.settings.judge.quorum)
+            return UNJUDGED
+        if passed and judged and judged.passed:
+            passed.set()
+        return judged or UNJUDGED
+
+    async def _judge_once(
+        self, response: str, question: Coroutine[Any, Any, Judged | None]
+    ) -> Judged | None:
+        """The judgement that the tree holds of this very text, else the question's answer."""
+        async with self.locks.setdefault(response, asyncio.Lock()):
+            if response in self.judged:
+                question.close()
+                return replace(self.judged[response], prompt_tokens=0, completion_tokens=0)
+            judged = await question
+            if judged:
+                self.judged[response] = judged
+            return judged
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -205,3 +241,16 @@ async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+async def _unless(given_up: asyncio.Event | None, work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of the work, or None where the event came first; the work is cancelled then."""
+    if given_up is None:
+        return await work
+    task, signal = asyncio.ensure_future(work), asyncio.ensure_future(given_up.wait())
+    try:
+        await asyncio.wait({task, signal}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()
+        signal.cancel()

@@ -28,10 +28,10 @@ class TreeNode:
 
     @property
     def score(self) -> float:
-        """The value that nodes are ranked by; without a quorum it is 0."""
-        if self.judged.verdict == "no_quorum" or self.judged.value is None:
+        """The value that nodes are ranked by; without a verdict it is 0."""
+        if self.judged.verdict in ("no_quorum", "unjudged"):
             return 0.0
-        return self.judged.value
+        return self.judged.value or 0.0
 
 
 @dataclass(slots=True)

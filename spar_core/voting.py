@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from spar_core.engine.protocol import ChatRequest, Engine, Sampling
 from spar_core.prompts import Vote, judge_grammar, judge_messages, read_vote
 
-Verdict = Literal["yes", "no", "tie", "no_quorum"]
+Verdict = Literal["yes", "no", "tie", "no_quorum", "unjudged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,14 @@ class JudgeSettings:
 
     quorum: so many votes must be readable for a verdict.
     constrained: whether a grammar holds votes to the wire format.
+    stop_votes: whether to stop once the votes left cannot change the verdict.
     """
 
     sampling: Sampling
     votes: int = 5
     quorum: int = 3
     constrained: bool = False
+    stop_votes: bool = False
 
 
 def count(ballots: Sequence[Ballot], quorum: int) -> Judged:
@@ -90,27 +92,51 @@ def count(ballots: Sequence[Ballot], quorum: int) -> Judged:
     return Judged(tuple(ballots), verdict, value, critique)
 
 
+UNJUDGED = Judged((), "unjudged", None, "")
+"""Of a response that no vote was asked on, or on which none could be."""
+
+
 async def judge(
     engine: Engine, prompt: str, response: str, settings: JudgeSettings, seed: int
 ) -> Judged:
-    """Ask for all votes in one request and count them."""
-    limit = settings.sampling.max_tokens
-    answer = await engine.chat(
-        ChatRequest(
-            messages=tuple(judge_messages(prompt, response)),
-            sampling=settings.sampling,
-            n=settings.votes,
-            seed=seed,
-            grammar=judge_grammar(limit) if settings.constrained else None,
+    """Ask for all votes in one request and count them.
+
+    With `settings.stop_votes` ask in several: each time for the fewest votes that can make the
+    majority certain. The verdict is the one that all votes would have given.
+    """
+    ballots: list[Ballot] = []
+    prompt_tokens = completion_tokens = 0
+    while asked := _votes_to_ask(ballots, settings):
+        answer = await engine.chat(
+            ChatRequest(
+                messages=tuple(judge_messages(prompt, response)),
+                sampling=settings.sampling,
+                n=asked,
+                seed=seed + len(ballots),
+                grammar=judge_grammar(settings.sampling.max_tokens)
+                if settings.constrained
+                else None,
+            )
         )
+        ballots += [Ballot(read_vote(c.text), c.text, c.finish_reason) for c in answer.choices]
+        prompt_tokens += answer.prompt_tokens
+        completion_tokens += answer.completion_tokens
+    return replace(
+        count(ballots, settings.quorum),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
     )
-    ballots = [Ballot(read_vote(c.text), c.text, c.finish_reason) for c in answer.choices]
-    judged = count(ballots, settings.quorum)
-    return Judged(
-        judged.ballots,
-        judged.verdict,
-        judged.value,
-        judged.critique,
-        answer.prompt_tokens,
-        answer.completion_tokens,
-    )
+
+
+def _votes_to_ask(ballots: Sequence[Ballot], settings: JudgeSettings) -> int:
+    """How many votes to ask for next; 0 when the verdict stands."""
+    left = settings.votes - len(ballots)
+    if not settings.stop_votes or not left:
+        return left
+    yes = sum(ballot.vote == "Yes" for ballot in ballots)
+    no = sum(ballot.vote == "No" for ballot in ballots)
+    lead = abs(yes - no)
+    if lead > left and yes + no >= settings.quorum:
+        return 0
+    decisive = (left - lead) // 2 + 1
+    return min(left, max(1, decisive, settings.quorum - yes - no))

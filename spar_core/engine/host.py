@@ -152,9 +152,7 @@ def _sketch(file: Path) -> bytes:
 
 def _start(spec: EngineSpec) -> Server:
     if spec.kind == "llamacpp":
-        return LlamaCppServer(
-            Path(spec.model) if spec.model else bundled_model(), slots=spec.slots
-        )
+        return LlamaCppServer(Path(spec.model) if spec.model else bundled_model(), slots=spec.slots)
     if spec.kind == "vllm":
         return VllmServer(spec.model, Path(spec.log))
     raise EngineGone("--engine openai needs --engine_url")

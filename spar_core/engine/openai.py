@@ -121,9 +121,7 @@ class OpenAIEngine:
             answer = ChatAnswer(
                 answer.choices + more.choices, answer.prompt_tokens + more.prompt_tokens
             )
-        METER.count(
-            prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens
-        )
+        METER.count(prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens)
         return answer
 
     def _extras(self, request: ChatRequest) -> dict[str, Any]:
