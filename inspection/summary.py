@@ -17,6 +17,7 @@ _TITLES = {
     "solved_by_depth": "Trees, by the depth of their chosen node",
     "verdicts": "Verdicts on the sampled responses",
     "token_cost": "Tokens, by stage",
+    "engine_use": "Use of the engine, by stage",
     "failures_by_cause": "Failures, by cause",
 }
 

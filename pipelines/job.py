@@ -43,7 +43,7 @@ def main(name: str, description: str, stages: Sequence[Stage], argv: Sequence[st
     try:
         job = parse(name, description, argv)
         with job.dataset.lock():
-            return _run(name, stages, job, out, err)
+            return run(stages, job, out, err)
     except (UsageError, InputError, RunLocked) as error:
         return _complain(err, str(error), BAD_USAGE)
     except SettingsDiffer as error:
@@ -65,7 +65,8 @@ def _complain(err: Console, message: str, code: int) -> int:
     return code
 
 
-def _run(name: str, stages: Sequence[Stage], job: Job, out: Console, err: Console) -> int:
+def run(stages: Sequence[Stage], job: Job, out: Console, err: Console) -> int:
+    """Run the stages of a job whose run is locked; returns the exit code."""
     job = _with_models(job)
     if stages[0].name == "sample":
         _read_prompts(job, out)

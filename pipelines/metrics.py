@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from apache_beam.metrics import Metrics
+from apache_beam.metrics.metric import Metrics
 
 from spar_core.dataset import Settled
 from spar_core.engine.meter import Usage

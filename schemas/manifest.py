@@ -15,6 +15,20 @@ import fsspec
 
 FOLDER = "_manifest"
 
+USAGE = (
+    "requests",
+    "retries",
+    "replayed",
+    "prompt_tokens",
+    "completion_tokens",
+    "engine_s",
+    "latency_ms_sum",
+    "latency_ms_max",
+    "slots_sum",
+    "slots_samples",
+)
+"""What an entry says of the engine's use: counts and sums, so that entries add up."""
+
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
@@ -50,6 +64,11 @@ class Entry:
         plain = json.loads(text)
         files = {table: DataFile(**file) for table, file in plain["files"].items()}
         return cls(**{**plain, "keys": tuple(plain["keys"]), "files": files})
+
+
+def iteration_of(path: str) -> int:
+    """The iteration of an entry, by its path."""
+    return int(path.rpartition("/iteration=")[2].partition("/")[0])
 
 
 def read(

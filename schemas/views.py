@@ -48,6 +48,20 @@ SUMMARIES: dict[str, str] = {
                    as completion_tokens_per_pair
         from spent left join made using (iteration)
         group by iteration, stage order by iteration, stage""",
+    "engine_use": """
+        with made as (select iteration, count(*) as pairs from pairs group by all)
+        select iteration, stage, sum(requests)::bigint as requests,
+               sum(retries)::bigint as retries, sum(replayed)::bigint as replayed,
+               round(sum(engine_s), 1) as engine_s,
+               round(sum(completion_tokens) / nullif(sum(engine_s), 0))::bigint as tokens_per_s,
+               round(sum(latency_ms_sum) / nullif(sum(slots_samples), 0))::bigint
+                   as mean_latency_ms,
+               max(latency_ms_max)::bigint as max_latency_ms,
+               round(sum(slots_sum) / nullif(sum(slots_samples), 0), 1) as mean_in_flight,
+               round(sum(engine_s) / any_value(pairs), 2) as engine_s_per_pair
+        from usage left join made using (iteration)
+        group by iteration, stage having sum(requests) + sum(replayed) > 0
+        order by iteration, stage""",
     "failures_by_cause": """
         select iteration, stage, error, count(*) as items, any_value(message) as example
         from failures group by all order by all""",
@@ -72,12 +86,15 @@ def connect(
     if "file" not in _protocols(fs):
         connection.register_filesystem(fs)
     files: dict[str, list[str]] = {name: [] for name in TABLES}
-    for entry in manifest.read(fs, root).values():
+    entries = manifest.read(fs, root)
+    for entry in entries.values():
         for name, file in entry.files.items():
             files[name].append(fs.unstrip_protocol(f"{root}/{file.path}").removeprefix("file://"))
     for name in tables or TABLES:
         _create_view(connection, name, files[name])
     if tables is None:
+        connection.register("_usage", _usage(entries))
+        connection.execute("create table usage as select * from _usage")
         for name, query in SUMMARIES.items():
             connection.execute(f"create view {name} as {query}")
     if locked:
@@ -102,6 +119,20 @@ def _create_view(connection: duckdb.DuckDBPyConnection, name: str, paths: list[s
         schema = TABLES[name].schema.append(pa.field("iteration", pa.int32()))
         connection.register(f"_no_{name}", schema.empty_table())
         connection.execute(f"create view {name} as select * from _no_{name}")
+
+
+def _usage(entries: dict[str, manifest.Entry]) -> pa.Table:
+    """What the commits say of their use of the engine: a row each."""
+    schema = pa.schema(
+        [("iteration", pa.int32()), ("stage", pa.string())]
+        + [(name, pa.float64()) for name in manifest.USAGE]
+    )
+    rows = [
+        {"iteration": manifest.iteration_of(path), "stage": entry.stage, **entry.usage}
+        for path, entry in entries.items()
+        if entry.usage
+    ]
+    return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _listed(paths: list[str]) -> str:

@@ -30,7 +30,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-        # A killed process loses nothing that was written; only a power cut may cost the last answers.
+        # A killed process loses nothing it wrote; a power cut may cost the last answers.
         self._db.execute("pragma journal_mode = wal")
         self._db.execute("pragma synchronous = off")
         self._db.execute(
