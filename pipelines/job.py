@@ -24,7 +24,7 @@ from schemas.views import connect
 from spar_core.dataset import RunLocked, SettingsDiffer
 from spar_core.engine import host as engine_host
 from spar_core.engine.host import EngineSpec
-from spar_core.engine.openai import only_model
+from spar_core.engine.openai import only_model, served_models
 from spar_core.engine.protocol import EngineGone
 
 DONE, BAD_USAGE, WITH_FAILURES, STOPPED, OTHER_SETTINGS = 0, 2, 3, 4, 5
@@ -98,7 +98,9 @@ def _with_models(job: Job) -> Job:
     def named(spec: EngineSpec) -> EngineSpec:
         if not spec.url or spec.model:
             return spec
-        return dataclasses.replace(spec, model=asyncio.run(only_model(spec.url)))
+        return dataclasses.replace(
+            spec, model=only_model(spec.url, asyncio.run(served_models(spec.url)))
+        )
 
     settings = job.settings
     actor = named(settings.actor)

@@ -140,6 +140,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "variable OPENAI_API_KEY",
     )
     engine.add_argument(
+        "--engine_args",
+        default="",
+        metavar="ARGS",
+        help="more arguments for the vLLM server that is started, as one string: "
+        "--engine_args='--tensor-parallel-size 8'",
+    )
+    engine.add_argument(
         "--constrained",
         choices=("auto", "on", "off"),
         default="auto",
@@ -309,6 +316,7 @@ def _resolve(options: argparse.Namespace, beam: PipelineOptions) -> Job:
             slots=slots,
             timeout_s=options.engine_timeout,
             patience_s=options.engine_patience,
+            arguments=options.engine_args,
             log=os.path.join("logs" if "://" in run else run, "engine.log"),
         )
 

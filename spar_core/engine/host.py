@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import hashlib
 import importlib
+import shlex
 import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from spar_core.engine.llamacpp import LlamaCppEngine, LlamaCppServer, bundled_model
-from spar_core.engine.openai import OpenAIEngine, only_model
+from spar_core.engine.openai import OpenAIEngine, only_model, served_models
 from spar_core.engine.protocol import Engine, EngineGone
 from spar_core.engine.vllm import VllmEngine, VllmServer
 
@@ -29,7 +30,7 @@ class EngineSpec:
     model: a GGUF file, a checkpoint folder or a served name; "" for the bundled or the only one.
     url: a running server; "" to start one in this process.
     slots: sequences that it decodes at once.
-    log: a file for the output of a server that is started.
+    log: a file for the output of a server that is started; arguments: more for its command line.
     """
 
     kind: Kind
@@ -39,6 +40,7 @@ class EngineSpec:
     timeout_s: float = 600.0
     patience_s: float = 120.0
     log: str = ""
+    arguments: str = ""
 
 
 class ClosableEngine(Engine, Protocol):
@@ -154,7 +156,9 @@ def _start(spec: EngineSpec) -> Server:
     if spec.kind == "llamacpp":
         return LlamaCppServer(Path(spec.model) if spec.model else bundled_model(), slots=spec.slots)
     if spec.kind == "vllm":
-        return VllmServer(spec.model, Path(spec.log))
+        return VllmServer(
+            spec.model, Path(spec.log), slots=spec.slots, arguments=shlex.split(spec.arguments)
+        )
     raise EngineGone("--engine openai needs --engine_url")
 
 
@@ -163,7 +167,8 @@ async def _connect(spec: EngineSpec, url: str) -> ClosableEngine:
         module, _, name = spec.model.partition(":")
         engine: ClosableEngine = getattr(importlib.import_module(module), name)()
         return engine
-    model = spec.model or await only_model(url)
+    cards = await served_models(url)
+    model = spec.model or only_model(url, cards)
     path = model_path(spec)
     kinds = {"llamacpp": LlamaCppEngine, "vllm": VllmEngine, "openai": OpenAIEngine}
     return kinds[spec.kind](
@@ -171,6 +176,7 @@ async def _connect(spec: EngineSpec, url: str) -> ClosableEngine:
         model,
         name=path.name if path else model,
         slots=spec.slots,
+        context=cards.get(model),
         timeout_s=spec.timeout_s,
         patience_s=spec.patience_s,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,7 @@ class OpenAIEngine:
     Args:
         url: the server, with or without `/v1`.
         model: the name it is served by. name: the name that tables show.
+        context: tokens that prompt and answer may have, where the server told it.
         timeout_s: how long to wait for an answer.
         patience_s: how long a server may be away before it counts as gone.
         slots: sequences that the engine decodes at once. Twice as many are kept in flight, since
@@ -87,12 +89,14 @@ class OpenAIEngine:
         name: str = "",
         timeout_s: float = 600.0,
         patience_s: float = 120.0,
+        context: int | None = None,
         slots: int = 256,
     ) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
         self.model = model
         self.name = name or model
         self._patience_s = patience_s
+        self._context = context
         self._key = os.environ.get(KEY_VARIABLE, "")
         self._gate = Gate(2 * slots)
         self._silent_since: float | None = None
@@ -114,6 +118,13 @@ class OpenAIEngine:
 
     async def chat(self, request: ChatRequest) -> ChatAnswer:
         """Answer a request; servers that ignore `n` are asked again for what is missing."""
+        wanted = request.sampling.max_tokens
+        if self._context and wanted >= self._context:
+            raise EngineGone(
+                f"{self.name} has a context of {self._context} tokens, and answers of {wanted} are "
+                "asked for: give smaller --actor_max_tokens, --judge_max_tokens and "
+                "--refine_max_tokens"
+            )
         answer = await self._ask(request, request.n, request.seed)
         while len(answer.choices) < request.n:
             got = len(answer.choices)
@@ -250,11 +261,11 @@ class OpenAIEngine:
         return message.replace(self._key, "***") if self._key else message
 
 
-async def only_model(url: str) -> str:
-    """The name of the one model that a server has.
+async def served_models(url: str) -> dict[str, int | None]:
+    """The models of a server, and their contexts in tokens where it tells them.
 
     Raises:
-        EngineGone: nothing answers there, or it has several.
+        EngineGone: nothing answers there.
     """
     base = url.rstrip("/").removesuffix("/v1")
     key = os.environ.get(KEY_VARIABLE, "")
@@ -268,17 +279,26 @@ async def only_model(url: str) -> str:
                 raise EngineGone(
                     f"the engine at {base} refuses the key: set {KEY_VARIABLE} in the environment"
                 )
-            names = [str(model["id"]) for model in (await response.json())["data"]]
+            cards = (await response.json())["data"]
+            return {str(card["id"]): card.get("max_model_len") for card in cards}
     except (aiohttp.ClientError, TimeoutError) as error:
         raise EngineGone(f"no engine answers at {base}: {error}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise EngineGone(f"what answers at {base} does not list its models at /v1/models") from None
-    if len(names) != 1:
+
+
+def only_model(url: str, models: Collection[str]) -> str:
+    """The name of the one model that a server has.
+
+    Raises:
+        EngineGone: it has several.
+    """
+    if len(models) != 1:
         raise EngineGone(
-            f"the engine at {base} serves {len(names)} models ({', '.join(names[:10])}): "
+            f"the engine at {url} serves {len(models)} models ({', '.join(list(models)[:10])}): "
             "choose one with --model"
         )
-    return names[0]
+    return next(iter(models))
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import signal
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,8 @@ from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.protocol import ChatRequest, EngineGone
 
 START_TIMEOUT_S = 1800.0
-_STOP_TIMEOUT_S = 20.0
+CPU_CONTEXT = 4096
+"""Longest context served without a GPU."""
 
 
 class VllmEngine(OpenAIEngine):
@@ -29,29 +33,45 @@ class VllmEngine(OpenAIEngine):
 
 
 class VllmServer:
-    """`vllm serve` for a checkpoint folder, in a process group of its own.
+    """vLLM's server for a checkpoint, gone when this process is gone (see `guardian`).
 
     Args:
-        model: a folder with a Hugging Face checkpoint, or a name vLLM can load.
+        model: a folder with a Hugging Face checkpoint, or a name that vLLM can load.
         log: where its output goes.
+        slots: sequences decoded at once.
+        arguments: more of vLLM's own.
 
     Raises:
         EngineGone: it does not start; the message has the log's last lines.
     """
 
-    def __init__(self, model: str, log: Path) -> None:
+    def __init__(
+        self, model: str, log: Path, *, slots: int = 256, arguments: Sequence[str] = ()
+    ) -> None:
         if not model:
             raise EngineGone("--engine vllm needs --model FOLDER (or --engine_url of a server)")
+        self._scratch = tempfile.mkdtemp(prefix="spar-vllm-")
         port = _free_port()
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [
+            *(sys.executable, "-m", "spar_core.engine.guardian"),
             *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
-            *("--model", model, "--host", "127.0.0.1", "--port", str(port)),
-            *("--generation-config", "vllm", "--enable-prefix-caching"),
+            *("--model", model, "--served-model-name", model),
+            *("--host", "127.0.0.1", "--port", str(port), "--max-num-seqs", str(slots)),
+            # Sampling is ours to set, and a grammar must mean the same to every server.
+            *("--generation-config", "vllm", "--structured-outputs-config.backend", "xgrammar"),
+            *(() if _has_gpu() else _cpu_arguments(model)),
+            *arguments,
         ]
         with log.open("ab") as output:
+            self._start = output.tell()
             self._process = subprocess.Popen(
-                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, process_group=0
+                command,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env=_environment(model, self._scratch),
             )
         self.url = f"http://127.0.0.1:{port}"
         try:
@@ -65,8 +85,8 @@ class VllmServer:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise EngineGone(
-                    f"vLLM did not start (exit code {self._process.returncode}); "
-                    f"the end of {log}:\n{_tail(log)}"
+                    f"vLLM did not start (exit code {self._process.returncode}): "
+                    f"{_last_error(log, self._start)}\nAll it said is in {log}"
                 )
             with (
                 contextlib.suppress(urllib.error.URLError, OSError),
@@ -78,11 +98,34 @@ class VllmServer:
 
     def close(self) -> None:
         """Stop the server and all it started."""
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, sign)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_STOP_TIMEOUT_S)
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._process.wait()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _has_gpu() -> bool:
+    return any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/kfd"))
+
+
+def _cpu_arguments(model: str) -> list[str]:
+    """What vLLM 0.32 needs without a GPU: it starts five times as fast without compiling, and a
+    prefill in chunks crashes it when a request has a seed."""
+    context = CPU_CONTEXT
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        config = json.loads((Path(model) / "config.json").read_text())
+        context = min(context, int(config["max_position_embeddings"]))
+    return [
+        *("--enforce-eager", "--no-enable-chunked-prefill"),
+        *("--max-model-len", str(context), "--max-num-batched-tokens", str(context)),
+    ]
+
+
+def _environment(model: str, scratch: str) -> dict[str, str]:
+    defaults = {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "2", "TMPDIR": scratch}
+    if Path(model).exists():
+        defaults["HF_HUB_OFFLINE"] = "1"
+    return {**defaults, **os.environ, "TMPDIR": scratch}
 
 
 def _free_port() -> int:
@@ -91,5 +134,10 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _tail(log: Path, lines: int = 15) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+def _last_error(log: Path, start: int) -> str:
+    """The line of the log that names the error, as far as one can tell."""
+    with log.open("rb") as opened:
+        opened.seek(start)
+        lines = opened.read().decode(errors="replace").splitlines()
+    named = [line for line in lines if "Error" in line or "error:" in line]
+    return (named or lines or ["no output"])[-1].strip()
