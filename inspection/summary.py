@@ -22,6 +22,10 @@ _TITLES = {
 }
 
 
+_TURNED = {"pair_quality": 1, "engine_use": 2}
+"""Views shown with a row for each column, and how many columns make the head."""
+
+
 def print_summary(run: str, console: Console, iteration: int | None = None) -> None:
     """Print the views that sum a run up; those without rows are left out."""
     with connect(run) as connection:
@@ -30,15 +34,14 @@ def print_summary(run: str, console: Console, iteration: int | None = None) -> N
             relation = connection.sql(f"select * from {view}{where}")
             columns: Sequence[str] = relation.columns
             rows: Sequence[Sequence[Any]] = relation.fetchall()
-            if view == "pair_quality":
-                if not rows:
-                    console.print("No pairs yet: no tree is solved.")
-                    continue
-                columns, rows = _turned(columns, rows)
-            elif len({row[0] for row in rows}) == 1:
+            if view == "pair_quality" and not rows:
+                console.print("No pairs yet: no tree is solved.")
+            if view not in _TURNED and len({row[0] for row in rows}) == 1:
                 columns, rows = columns[1:], [row[1:] for row in rows]
             if rows:
-                console.print(as_table(columns, rows, title))
+                heads = _TURNED.get(view)
+                turned = _turned(columns, rows, heads) if heads else (columns, rows)
+                console.print(as_table(*turned, title))
 
 
 def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> Table:
@@ -53,11 +56,12 @@ def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str =
 
 
 def _turned(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]]
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], heads: int
 ) -> tuple[list[str], list[list[Any]]]:
-    """Rows turned into columns, the first column their heads."""
-    heads = [f"{columns[0]} {row[0]}" for row in rows]
-    return ["", *heads], [[name, *(r[i] for r in rows)] for i, name in enumerate(columns)][1:]
+    """Rows turned into columns; their first values make the head."""
+    names = [f"{columns[0]} {' '.join(map(str, row[:heads]))}" for row in rows]
+    body = [[name, *(row[i] for row in rows)] for i, name in enumerate(columns)]
+    return ["", *names], body[heads:]
 
 
 def _shown(value: Any) -> str:
