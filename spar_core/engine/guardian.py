@@ -21,7 +21,8 @@ _STOP_S = 20.0
 
 def main(command: list[str]) -> int:
     for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, signal.SIG_IGN)  # the closing of standard input is what counts
+        # The closing of standard input is what counts. (SIG_IGN would be handed down.)
+        signal.signal(sign, lambda *_: None)
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
     while process.poll() is None:
         if select.select([sys.stdin], [], [], _POLL_S)[0] and not os.read(0, 1):
