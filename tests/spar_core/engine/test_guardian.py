@@ -79,4 +79,5 @@ def test_the_group_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
 
 def test_the_exit_code_is_the_commands() -> None:
     command = [*GUARDIAN, sys.executable, "-c", "raise SystemExit(7)"]
-    assert subprocess.run(command, stdin=subprocess.PIPE, timeout=20, check=False).returncode == 7
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as guardian:
+        assert guardian.wait(20) == 7
