@@ -7,6 +7,7 @@ Entries live at `<run>/_manifest/iteration=<t>/<stage>/<work>.<part>.json`.
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -80,11 +81,10 @@ def read(
         fs, root: the run, as `fsspec.core.url_to_fs` gives it.
         iteration, stage: only these; None for all.
     """
-    folder = f"{root}/{FOLDER}/{'*' if iteration is None else f'iteration={iteration}'}"
+    base = f"{glob.escape(root)}/{FOLDER}"
+    folder = f"{base}/{'*' if iteration is None else f'iteration={iteration}'}"
     paths: Sequence[str] = sorted(fs.glob(f"{folder}/{stage or '*'}/*.json"))
     if not paths:
         return {}
-    texts = fs.cat(list(paths))
-    if isinstance(texts, bytes):
-        texts = {paths[0]: texts}
-    return {path: Entry.from_json(texts[path]) for path in paths}
+    texts = fs.cat_ranges(list(paths), None, None, on_error="raise")
+    return {path: Entry.from_json(text) for path, text in zip(paths, texts, strict=True)}

@@ -85,11 +85,13 @@ def connect(
     connection.execute("set enable_progress_bar = false")
     if "file" not in _protocols(fs):
         connection.register_filesystem(fs)
-    files: dict[str, list[str]] = {name: [] for name in TABLES}
+    files: dict[str, dict[int, list[str]]] = {name: {} for name in TABLES}
     entries = manifest.read(fs, root)
-    for entry in entries.values():
+    for path, entry in entries.items():
         for name, file in entry.files.items():
-            files[name].append(fs.unstrip_protocol(f"{root}/{file.path}").removeprefix("file://"))
+            files[name].setdefault(manifest.iteration_of(path), []).append(
+                fs.unstrip_protocol(f"{root}/{file.path}").removeprefix("file://")
+            )
     for name in tables or TABLES:
         _create_view(connection, name, files[name])
     if tables is None:
@@ -98,7 +100,7 @@ def connect(
         for name, query in SUMMARIES.items():
             connection.execute(f"create view {name} as {query}")
     if locked:
-        everything = [path for paths in files.values() for path in paths]
+        everything = [path for some in files.values() for paths in some.values() for path in paths]
         connection.execute(f"set allowed_paths = {_listed(everything)}")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
@@ -109,12 +111,16 @@ def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
 
 
-def _create_view(connection: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> None:
+def _create_view(
+    connection: duckdb.DuckDBPyConnection, name: str, paths: dict[int, list[str]]
+) -> None:
     if paths:
-        connection.execute(
-            f"create view {name} as select * from read_parquet({_listed(paths)}, "
-            "hive_partitioning = true, hive_types = {'iteration': int})"
-        )
+        parts = [
+            f"select *, {iteration} as iteration "
+            f"from read_parquet({_listed(some)}, hive_partitioning = false)"
+            for iteration, some in sorted(paths.items())
+        ]
+        connection.execute(f"create view {name} as {' union all '.join(parts)}")
     else:
         schema = TABLES[name].schema.append(pa.field("iteration", pa.int32()))
         connection.register(f"_no_{name}", schema.empty_table())

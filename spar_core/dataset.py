@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import glob
 import hashlib
 import io
 import json
@@ -106,7 +107,7 @@ class Dataset:
             How many items were committed.
 
         Raises:
-            OSError: it could not be written; nothing is committed then.
+            OSError: it could not be written; what is not in the manifest then is not committed.
         """
         committed = 0
         for retry in (False, True):
@@ -132,7 +133,7 @@ class Dataset:
             fresh = [item for item in settled if item.key not in taken]
             if not fresh:
                 return 0
-            part = len(earlier)
+            part = max((entry.part for entry in earlier), default=-1) + 1
             files = {
                 table: self._write(table, f"{stage}-{work}-{part}", rows)
                 for table, rows in _merged(fresh).items()
@@ -144,14 +145,10 @@ class Dataset:
                 return len(fresh)
 
     def _parts(self, folder: str, work: str) -> list[Entry]:
-        """The batch's commits so far; parts are numbered without gaps."""
-        parts: list[Entry] = []
-        while True:
-            try:
-                text = self.fs.cat_file(f"{folder}/{work}.{len(parts)}.json")
-            except FileNotFoundError:
-                return parts
-            parts.append(Entry.from_json(text))
+        """The batch's commits so far."""
+        self.fs.invalidate_cache(folder)
+        paths = self.fs.glob(f"{glob.escape(folder)}/{work}.*.json")
+        return [Entry.from_json(self.fs.cat_file(path)) for path in paths]
 
     def _write(self, table: str, name: str, rows: list[Any]) -> DataFile:
         buffer = io.BytesIO()
@@ -199,7 +196,7 @@ class Dataset:
             for path in self.fs.ls(folder, detail=False):
                 if f"{table}/iteration={self.iteration}/{path.rpartition('/')[2]}" not in named:
                     self.fs.rm_file(path)
-        for path in self.fs.glob(f"{self.root}/{manifest.FOLDER}/*/*/*.tmp"):
+        for path in self.fs.glob(f"{glob.escape(self.root)}/{manifest.FOLDER}/**/*.tmp"):
             self.fs.rm_file(path)
 
     def claim_settings(self, stage: str, settings: dict[str, Any]) -> None:

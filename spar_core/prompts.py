@@ -40,7 +40,7 @@ _JUDGEMENT = "Final Judgement (if the Output accurately follows the Prompt):"
 _REFLECTION = "Reflection on how to refine the Output:"
 _REFINED = "Final Refined Output:"
 
-_SAID_VOTE = re.compile(r"\b(?:(Yes or No)|(Yes|No|YES|NO))\b")
+_SAID_VOTE = re.compile(r"(?<![^\W_])(?:(Yes or No)|(Yes|No|YES|NO))(?![^\W_])")
 _REFINED_OUTPUT = re.compile(r"\[\[start\]\](.*?)\[\[end\]\]", re.DOTALL)
 
 
@@ -87,7 +87,8 @@ def read_refinement(text: str) -> Refinement | None:
     found = _REFINED_OUTPUT.search(text)
     if not found or not found.group(1).strip():
         return None
-    reflection = text[: found.start()].rpartition(_REFINED)[0] or text[: found.start()]
+    before = text[: found.start()]
+    reflection = before.rpartition(_REFINED)[0] if _REFINED in before else before
     reflection = reflection.strip().removeprefix(_REFLECTION).strip()
     return Refinement(reflection, found.group(1).strip())
 

@@ -97,7 +97,7 @@ class OpenAIEngine:
         self.name = name or model
         self._patience_s = patience_s
         self._context = context
-        self._key = os.environ.get(KEY_VARIABLE, "")
+        self._key = os.environ.get(KEY_VARIABLE, "").strip()
         self._gate = Gate(2 * slots)
         self._silent_since: float | None = None
         self._failed_in_a_row = 0
@@ -218,14 +218,18 @@ class OpenAIEngine:
                 for choice, count in zip(choices, tokens, strict=True)
             )
             prompt_tokens = int(usage.get("prompt_tokens") or 0)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _Fault(f"cannot count tokens ({error})") from error
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            raise _Fault(f"the engine's answer is no chat completion: {_brief(text)}") from error
+            raise _Fault(
+                f"the engine's answer is no chat completion: {self._brief(text)}"
+            ) from error
         if not read:
             raise _Fault("the engine's answer holds no choice")
         return ChatAnswer(read, prompt_tokens)
 
     def _refuse(self, response: aiohttp.ClientResponse, text: bytes) -> None:
-        status, message = response.status, f"HTTP {response.status}: {_brief(text)}"
+        status, message = response.status, f"HTTP {response.status}: {self._brief(text)}"
         if status in (401, 403):
             raise EngineGone(
                 f"the engine at {self.url} refuses the key (HTTP {status}): "
@@ -257,6 +261,9 @@ class OpenAIEngine:
             self._is_gone() or tries.hard_faults >= ATTEMPTS or kept_waiting >= 2 * self._patience_s
         )
 
+    def _brief(self, text: bytes) -> str:
+        return self._redact(text.decode("utf-8", "replace"))[:300].replace("\n", " ")
+
     def _redact(self, message: str) -> str:
         return message.replace(self._key, "***") if self._key else message
 
@@ -268,7 +275,7 @@ async def served_models(url: str) -> dict[str, int | None]:
         EngineGone: nothing answers there.
     """
     base = url.rstrip("/").removesuffix("/v1")
-    key = os.environ.get(KEY_VARIABLE, "")
+    key = os.environ.get(KEY_VARIABLE, "").strip()
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
         async with (
@@ -311,9 +318,10 @@ def _wait(state: tenacity.RetryCallState) -> float:
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     try:
-        return float(response.headers["Retry-After"])
+        seconds = float(response.headers["Retry-After"])
     except (KeyError, ValueError):
         return None
+    return seconds if seconds >= 0 else None
 
 
 def _is_about_context(text: bytes) -> bool:
@@ -328,7 +336,3 @@ def _clean(text: object) -> str:
     if not isinstance(text, str):
         raise TypeError("content is no text")
     return text.encode("utf-8", "replace").decode()
-
-
-def _brief(text: bytes) -> str:
-    return text[:300].decode("utf-8", "replace").replace("\n", " ")

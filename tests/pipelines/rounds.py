@@ -28,7 +28,7 @@ PROMPTS = [f"Prompt {n}: one line, please." for n in range(8)] + [
     "An easy one.",
     "An easy one, too.",
     "A hopeless one.",
-    "A hopeless one — 😀 عربي e\u0301 \u200d.",
+    "A hopeless one, half way — 😀 عربي e\u0301 \u200d.",
 ]
 
 
@@ -41,12 +41,13 @@ def role(body: Body) -> str:
 
 
 def story(body: Body) -> Answer:
-    """`round_script`, but easy prompts are answered well and hopeless ones never get better."""
+    """`round_script`, but easy prompts are answered well and hopeless ones never get good."""
     first, n = body["messages"][0]["content"], body.get("n", 1)
     if role(body) == "actor" and "easy" in first:
         return [f"good answer {i} to {first!r} q=1.0" for i in range(n)]
     if role(body) == "refine" and "hopeless" in first:
-        return [f"Final Refined Output: [[start]] as bad {i} q=0.0 [[end]]" for i in range(n)]
+        quality = 0.4 if "half way" in first else 0.0
+        return [f"Final Refined Output: [[start]] still {i} q={quality} [[end]]" for i in range(n)]
     return round_script(body)
 
 
@@ -150,7 +151,7 @@ def check(run: Path | str, *, responses: int = 5, depth: int = 3, budget: int = 
         left join nodes c on c.iteration = p.iteration and c.node_id = t.chosen_node_id
         where (j.verdict = 'no' and t.solved and t.root_response_id = r.response_id
             and p.chosen_node_id = t.chosen_node_id
-            and c.value > 0.5 and chosen_value = c.value
+            and c.value > 0.5 and p.chosen_value = c.value
             and chosen[1].content = c.response and rejected[1].content = r.response)
             is distinct from true""",
     )

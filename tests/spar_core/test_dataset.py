@@ -19,7 +19,6 @@ import pytest
 
 from schemas.failures import Failure
 from schemas.prompts import Prompt
-from spar_core import dataset as module
 from spar_core.dataset import Dataset, RunLocked, SettingsDiffer, Settled, fingerprint
 
 
@@ -216,7 +215,7 @@ def test_full_disk_leaves_nothing_counted(
     dataset.commit("s", "w", done("a"))
     before = files(dataset)
     with monkeypatch.context() as patch:
-        patch.setattr(module.os, broken, full)
+        patch.setattr(os, broken, full)
         with pytest.raises(OSError, match="No space left"):
             dataset.commit("s", "w", done("b"))
     assert [entry.keys for entry in dataset.entries().values()] == [("a",)]
@@ -253,6 +252,7 @@ except OSError:
     assert ran.stdout == "failed\n"
     dataset = Dataset(str(tmp_path), 1)
     assert dataset.entries() == {}
+    assert not [path for path in files(dataset) if path.endswith(".tmp")]
     dataset.sweep()
     assert files(dataset) == {}
 

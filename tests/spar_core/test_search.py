@@ -21,7 +21,7 @@ from spar_core.engine.protocol import (
 )
 from spar_core.engine.scripted import ScriptedEngine
 from spar_core.prompts import refine_grammar, refine_messages
-from spar_core.search import REFINE_ROUNDS, SearchSettings, search
+from spar_core.search import REFINE_ROUNDS, SearchSettings, Strategy, search
 from spar_core.tree import SearchTree
 from spar_core.voting import Ballot, Judged, JudgeSettings, count
 
@@ -368,7 +368,7 @@ def random_engine(seed: int) -> tuple[ScriptedEngine, list[tuple[int, int]]]:
     budget=st.integers(1, 25),
 )
 def test_any_search_keeps_its_bounds(
-    seed: int, strategy: str, branch: int, keep: int, depth: int, budget: int
+    seed: int, strategy: Strategy, branch: int, keep: int, depth: int, budget: int
 ) -> None:
     how = replace(BFS, strategy=strategy, branch=branch, keep=keep, depth=depth, budget=budget)
     engine, spent = random_engine(seed)

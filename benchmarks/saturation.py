@@ -1,0 +1,138 @@
+"""Saturation: how near the engine's floor each stage comes, and what a request costs the client.
+
+The floor is the time that a full engine needs for the same tokens. The client's CPU is that of
+the job less that of the same job with nothing to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from benchmarks import harness, report
+from benchmarks.report import Report
+
+STAGES = ("sample", "judge", "tree_search")
+PROMPTS, QUICK_PROMPTS = 512, 64
+
+
+def measure(
+    prompts: int = PROMPTS,
+    *,
+    slots: int = 256,
+    speed: float = 1.0,
+    url: str = "",
+    plots: Path = report.PLOTS,
+) -> Report:
+    """Run the stages one by one on a simulator.
+
+    Args:
+        url: one that runs already; its clock and slots are taken as they are.
+    """
+    machine = report.machine()
+    stages: dict[str, dict[str, Any]] = {}
+    with ExitStack() as stack:
+        place = stack.enter_context(harness.folder())
+        simulator = (
+            harness.Simulator(url)
+            if url
+            else stack.enter_context(
+                harness.simulating("--slots", str(slots), "--speed", str(speed))
+            )
+        )
+        file = harness.write_prompts(place / "prompts.jsonl", prompts)
+        common = ["--run", str(place / "run"), "--engine_url", simulator.url]
+        common += ["--slots", str(slots)]
+        for stage in STAGES:
+            line = [*common, "--prompts", str(file)]
+            simulator.reset()
+            cost = harness.run(stage, *line, log=place / "log")
+            stats = simulator.stats()
+            idle = harness.run(stage, *line, log=place / "log")
+            stages[stage] = {
+                **stats,
+                "job_wall_s": cost.wall_s,
+                "cpu_s": cost.cpu_s,
+                "startup_cpu_s": idle.cpu_s,
+                "startup_wall_s": idle.wall_s,
+                "requests_per_s": stats["requests"] / stats["wall_s"],
+                "cpu_ms_per_request": 1000 * (cost.cpu_s - idle.cpu_s) / stats["requests"],
+            }
+    if not url:
+        plot(stages, slots, plots / "saturation.png")
+    where = f"{prompts} prompts, {slots} slots"
+    return Report(
+        "saturation",
+        f"Saturation: {where}",
+        _COLUMNS,
+        [[stage, *(values[name] for name in _SHOWN)] for stage, values in stages.items()],
+        [
+            (
+                f"{stage}: wall over the engine's floor; slots in use; CPU per request",
+                f"{values['wall_over_floor']:.2f}; {values['mean_occupancy']:.0%}; "
+                f"{values['cpu_ms_per_request']:.2f} ms",
+                where,
+            )
+            for stage, values in stages.items()
+        ],
+        {"machine": machine, "prompts": prompts, "slots": slots, "speed": speed, "stages": stages},
+    )
+
+
+_SHOWN = (
+    "wall_over_floor",
+    "mean_occupancy",
+    "cpu_ms_per_request",
+    "requests_per_s",
+    "requests",
+    "completion_tokens",
+    "wall_s",
+    "floor_s",
+)
+_COLUMNS = (
+    "stage",
+    "wall / floor",
+    "slots in use",
+    "CPU ms / request",
+    "requests / s",
+    "requests",
+    "tokens",
+    "wall s",
+    "floor s",
+)
+
+
+def plot(stages: dict[str, dict[str, Any]], slots: int, path: Path) -> None:
+    """Slots in use over time, a panel a stage."""
+    with report.plotting(path, len(stages)) as axes:
+        for axis, (stage, values) in zip(axes, stages.items(), strict=True):
+            seconds = [point[0] for point in values["timeline"]]
+            axis.fill_between(seconds, [point[1] for point in values["timeline"]], alpha=0.8)
+            axis.axvline(values["floor_s"], color="black", linestyle="--", linewidth=1)
+            axis.set_ylim(0, slots * 1.05)
+            axis.set_ylabel("slots in use")
+            axis.set_title(
+                f"{stage}: {values['mean_occupancy']:.0%} of the slots, "
+                f"{values['wall_over_floor']:.2f} x floor (dashed)",
+                fontsize=9,
+            )
+        axes[-1].set_xlabel("seconds")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.saturation", description=__doc__)
+    parser.add_argument("--prompts", type=int, default=PROMPTS)
+    parser.add_argument("--slots", type=int, default=256)
+    parser.add_argument("--speed", type=float, default=1.0)
+    parser.add_argument("--url", default="", help="a server with /stats and /reset that runs")
+    o = parser.parse_args(argv)
+    made = measure(o.prompts, slots=o.slots, speed=o.speed, url=o.url)
+    sys.stdout.write(report.markdown(made.columns, made.rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()

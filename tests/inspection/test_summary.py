@@ -1,0 +1,110 @@
+"""The summary of a run."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from inspection.summary import as_table, print_summary
+from pipelines import refine
+from tests.loopback import Answer, Body, LoopbackServer, serving
+from tests.pipelines.rounds import command, query
+
+
+def summary(run: Path | str, iteration: int | None = None, width: int = 200) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    print_summary(str(run), console, iteration)
+    text = console.file
+    assert isinstance(text, io.StringIO)
+    return text.getvalue()
+
+
+def cells(text: str) -> list[list[str]]:
+    """The rows of all tables in a text."""
+    return [
+        [c.strip() for c in line.strip("│┃").split("│")]
+        for line in text.splitlines()
+        if "│" in line
+    ]
+
+
+def test_a_summary_tells_what_the_tables_hold(finished_run: Path) -> None:
+    text = summary(finished_run)
+    for title in ("Pair quality", "Trees", "Verdicts", "Tokens, by stage"):
+        assert title in text
+    assert "Failures" not in text, "a table without rows is left out"
+    rows = cells(text)
+    assert ["pairs", "8"] in rows
+    [(similarity,)] = query(finished_run, "select round(avg(similarity), 3) from pairs")
+    assert ["similarity", str(similarity)] in rows
+    assert ["0", "1", "0", "0.0"] in rows, "an unsolved tree whose best node is its root"
+    assert ["1", "4", "3", "0.3"] in rows, "one of them unsolved, too"
+    assert ["yes", "10", "50", "0", "0"] in rows
+    [(tokens,)] = query(finished_run, "select sum(completion_tokens) from trees")
+    assert any(row[0] == "tree_search" and f"{tokens:,}" in row for row in rows)
+    per_pair = [row[-1] for row in rows if row[0] == "tree_search"]
+    assert per_pair == [f"{round(tokens / 8):,}"]
+
+
+def test_depths_sum_to_all_trees(finished_run: Path) -> None:
+    shares = "select sum(trees), sum(solved), sum(share_of_all_trees) from solved_by_depth"
+    assert query(finished_run, shares) == [(10, 8, pytest.approx(0.8))]
+
+
+def test_a_run_without_pairs_says_so(tmp_path: Path) -> None:
+    assert summary(tmp_path).strip() == "No pairs yet: no tree is solved."
+
+
+def test_failures_are_counted_by_cause_and_shown_harmlessly(
+    tmp_path: Path, server: LoopbackServer
+) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"prompt": "one"}\nbroken\n[]\n{"\\u001b[31m\\u202e[/]": 1}\n')
+    assert refine.main(command(tmp_path / "run", prompts, server.url)) == 3
+    text = summary(tmp_path / "run")
+    rows = cells(text)
+    assert [row[:3] for row in rows if row[0] == "prompts"] == [
+        ["prompts", "bad_json", "2"],
+        ["prompts", "no_prompt", "1"],
+    ]
+    assert not {"\x1b", "\u202e"} & set(text)
+    assert "\\u001b[31m\\u202e[/]" in text
+
+
+def test_an_engines_message_is_shown_harmlessly(
+    tmp_path: Path, prompts: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from aiohttp import web
+
+    def answer(_: Body) -> Answer:
+        return web.Response(text="\x1b[2J\u202e[/]", status=404)
+
+    with serving(answer) as server:
+        assert refine.main(command(tmp_path / "run", prompts, server.url)) == 4
+    assert not {"\x1b", "\u202e"} & set("".join(capfd.readouterr()))
+
+
+def test_iterations_are_told_apart(tmp_path: Path, prompts: Path, server: LoopbackServer) -> None:
+    run = tmp_path / "run"
+    for options in (["--iteration", "1", "--limit", "4"], ["--iteration", "2", "--limit", "6"]):
+        assert refine.main(command(run, prompts, server.url, *options)) == 0
+    assert ["pairs", "4"] in cells(summary(run, 1))
+    assert ["pairs", "6"] in cells(summary(run, 2))
+    assert ["pairs", "4", "6"] in cells(summary(run))
+
+
+@pytest.mark.parametrize("width", [20, 40])
+def test_a_narrow_terminal_is_no_error(finished_run: Path, width: int) -> None:
+    assert max(map(len, summary(finished_run, width=width).splitlines())) <= width
+
+
+def test_cells_are_text_not_markup() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(as_table(["[b]name[/b]", "[/x]"], [["[red]a[/]", "[/y]"]]))
+    text = console.file
+    assert isinstance(text, io.StringIO)
+    for part in ("[b]name[/b]", "[/x]", "[red]a[/]", "[/y]"):
+        assert part in text.getvalue()

@@ -1,0 +1,353 @@
+"""Engines that fail, through the whole round: errors, nonsense, refusals, and leaked keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from pipelines import refine, sample
+from tests.loopback import Answer, Body, LoopbackServer, serving
+from tests.pipelines import rounds
+from tests.pipelines.rounds import PROMPTS, check, command, failures, query, role, story, tables
+
+KEY = "sk-secret-0123456789abcdefghijklmnop"
+
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
+
+def plain(text: str | bytes, status: int = 200, **headers: str) -> web.Response:
+    body = text.encode() if isinstance(text, str) else text
+    return web.Response(body=body, status=status, headers=headers)
+
+
+def is_about(body: Body, prompt: str) -> bool:
+    return prompt in body["messages"][0]["content"]
+
+
+def test_an_item_that_always_fails_costs_itself_alone(
+    tmp_path: Path, prompts: Path, finished_run: Path
+) -> None:
+    run, ill = tmp_path / "run", PROMPTS[3]
+
+    def answer(body: Body) -> Answer:
+        return plain("out of memory", 500) if is_about(body, ill) else story(body)
+
+    with serving(answer) as server:
+        assert refine.main(command(run, prompts, server.url)) == 3
+        assert sum(is_about(body, ill) for body in server.bodies) == 5
+    [failure] = failures(run, "stage, error, attempts, payload, message")
+    assert failure == ("sample", "engine_error", 5, ill, "HTTP 500: out of memory")
+    assert query(run, "select count(distinct prompt_id) from responses") == [(len(PROMPTS) - 1,)]
+    check_rest = query(run, "select count(*) from trees")
+    assert check_rest == [(9,)]
+
+    with serving(story) as healed:
+        assert refine.main(command(run, prompts, healed.url)) == 0
+        assert all(is_about(body, ill) for body in healed.bodies)
+    check(run)
+    assert tables(run) == tables(finished_run)
+
+
+def test_a_search_that_fails_is_a_failure_of_its_tree(
+    tmp_path: Path, prompts: Path, finished_run: Path
+) -> None:
+    run, ill = tmp_path / "run", PROMPTS[0]
+
+    def answer(body: Body) -> Answer:
+        if role(body) == "refine" and is_about(body, ill):
+            return plain("oops", 500)
+        return story(body)
+
+    with serving(answer) as server:
+        assert refine.main(command(run, prompts, server.url)) == 3
+    assert failures(run, "stage, error, payload") == [("tree_search", "engine_error", ill)]
+    assert query(run, "select count(*) from trees") == [(9,)]
+    with serving(story) as healed:
+        assert refine.main(command(run, prompts, healed.url)) == 0
+    assert tables(run) == tables(finished_run)
+
+
+def test_failures_that_stay_are_held_once(tmp_path: Path, prompts: Path) -> None:
+    run = tmp_path / "run"
+
+    def answer(body: Body) -> Answer:
+        return plain("", 500) if is_about(body, PROMPTS[0]) else story(body)
+
+    with serving(answer) as server:
+        for _ in range(2):
+            assert refine.main(command(run, prompts, server.url)) == 3
+            assert failures(run) == ["engine_error"]
+
+
+def test_a_refused_request_is_not_sent_again(tmp_path: Path, prompts: Path) -> None:
+    run = tmp_path / "run"
+
+    def answer(body: Body) -> Answer:
+        return plain("content policy", 422) if is_about(body, PROMPTS[0]) else story(body)
+
+    with serving(answer) as server:
+        for _ in range(2):
+            assert refine.main(command(run, prompts, server.url)) == 3
+        assert sum(is_about(body, PROMPTS[0]) for body in server.bodies) == 1
+    assert failures(run, "error, attempts") == [("refused", 1)]
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "",
+        "<html>It works!</html>",
+        "null",
+        "[]",
+        '"text"',
+        "{}",
+        '{"choices": null}',
+        '{"choices": []}',
+        '{"choices": {}}',
+        '{"choices": [{}]}',
+        '{"choices": [{"message": null}]}',
+        '{"choices": [{"message": {"content": 5}}]}',
+        '{"choices": [{"message": {"content": ["a"]}}]}',
+        '{"choices": [{"message": {"content": "a"}}], "usage": [1]}',
+        '{"choices": [{"message": {"content": "a"}}], "usage": {"completion_tokens": "many"}}',
+        '{"choices": [{"message": {"content": "a"}}], "usage": {"completion_tokens": 1e999}}',
+        '{"choices": [{"message": {"content": "a"}}], "usage": {"prompt_tokens": 1e30}}',
+        '{"choices": [{"message": {"content": "a"}, "finish_reason": 7}]}',
+        '{"choices": [{"message": {"content": "a"}, "finish_reason": {"type": "stop"}}]}',
+        '{"choices": [{"message": {"content": "a"}, "finish_reason": "\\ud800"}]}',
+        '{"choices": [{"message": {"content": "cut',
+        "[" * 100_000,
+        b"\xff\xfe\x00",
+    ],
+    ids=lambda text: repr(text)[:60],
+)
+def test_nonsense_stops_nothing(tmp_path: Path, nonsense: str | bytes) -> None:
+    """Whatever a 200 holds is an answer or a failure of its item; the others are done."""
+    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", ["fine", "ill", "fine, too"])
+    run = tmp_path / "run"
+
+    def answer(body: Body) -> Answer:
+        return plain(nonsense) if is_about(body, "ill") else story(body)
+
+    with serving(answer) as server:
+        code = sample.main(command(run, prompts, server.url))
+    done = query(
+        run, "select prompt from prompts semi join responses using (prompt_id) order by all"
+    )
+    assert {("fine",), ("fine, too",)} <= set(done)
+    if ("ill",) not in done:
+        assert code == 3
+        assert failures(run, "error, attempts") == [("engine_error", 5)]
+    else:
+        assert code == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "\x00\x1b[2J", "\ud800 half", "😀 عربي \u202e", "x" * 99_999]
+)
+def test_answers_may_hold_any_text(tmp_path: Path, text: str) -> None:
+    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", ["one"])
+
+    def answer(body: Body) -> Answer:
+        if role(body) == "actor":
+            return [text] * body["n"]
+        if role(body) == "judge":
+            return [f"{text}\nFinal Judgement: No"] * body["n"]
+        return [f"{text}[[start]]{text}[[end]]"] * body["n"]
+
+    with serving(answer) as server:
+        assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
+    kept = text.encode("utf-8", "replace").decode()
+    assert query(tmp_path / "run", "select distinct response from responses") == [(kept,)]
+    assert query(tmp_path / "run", "select solved from trees") == [(False,)]
+
+
+def test_what_can_never_be_refined_is_an_unsolved_tree(tmp_path: Path) -> None:
+    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", ["one", "two"])
+
+    def answer(body: Body) -> Answer:
+        return ["no markers"] * body["n"] if role(body) == "refine" else story(body)
+
+    with serving(answer) as server:
+        assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
+    rows = query(tmp_path / "run", "select solved, refinements, malformed, chosen_depth from trees")
+    assert rows == [(False, 0, 9, 0)] * 2
+    assert failures(tmp_path / "run") == []
+
+
+def test_a_flaky_engine_costs_nothing(tmp_path: Path, prompts: Path, finished_run: Path) -> None:
+    """5 % of 500s and 20 % of malformed 200s, drawn by the request and its try."""
+    tries: dict[bytes, int] = {}
+    faults = {500: 0, 200: 0}
+
+    def answer(body: Body) -> Answer:
+        asked = json.dumps(body, sort_keys=True).encode()
+        tries[asked] = tries.get(asked, 0) + 1
+        draw = random.Random(asked + b"%d" % tries[asked]).random()
+        if tries[asked] < 5 and draw < 0.25:
+            status = 500 if draw < 0.05 else 200
+            faults[status] += 1
+            return plain("{", status)
+        return story(body)
+
+    with serving(answer) as server:
+        assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
+    assert min(faults.values()) > 3
+    assert failures(tmp_path / "run") == []
+    assert tables(tmp_path / "run") == tables(finished_run)
+
+
+def test_unreadable_answers_are_stored_and_not_counted(tmp_path: Path, prompts: Path) -> None:
+    """A fifth of all votes and refinements says nothing that can be read."""
+
+    def is_garbled(text: str, seed: int, number: int) -> bool:
+        return hashlib.sha256(f"{text} {seed} {number}".encode()).digest()[0] < 51
+
+    def answer(body: Body) -> Answer:
+        texts = story(body)
+        assert isinstance(texts, list)
+        if role(body) == "actor":
+            return texts
+        return ["???" if is_garbled(t, body["seed"], i) else t for i, t in enumerate(texts)]
+
+    run = tmp_path / "run"
+    with serving(answer) as server:
+        assert refine.main(command(run, prompts, server.url)) == 0
+    check(run)
+    assert failures(run) == []
+    for table in ("judgements", "nodes"):
+        assert query(run, f"select sum(unparsed_votes) > 0 from {table}") == [(True,)]
+        assert not query(
+            run,
+            f"""from {table} where yes_votes + no_votes + unparsed_votes <> 5
+            or unparsed_votes <> len(list_filter(votes, lambda v: v.vote is null))
+            or value <> yes_votes / (yes_votes + no_votes)""",
+        )
+    assert query(run, "select sum(malformed) > 0, max(refinements) <= 15 from trees") == [
+        (True, True)
+    ]
+
+
+def test_a_busy_engine_is_waited_for(tmp_path: Path, prompts: Path, finished_run: Path) -> None:
+    seen: dict[str, int] = {}
+
+    def answer(body: Body) -> Answer:
+        asked = json.dumps(body)
+        seen[asked] = seen.get(asked, 0) + 1
+        return plain("busy", 429, **{"Retry-After": "0"}) if seen[asked] < 8 else story(body)
+
+    with serving(answer) as server:
+        assert refine.main(command(tmp_path / "run", prompts, server.url, "--limit", "2")) == 0
+    assert set(seen.values()) == {8}
+    assert failures(tmp_path / "run") == []
+
+
+def test_an_engine_that_only_fails_stops_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", map(str, range(300)))
+    with serving(lambda _: plain("broken", 500)) as server:
+        options = ["--in_flight", "16"]
+        assert sample.main(command(tmp_path / "run", prompts, server.url, *options)) == 4
+        assert len(server.bodies) <= (100 + 16) * 5
+    error = capsys.readouterr().err
+    assert "gone" in error
+    assert "run the same command again" in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_an_engine_that_knows_us_not_stops_the_run(
+    tmp_path: Path, prompts: Path, capsys: pytest.CaptureFixture[str], status: int
+) -> None:
+    with serving(lambda _: plain("go away", status)) as server:
+        assert refine.main(command(tmp_path / "run", prompts, server.url)) == 4
+    error = capsys.readouterr().err
+    assert ("--model" if status == 404 else "OPENAI_API_KEY") in error
+    assert "Traceback" not in error
+    assert len(error.splitlines()) == 2
+    assert failures(tmp_path / "run") == []
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9", "http://nowhere.invalid:1", "nonsense", "http://", "ftp://x/y"]
+)
+def test_no_engine_there_is_said_in_two_lines(
+    tmp_path: Path, prompts: Path, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    code = refine.main(command(tmp_path / "run", prompts, url, "--engine_patience", "0.1"))
+    error = capsys.readouterr().err
+    assert code in (2, 4)
+    assert error.startswith("error: ")
+    assert url in error
+    assert len(error.splitlines()) <= 2
+
+
+def test_a_silent_engine_runs_out_of_patience(
+    tmp_path: Path, prompts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import asyncio
+
+    async def silent() -> Answer:
+        await asyncio.sleep(3)
+        return ["late"]
+
+    options = ["--engine_timeout", "0.2", "--engine_patience", "0.5", "--model", "m"]
+    with serving(lambda _: silent()) as server:  # type: ignore[arg-type, return-value]
+        assert sample.main(command(tmp_path / "run", prompts, server.url, *options)) == 4
+    assert "no answer in time" in capsys.readouterr().err
+
+
+FAULTS: dict[str, Callable[[str], Answer]] = {
+    "500": lambda key: plain(f"bad key {key}", 500),
+    "400": lambda key: plain(f"bad key {key}", 400),
+    "400 context": lambda key: plain(f"maximum context length for {key}", 400),
+    "nonsense": lambda key: plain(f"Bearer {key}"),
+    "at the cut": lambda key: plain("x" * 285 + key, 500),
+    "in JSON": lambda key: web.json_response({"error": {"headers": f"Bearer {key}"}}, status=500),
+    "401": lambda key: plain(key, 401),
+    "404": lambda key: plain(key, 404),
+    "404 at the cut": lambda key: plain("x" * 285 + key, 404),
+    "503": lambda key: plain(key, 503, **{"Retry-After": key}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_key_is_written_nowhere(
+    tmp_path: Path,
+    prompts: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    fault: str,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    run = tmp_path / "run"
+
+    def answer(body: Body) -> Answer:
+        key = server.headers[-1]["Authorization"].removeprefix("Bearer ")
+        return FAULTS[fault](key) if is_about(body, PROMPTS[0]) else story(body)
+
+    with serving(answer) as server:
+        options = ["--engine_patience", "0.2"]
+        code = refine.main(command(run, prompts, server.url, *options))
+    assert code in (3, 4)
+    assert {headers["Authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
+    shown = "".join(capfd.readouterr())
+    held = b"".join(data for data, _ in rounds.files(run).values())
+    told = shown + json.dumps(failures(run, "message, payload")) + held.decode("latin-1")
+    assert KEY[:12] not in told
+    assert "sk-secret" not in told
+
+
+def test_a_key_with_a_line_end_is_sent_without_it(
+    tmp_path: Path, prompts: Path, monkeypatch: pytest.MonkeyPatch, server: LoopbackServer
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\n")
+    assert sample.main(command(tmp_path / "run", prompts, server.url)) == 0
+    assert {headers["Authorization"] for headers in server.headers} == {f"Bearer {KEY}"}

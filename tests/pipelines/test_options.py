@@ -1,0 +1,241 @@
+"""Command lines: defaults, spellings, mistakes and help."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
+
+from pipelines import judge, pairs, refine, sample, tree_search
+from pipelines.options import DEMO_LIMIT, DEMO_PROMPTS, DEMO_RUN, Job, UsageError, parse
+from pipelines.prompts import read
+from spar_core.engine.protocol import Sampling
+from tests.loopback import LoopbackServer
+from tests.pipelines import rounds
+
+URL = ["--engine_url", "http://localhost:8000"]
+JOBS = {
+    "refine": refine.main,
+    "sample": sample.main,
+    "judge": judge.main,
+    "tree_search": tree_search.main,
+    "pairs": pairs.main,
+}
+
+
+def parsed(*argv: str) -> Job:
+    return parse("refine", "", argv)
+
+
+def test_defaults_are_the_papers() -> None:
+    job = parsed(*URL)
+    settings, search = job.settings, job.settings.search
+    assert settings.sampling == Sampling(0.9, 0.9, 2048)
+    assert settings.judge.sampling == Sampling(0.7, 1.0, 2048)
+    assert search.sampling == Sampling(0.7, 1.0, 3072)
+    assert (settings.responses, settings.judge.votes, settings.judge.quorum) == (5, 5, 3)
+    assert (search.strategy, search.branch, search.keep, search.depth) == ("bfs", 3, 2, 3)
+    assert search.budget == 15
+    assert not settings.judge.constrained
+    assert not search.constrained
+    assert (job.dataset.iteration, job.limit, settings.seed) == (1, None, 0)
+    assert settings.actor == settings.refiner
+    assert settings.actor.kind == "openai"
+
+
+def test_the_bare_command_is_the_demo() -> None:
+    job = parsed()
+    assert job.is_demo
+    assert job.uses_bundled_model
+    assert (job.dataset.run, job.limit) == (DEMO_RUN, DEMO_LIMIT)
+    assert job.settings.actor.kind == "llamacpp"
+    assert job.settings.judge.constrained
+    assert job.settings.search.constrained
+    papers = parsed(*URL).settings
+    assert job.settings.responses == papers.responses
+    short = (job.settings.sampling, job.settings.judge.sampling, job.settings.search.sampling)
+    long = (papers.sampling, papers.judge.sampling, papers.search.sampling)
+    for mine, theirs in zip(short, long, strict=True):
+        assert mine.max_tokens < 200
+        assert dataclasses.replace(mine, max_tokens=0) == dataclasses.replace(theirs, max_tokens=0)
+    searches = [dataclasses.asdict(each.search) for each in (job.settings, papers)]
+    for search in searches:
+        for name in ("judge", "sampling", "constrained"):
+            del search[name]
+    assert searches[0] == searches[1], "search bounds stay the paper's"
+
+
+@pytest.mark.parametrize(
+    ("argv", "limit"),
+    [
+        (["--limit", "0"], None),
+        (["--limit", "9"], 9),
+        (["--run", DEMO_RUN], DEMO_LIMIT),
+        (["--run", "elsewhere"], None),
+        (["--prompts", "mine.jsonl"], None),
+        (URL, None),
+    ],
+)
+def test_only_the_demo_is_limited(argv: list[str], limit: int | None) -> None:
+    assert parsed(*argv).limit == limit
+
+
+def test_the_bundled_prompts_are_good() -> None:
+    rows = list(read(str(DEMO_PROMPTS)))
+    prompts = [row.prompt for row in rows]
+    assert all(prompts)
+    assert len(set(prompts)) == len(prompts) >= 35
+
+
+def test_dashes_are_underscores() -> None:
+    dashed = parsed("--engine-url=http://a-b:1/c-d", "--in-flight", "3", "--direct-num-workers=2")
+    assert dashed.settings == parsed("--engine_url=http://a-b:1/c-d", "--in_flight=3").settings
+    assert dashed.settings.actor.url == "http://a-b:1/c-d"
+    assert dashed.beam.view_as(DirectOptions).direct_num_workers == 2
+
+
+def test_every_role_has_its_own_options() -> None:
+    job = parsed(
+        *URL,
+        *("--model", "m", "--actor_model", "a"),
+        *("--actor_temperature", "0.1", "--judge_top_p", "0.2", "--refine_max_tokens", "7"),
+    )
+    assert (job.settings.actor.model, job.settings.refiner.model) == ("a", "m")
+    assert job.settings.sampling == Sampling(0.1, 0.9, 2048)
+    assert job.settings.judge.sampling == Sampling(0.7, 0.2, 2048)
+    assert job.settings.search.sampling == Sampling(0.7, 1.0, 7)
+
+
+@pytest.mark.parametrize(("votes", "quorum"), [(1, 1), (3, 2), (4, 3), (5, 3)])
+def test_the_quorum_is_more_than_half(votes: int, quorum: int) -> None:
+    assert parsed(*URL, "--votes", str(votes)).settings.judge.quorum == quorum
+
+
+def test_beam_options_pass_through() -> None:
+    job = parsed(*URL, "--direct_num_workers=2", "--direct_running_mode", "multi_threading")
+    direct = job.beam.view_as(DirectOptions)
+    assert (direct.direct_num_workers, direct.direct_running_mode) == (2, "multi_threading")
+    job = parsed(*URL, "--runner=DataflowRunner", "--project=p", "--region", "r")
+    assert job.beam.view_as(StandardOptions).runner == "DataflowRunner"
+    assert job.beam.get_all_options()["project"] == "p"
+
+
+@pytest.mark.parametrize("argv", [[], ["--runner=DirectRunner"]])
+def test_direct_means_the_runner_that_was_tried(argv: list[str]) -> None:
+    assert parsed(*argv).beam.view_as(StandardOptions).runner.endswith(".FnApiRunner")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--respones", "3"], "no option --respones; did you mean --responses?"),
+        (["--engine-ur=x"], "no option --engine_ur; did you mean --engine_url?"),
+        (["--qqqqqqqqq"], "no option --qqqqqqqqq"),
+        (["--vote", "3"], "did you mean --votes?"),
+        (["-x"], "-x"),
+        (["prompts.jsonl"], "prompts.jsonl"),
+        (["--responses"], "--responses"),
+        (["--responses", "many"], "many"),
+        (["--responses", "0"], "--responses must be at least 1, not 0"),
+        (["--votes", "-1"], "--votes must be at least 1, not -1"),
+        (["--votes", "2.5"], "2.5"),
+        (["--branch", "0"], "--branch"),
+        (["--keep", "0"], "--keep"),
+        (["--depth", "0"], "--depth"),
+        (["--budget", "0"], "--budget"),
+        (["--iteration", "0"], "--iteration"),
+        (["--in_flight", "0"], "--in_flight"),
+        (["--limit", "-1"], "--limit"),
+        (["--quorum", "6"], "--quorum 6 is more than --votes 5"),
+        (["--judge_max_tokens", "0"], "--judge_max_tokens"),
+        (["--refine_max_tokens", "0"], "--refine_max_tokens"),
+        (["--actor_temperature", "-1"], "--actor_temperature"),
+        (["--actor_temperature", "nan"], "--actor_temperature"),
+        (["--judge_top_p", "0"], "--judge_top_p"),
+        (["--judge_top_p", "1.5"], "--judge_top_p"),
+        (["--engine_timeout", "0"], "--engine_timeout"),
+        (["--engine_patience", "-1"], "--engine_patience"),
+        (["--strategy", "mcts"], "mcts"),
+        (["--engine", "gpt"], "gpt"),
+        (["--engine", "openai", "--engine_url="], "--engine openai needs --engine_url"),
+        (["--constrained", "on"], "--constrained on needs --engine llamacpp or vllm"),
+        (["--run="], "--run"),
+        (["--prompts="], "--prompts"),
+        (["--direct_num_workers=many"], "many"),
+        (["--direct_running_mode=nope"], "nope"),
+        (["--runner=NoRunner"], "NoRunner"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line(
+    tmp_path: Path,
+    prompts: Path,
+    server: LoopbackServer,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    argv: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = rounds.command(tmp_path / "run", prompts, server.url, *argv)
+    assert exit_code(*line) == 2
+    error = capfd.readouterr().err
+    assert error.startswith("error: ")
+    assert said in error
+    assert error.count("\n") == 1
+    assert not server.bodies
+
+
+def exit_code(*argv: str) -> int:
+    """What the process would exit with; argparse leaves by SystemExit."""
+    try:
+        return refine.main(argv)
+    except SystemExit as left:
+        assert isinstance(left.code, int)
+        return left.code
+
+
+def test_mistakes_leave_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError):
+        parsed("--runn", "x")
+    assert exit_code("--run", "new", "--votes", "0") == 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_help_is_worth_reading(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        JOBS[name](["--help"])
+    assert left.value.code == 0
+    text = capsys.readouterr().out
+    for part in ("the run:", "the engine:", "the algorithm", "Exit codes", "Apache Beam"):
+        assert part in text
+    options = "run iteration prompts engine model actor_model refiner_model engine_url responses"
+    options += " votes strategy branch keep depth budget seed limit actor_temperature"
+    options += " judge_max_tokens refine_top_p"
+    for option in options.split():
+        assert f"--{option} " in text
+    assert f"python -m pipelines.{name}" in text
+    assert len(text.splitlines()) < 120
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_jobs_run_by_name(name: str) -> None:
+    process = rounds.start("--nope", job=f"pipelines.{name}")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "")
+    assert err.startswith("error: no option --nope")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["judge", "tree_search", "pairs"])
+def test_a_stage_of_no_run_is_an_error(
+    tmp_path: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    run = tmp_path / "misspelt"
+    assert JOBS[name](["--run", str(run), "--engine_url", server.url]) == 2
+    assert str(run) in capsys.readouterr().err
+    assert not run.exists()

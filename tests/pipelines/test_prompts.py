@@ -1,0 +1,523 @@
+"""Reading prompts: every kind of input, good and bad, and what the run says of it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipelines import prompts as intake
+from pipelines import refine, sample
+from pipelines.prompts import InputError, ingest
+from spar_core.dataset import Dataset
+from tests.loopback import Answer, Body, LoopbackServer, serving
+from tests.pipelines import rounds
+from tests.pipelines.rounds import command, failures, query, story, tables
+
+STRANGE = [
+    "emoji 😀 👩‍👩‍👧 🇩🇪",
+    "عربي مع English ועברית",
+    "combining e\u0301 and composed \u00e9",
+    "zero\u200bwidth\u200dand\ufeffmarks\u202e",
+    "NUL \x00 bell \x07 escape \x1b[31m",
+    "lines\nand\r\nothers\u2028\u2029\x85\x0b\x0c",
+    "  spaces around\t",
+    "astral \U0010ffff \U000e0001",
+    "{braces} {prompt} %s $x 'quotes' \"more\" \\ [[start]]",
+    "null",
+]
+
+
+def held(run: Path | str) -> list[str]:
+    """The run's prompts in their order."""
+    return [text for (text,) in query(run, "select prompt from prompts order by position")]
+
+
+def found(path: Path | str) -> list[tuple[str, str]]:
+    """The end of each row's source with its prompt or its error."""
+    return [
+        (row.source.removeprefix(str(path)).lstrip(":"), row.error or str(row.prompt))
+        for row in intake.read(str(path))
+    ]
+
+
+def lines(*rows: object) -> bytes:
+    """JSONL of rows; bytes as they are."""
+    return b"".join(
+        (row if isinstance(row, bytes) else json.dumps(row).encode()) + b"\n" for row in rows
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+def into(run: Path | str, files: Path | str, limit: int | None = None) -> intake.Intake:
+    return ingest(Dataset(str(run), 1), str(files), limit)
+
+
+@pytest.mark.parametrize(
+    ("line", "cause", "said"),
+    [
+        (b'{"prompt": "half', "bad_json", "not a JSON object"),
+        (b"plain text", "bad_json", "not a JSON object"),
+        (b'"text"', "bad_json", "a JSON str"),
+        (b'["prompt"]', "bad_json", "a JSON list"),
+        (b"null", "bad_json", "a JSON NoneType"),
+        (b"7", "bad_json", "a JSON int"),
+        (b"[" * 100_000, "bad_json", "not a JSON object"),
+        (b'{"a": "x", "b": 1}', "no_prompt", "(fields: a, b)"),
+        (b"{}", "no_prompt", "(fields: none)"),
+        (b'{"prompt": 5}', "no_prompt", "is 5, not text"),
+        (b'{"prompt": null}', "no_prompt", "is null, not text"),
+        (b'{"prompt": ["a"]}', "no_prompt", 'is ["a"], not text'),
+        (b'{"prompt": {"a": 1}}', "no_prompt", "not text"),
+        (b'{"prompt": true}', "no_prompt", "is true, not text"),
+        (b'{"prompt": NaN}', "no_prompt", "not text"),
+        (b'{"prompt": 1e999}', "no_prompt", "not text"),
+        (b'{"prompt": ' + b"9" * 5000 + b"}", "bad_json", "not a JSON object"),
+        (b'{"prompt": ""}', "empty_prompt", "empty"),
+        (b'{"prompt": " \\t\\n\\u00a0\\u2003 "}', "empty_prompt", "empty"),
+        (b'{"prompt": "\xff\xfe"}', "not_utf8", "not UTF-8"),
+        ("{'prompt': 'é'}".encode("latin-1"), "not_utf8", "not UTF-8"),
+        (b'{"prompt": "half \\ud83d"}', "not_utf8", "surrogate"),
+        (b'{"prompt": "\\ude00\\ud83d wrong way round"}', "not_utf8", "surrogate"),
+        (b'{"prompt": "kept"}', "duplicate", ":1"),
+        (b'{"\\ud800": 1}', "no_prompt", "no field"),
+        (b'{"prompt": {"\\ud800": "\\udfff"}}', "no_prompt", "not text"),
+        (b'{"prompt": "NUL \x00 raw"}', "bad_json", "not a JSON object"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_a_bad_line_is_a_failure_and_the_rest_is_done(
+    tmp_path: Path, run: Path, line: bytes, cause: str, said: str
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(lines({"prompt": "kept"}, line, {"prompt": "kept too"}))
+    result = into(run, path)
+    assert (result.prompts, result.added, result.failures) == (2, 2, 1)
+    assert held(run) == ["kept", "kept too"]
+    [(stage, key, error, message, attempts, payload)] = failures(
+        run, "stage, key, error, message, attempts, payload"
+    )
+    assert (stage, key, error, attempts) == ("prompts", f"{path}:2", cause, 1)
+    assert said in message
+    assert len(message) < 1000
+    assert len(payload) <= 4000
+    if cause == "bad_json":
+        assert payload == line.decode()[:4000]
+
+
+@pytest.mark.parametrize("text", STRANGE, ids=ascii)
+@pytest.mark.parametrize("kind", ["jsonl", "escaped.jsonl", "csv", "parquet"])
+def test_text_is_kept_exactly(tmp_path: Path, run: Path, text: str, kind: str) -> None:
+    path = tmp_path / f"in.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.table({"prompt": [text]}), path)
+    elif kind == "csv":
+        quoted = text.replace('"', '""')
+        path.write_bytes(f'prompt\n"{quoted}"\n'.encode())
+    else:
+        escaped = json.dumps({"prompt": text}, ensure_ascii=kind == "escaped.jsonl")
+        path.write_bytes(escaped.encode() + b"\n")
+    into(run, path)
+    assert held(run) == [text]
+    assert failures(run) == []
+
+
+@settings(
+    max_examples=40,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, unique=True))
+def test_any_text_is_a_prompt_or_empty(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    (folder / "in.jsonl").write_bytes(lines({"prompt": "first"}, *({"prompt": t} for t in texts)))
+    into(folder / "run", folder / "in.jsonl")
+    rest = [text for text in texts if text.strip() and text != "first"]
+    assert held(folder / "run") == ["first", *rest]
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(data=st.binary(max_size=60) | st.text('{}[]":,\\u0promt \n\r').map(str.encode))
+@pytest.mark.parametrize("name", ["in.jsonl", "in.csv"])
+def test_no_bytes_break_the_reader(
+    tmp_path_factory: pytest.TempPathFactory, name: str, data: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("bytes")
+    (folder / name).write_bytes(
+        b"prompt\nfirst\n" if name == "in.csv" else lines({"prompt": "first"})
+    )
+    with (folder / name).open("ab") as file:
+        file.write(data)
+    assert into(folder / "run", folder / name).prompts >= 1
+    assert held(folder / "run")[0] == "first"
+
+
+def test_lines_end_in_any_way(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"prompt": "a"}\r\n\r\n  \n{"prompt": "b"}\n\n{"prompt": "c"}')
+    assert found(path) == [("1", "a"), ("4", "b"), ("6", "c")]
+    path = tmp_path / "in.csv"
+    path.write_bytes(b"\xef\xbb\xbfprompt,n\r\na,1\r\n\r\nb,2")
+    assert found(path) == [("2", "a"), ("4", "b")]
+
+
+def test_csv_cells_may_hold_anything(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(
+        b'n,prompt\n1,"two\nlines, ""quoted"""\n2,plain\n3\n4,a,b\n5,"' + b"x" * 200_000 + b'"\n'
+        b"6,\xff\n7,\n8,last\n"
+    )
+    assert found(path) == [
+        ("2", 'two\nlines, "quoted"'),
+        ("4", "plain"),
+        ("5", "bad_csv"),
+        ("6", "bad_csv"),
+        ("7", "x" * 200_000),
+        ("8", "not_utf8"),
+        ("9", "empty_prompt"),
+        ("10", "last"),
+    ]
+
+
+def test_a_quote_left_open_costs_no_row_silently(tmp_path: Path, run: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(b'prompt\nfirst\n"never closed\nsecond\nthird\n')
+    into(run, path)
+    assert held(run)[0] == "first"
+    assert failures(run) == ["bad_csv"]
+
+
+def test_parquet_columns_of_other_types(tmp_path: Path, run: Path) -> None:
+    for name, column in {
+        "large": pa.array(["a", None, ""], pa.large_string()),
+        "dictionary": pa.array(["b", "b"]).dictionary_encode(),
+        "view": pa.array(["c"], pa.string_view()),
+    }.items():
+        pq.write_table(pa.table({"id": range(len(column)), "prompt": column}), tmp_path / name)
+        os.rename(tmp_path / name, tmp_path / f"{name}.parquet")
+    into(run, tmp_path / "*.parquet")
+    assert sorted(held(run)) == ["a", "b", "c"]
+    assert sorted(failures(run)) == ["duplicate", "empty_prompt", "no_prompt"]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [pa.array([1, 2]), pa.array([b"a", b"b"]), pa.array([["a"], ["b"]]), pa.nulls(2)],
+    ids=lambda column: str(column.type),
+)
+def test_a_parquet_column_that_is_no_text(tmp_path: Path, run: Path, column: Any) -> None:
+    path = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"prompt": column}), path)
+    with pytest.raises(InputError, match=r"in\.parquet:1: `prompt` is .*, not text"):
+        into(run, path)
+
+
+def test_parquet_text_may_be_no_utf8(tmp_path: Path, run: Path) -> None:
+    binary = pa.array([b"good", b"\xff bad", b"good too"])
+    column = pa.Array.from_buffers(pa.string(), len(binary), binary.buffers())
+    path = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"prompt": column}), path)
+    into(run, path)
+    assert held(run) == ["good", "good too"]
+    assert failures(run, "key, error") == [(f"{path}:2", "not_utf8")]
+
+
+@pytest.mark.parametrize("name", ["in.jsonl.gz", "in.csv.gz", "in.parquet.gz"])
+def test_gzip_is_read(tmp_path: Path, name: str) -> None:
+    plain = tmp_path / name.removesuffix(".gz")
+    if "parquet" in name:
+        pq.write_table(pa.table({"prompt": ["a"]}), plain)
+    else:
+        plain.write_bytes(b"prompt\na\n" if "csv" in name else lines({"prompt": "a"}))
+    (tmp_path / name).write_bytes(gzip.compress(plain.read_bytes()))
+    assert [error for _, error in found(tmp_path / name)] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("cut.jsonl.gz", gzip.compress(os.urandom(9999))[:5000]),
+        ("no.jsonl.gz", lines({"prompt": "a"})),
+        ("no.parquet", b"PAR1 is not enough"),
+        ("no.parquet", b""),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(
+    tmp_path: Path, run: Path, name: str, data: bytes
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=rf"cannot read .*{name}"):
+        into(run, tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("in.jsonl", b"", "in.jsonl: the file is empty"),
+        ("in.jsonl", b"\n\n", "no rows"),
+        ("in.csv", b"", "in.csv: the file is empty"),
+        ("in.csv", b"prompt\n", "no rows"),
+        ("in.csv", b"text,n\na,1\n", "in.csv:1: no column `prompt` (columns: text, n)"),
+        ("in.csv", b"Prompt\na\n", "in.csv:1: no column `prompt` (columns: Prompt)"),
+        ("in.jsonl", lines({"text": "a"}), "in.jsonl:1: no field `prompt` (fields: text)"),
+        ("in.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(99), "in.jsonl:1: not UTF-8"),
+        ("in.jsonl", '{"prompt": "a"}'.encode("utf-16"), "in.jsonl:1: not UTF-8"),
+        ("in.csv", "prompt,caf\u00e9\na".encode("latin-1"), "no prompt"),
+        ("in.csv", "caf\u00e9,n\na".encode("latin-1"), "no column `prompt`"),
+    ],
+)
+def test_input_without_any_prompt_is_an_error(
+    tmp_path: Path,
+    run: Path,
+    server: LoopbackServer,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    data: bytes,
+    said: str,
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert refine.main(command(run, tmp_path / name, server.url)) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "a text column `prompt`" in error
+    assert error.count("\n") == 1
+    assert not server.bodies
+
+
+@pytest.mark.parametrize(
+    "files", ["missing.jsonl", "missing/*.jsonl", "", "nowhere://x/y.jsonl", "no[t.jsonl", "."]
+)
+def test_no_such_file_is_one_line(
+    tmp_path: Path,
+    run: Path,
+    server: LoopbackServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    files: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert refine.main([f"--prompts={files}", "--run", str(run), "--engine_url", server.url]) == 2
+    out, error = capsys.readouterr()
+    assert error.startswith("error: ")
+    assert files in error
+    assert error.count("\n") == 1
+    assert out == ""
+    assert not server.bodies
+
+
+def test_what_a_file_says_cannot_drive_the_terminal(
+    tmp_path: Path, run: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.jsonl").write_bytes(lines({"\x1b[2Jfield\x07\u202e": 1}))
+    assert refine.main(command(run, tmp_path / "in.jsonl", server.url)) == 2
+    error = capsys.readouterr().err
+    assert "field" in error
+    assert not {"\x1b", "\x07", "\u202e"} & set(error)
+
+
+def test_a_glob_reads_its_files_in_order(tmp_path: Path, run: Path) -> None:
+    for name, text in {"b.jsonl": "two", "a.jsonl": "one", "c.csv": "never"}.items():
+        (tmp_path / name).write_bytes(lines({"prompt": text}, {"prompt": "both"}))
+    result = into(run, tmp_path / "*.jsonl")
+    assert held(run) == ["one", "both", "two"]
+    assert (result.files, result.failures) == (2, 1)
+    assert failures(run, "key, error") == [(f"{tmp_path}/b.jsonl:2", "duplicate")]
+    assert f"{tmp_path}/a.jsonl:2" in failures(run, "message")[0]
+
+
+def test_an_empty_file_among_others_is_a_failure(tmp_path: Path, run: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"")
+    (tmp_path / "b.jsonl").write_bytes(lines({"prompt": "one"}))
+    into(run, tmp_path / "*.jsonl")
+    assert held(run) == ["one"]
+    assert failures(run, "key, error") == [(f"{tmp_path}/a.jsonl", "empty_file")]
+
+
+def test_a_file_name_may_be_no_utf8(tmp_path: Path, run: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.jsonl")).write_bytes(lines({"prompt": "one"}, b"broken"))
+    into(run, tmp_path / "*.jsonl")
+    assert held(run) == ["one"]
+    assert failures(run) == ["bad_json"]
+
+
+def test_a_file_name_may_look_like_a_glob(tmp_path: Path, run: Path) -> None:
+    (tmp_path / "in[1].jsonl").write_bytes(lines({"prompt": "one"}))
+    into(run, tmp_path / "in[1].jsonl")
+    assert held(run) == ["one"]
+
+
+def test_urls_are_read(run: Path, request: pytest.FixtureRequest) -> None:
+    folder = f"memory://{request.node.name}"
+    for name, text in (("a", "one"), ("b", "two")):
+        with fsspec.open(f"{folder}/{name}.jsonl", "wb") as file:
+            file.write(lines({"prompt": text}, b"broken"))
+    into(run, f"{folder}/a.jsonl")
+    into(run, f"{folder}/*.jsonl")
+    assert held(run) == ["one", "two"]
+    assert failures(run, "key") == [f"{folder.replace('//', '///')}/{n}.jsonl:2" for n in "ab"]
+
+
+def test_prompts_that_differ_in_space_or_case_differ(tmp_path: Path, run: Path) -> None:
+    texts = ["a", "a ", " a", "A", "\u00e9", "e\u0301"]
+    path = rounds.write_prompts(tmp_path / "in.jsonl", texts)
+    assert into(run, path).added == len(texts)
+    assert held(run) == texts
+
+
+def test_a_limit_counts_different_prompts(tmp_path: Path, run: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    rows = [{"prompt": text} for text in "aabbcd"]
+    path.write_bytes(lines(*rows))
+    result = into(run, path, 3)
+    assert (result.prompts, result.failures, result.more) == (3, 2, True)
+    assert held(run) == ["a", "b", "c"]
+    assert not into(run, path, 4).more
+    assert held(run) == ["a", "b", "c", "d"]
+
+
+def test_reading_again_changes_no_file(tmp_path: Path, run: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(lines({"prompt": "a"}, b"broken", {"prompt": "a"}, {"prompt": "b"}))
+    first = into(run, path)
+    before = rounds.files(run)
+    second = into(run, path)
+    assert rounds.files(run) == before
+    assert (first.added, second.added) == (2, 0)
+    assert first.failures == second.failures == 2
+
+
+def test_mending_a_line_adds_its_prompt(tmp_path: Path, run: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(lines({"prompt": "a"}, b"broken", {"prompt": "b"}, b"bad"))
+    into(run, path)
+    path.write_bytes(lines({"prompt": "a"}, {"prompt": "mended"}, {"prompt": "b"}, b"bad"))
+    result = into(run, path)
+    assert result.added == 1
+    assert sorted(held(run)) == ["a", "b", "mended"]
+    assert failures(run, "key") == [f"{path}:4"]
+    positions = query(run, "select position from prompts order by all")
+    assert positions == [(0,), (1,), (2,)]
+
+
+def test_a_line_broken_in_another_way_is_told_anew(tmp_path: Path, run: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    for broken in (b"broken", b"still broken"):
+        path.write_bytes(lines({"prompt": "a"}, broken))
+        into(run, path)
+    assert failures(run, "payload") == ["still broken"]
+
+
+def test_many_failures_are_all_kept(tmp_path: Path, run: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(lines({"prompt": "a"}, *[b"broken"] * 2500))
+    assert into(run, path).failures == 2500
+    assert query(run, "select count(*), count(distinct key) from failures") == [(2500, 2500)]
+
+
+def test_a_limit_still_reaches_a_mended_line(
+    tmp_path: Path, run: Path, server: LoopbackServer
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(lines({"prompt": "a"}, b"broken", {"prompt": "c"}, {"prompt": "d"}))
+    assert sample.main(command(run, path, server.url, "--limit", "2")) == 3
+    path.write_bytes(lines({"prompt": "a"}, {"prompt": "b"}, {"prompt": "c"}, {"prompt": "d"}))
+    assert sample.main(command(run, path, server.url, "--limit", "2")) == 0
+    answered = "select distinct prompt from prompts semi join responses using (prompt_id)"
+    assert {text for (text,) in query(run, answered)} >= {"a", "b"}
+
+
+def test_the_round_does_the_rest_and_says_so(
+    tmp_path: Path, run: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in.jsonl"
+    good = [{"prompt": text} for text in (*STRANGE, "easy")]
+    bad = [b"broken", {"prompt": ""}, {"prompt": STRANGE[0]}, {"text": 1}, b'{"prompt": "\xff"}']
+    path.write_bytes(lines(*good, *bad))
+    assert refine.main(command(run, path, server.url)) == 3
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "5 rows left out" in out
+    assert "5 items could not be done" in out
+    assert "bad_json" in out, "the summary counts failures by cause"
+    assert "\x1b" not in out
+    rounds.check(run)
+    assert held(run) == [*STRANGE, "easy"]
+    asked = {
+        body["messages"][0]["content"] for body in server.bodies if rounds.role(body) == "actor"
+    }
+    assert asked == {*STRANGE, "easy"}
+
+    path.write_bytes(lines(*good))
+    asked_so_far = len(server.bodies)
+    assert refine.main(command(run, path, server.url)) == 0
+    assert failures(run) == []
+    assert len(server.bodies) == asked_so_far
+
+
+def test_a_file_given_once_need_not_be_given_again(
+    tmp_path: Path, run: Path, prompts: Path, server: LoopbackServer
+) -> None:
+    assert sample.main(command(run, prompts, server.url)) == 0
+    before = tables(run)
+    assert sample.main(["--run", str(run), "--engine_url", server.url]) == 0
+    assert tables(run) == before
+
+
+def test_a_prompt_longer_than_the_context_is_left_out(tmp_path: Path, run: Path) -> None:
+    from aiohttp import web
+
+    long = "word " * 9000
+
+    def answer(body: Body) -> Answer:
+        if body["messages"][0]["content"] == long:
+            said = "This model's maximum context length is 2048 tokens, you asked for 9000."
+            return web.json_response({"error": {"message": said}}, status=400)
+        return story(body)
+
+    path = rounds.write_prompts(tmp_path / "in.jsonl", ["one", long, "two"])
+    with serving(answer) as server:
+        assert refine.main(command(run, path, server.url)) == 3
+        [failure] = failures(run, "stage, key, error, attempts, payload, message")
+        assert failure[:5] == ("sample", intake.prompt_id(long), "too_long", 1, long[:4000])
+        assert "maximum context length" in failure[5]
+        assert query(run, "select count(distinct prompt_id) from responses") == [(2,)]
+        before, asked = rounds.files(run), len(server.bodies)
+        assert refine.main(command(run, path, server.url)) == 3
+        assert len(server.bodies) == asked
+        assert rounds.files(run) == before
+
+
+def test_a_conversation_that_outgrows_the_context_ends_its_branch_only(
+    tmp_path: Path, run: Path
+) -> None:
+    from aiohttp import web
+
+    def answer(body: Body) -> Answer:
+        if rounds.role(body) == "refine" and "better answer" in body["messages"][0]["content"]:
+            said = "the request exceeds the available context size"
+            return web.json_response({"error": {"message": said}}, status=400)
+        return story(body)
+
+    path = rounds.write_prompts(tmp_path / "in.jsonl", [f"Prompt {n}" for n in range(9)])
+    with serving(answer) as server:
+        assert refine.main(command(run, path, server.url)) == 0
+    assert failures(run) == []
+    depths = query(run, "select distinct chosen_depth, solved, refinements from trees order by all")
+    assert (1, False, 3) in depths
+    assert (1, True, 3) in depths

@@ -1,0 +1,361 @@
+"""Runs that are killed, lose their engine or their disk, and go on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from pipelines import refine
+from schemas import manifest
+from spar_core.dataset import Dataset
+from spar_core.prompts import judge_messages
+from tests.loopback import Answer, Body, LoopbackServer, serving
+from tests.pipelines import rounds
+from tests.pipelines.rounds import check, command, commits, query, role, story, tables
+
+MANY = [f"Prompt {n}, and an easy one." if n % 9 == 0 else f"Prompt {n}." for n in range(90)]
+"""More than one work file's worth, so that every stage commits several times."""
+
+
+class Gate:
+    """Plays `rounds.story`, but answers nobody once a stage of a run has so many commits."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._stage, self._enough = "", 0
+        self._changes = 0
+        self.shut = threading.Event()
+        self.wait_s = 0.0
+
+    def set(self, stage: str, enough: int) -> None:
+        self.shut.clear()
+        self._stage, self._enough = stage, enough
+        self._changes += 1
+
+    def open(self) -> None:
+        self.set("", 0)
+
+    async def _play(self, body: Body) -> Answer:
+        if self._stage and commits(self._run, self._stage) >= self._enough:
+            self.shut.set()
+            changes = self._changes
+            while changes == self._changes:
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(self.wait_s)
+        return story(body)
+
+    def __call__(self, body: Body) -> Answer:
+        return self._play(body)  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """The tables of a run of `MANY` that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    prompts = rounds.write_prompts(folder / "prompts.jsonl", MANY)
+    with serving(story) as server:
+        assert refine.main(command(folder / "run", prompts, server.url)) == 0
+    return tables(folder / "run")
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    return rounds.write_prompts(tmp_path / "prompts.jsonl", MANY)
+
+
+@pytest.fixture
+def begin() -> Iterator[Callable[..., Popen[str]]]:
+    """`rounds.start`, whose processes do not outlive the test."""
+    begun: list[Popen[str]] = []
+
+    def start(*argv: str, file_blocks: int | None = None) -> Popen[str]:
+        begun.append(rounds.start(*argv, file_blocks=file_blocks))
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def finish(process: Popen[str]) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a process that should end by itself."""
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def kill(process: Popen[str]) -> None:
+    assert process.poll() is None, process.communicate()
+    process.kill()
+    process.communicate()
+
+
+def first(body: Body) -> str:
+    """The first turn of a conversation."""
+    content: str = body["messages"][0]["content"]
+    return content
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_in_every_stage_it_ends_with_everything_done_once(
+    tmp_path: Path,
+    many: Path,
+    undisturbed: dict[str, list[str]],
+    begin: Callable[..., Popen[str]],
+    seed: int,
+) -> None:
+    run, dice = tmp_path / "run", random.Random(seed)
+    gate = Gate(run)
+    with serving(gate) as server:
+        argv = command(run, many, server.url, "--in_flight", "6")
+        for stage, most in (("sample", 1), ("judge", 6), ("tree_search", 1)):
+            gate.set(stage, dice.randint(1, most))
+            process = begin(*argv)
+            assert gate.shut.wait(60), process.communicate()
+            time.sleep(dice.random() / 5)
+            kill(process)
+            held = rounds.committed(run)
+            assert commits(run, stage) >= 1
+            assert list(run.glob(f"_work/*/{stage}/*")), "the stage was over"
+        gate.open()
+        code, _, err = finish(begin(*argv))
+    assert (code, err) == (0, "")
+    now = rounds.committed(run)
+    assert {name: now.get(name) for name in held} == held
+    check(run)
+    assert tables(run) == undisturbed
+    assert not list(run.rglob("*.tmp"))
+
+
+def test_what_is_committed_is_not_asked_again(
+    tmp_path: Path, many: Path, begin: Callable[..., Popen[str]]
+) -> None:
+    run = tmp_path / "run"
+    gate = Gate(run)
+    with serving(gate) as server:
+        argv = command(run, many, server.url, "--in_flight", "4")
+        gate.set("sample", 1)
+        process = begin(*argv)
+        assert gate.shut.wait(60), process.communicate()
+        kill(process)
+        answered = {
+            p
+            for (p,) in query(
+                run, "select prompt from prompts semi join responses using (prompt_id)"
+            )
+        }
+        assert 0 < len(answered) < len(MANY)
+
+        since = len(server.bodies)
+        gate.set("judge", 3)
+        process = begin(*argv)
+        assert gate.shut.wait(60), process.communicate()
+        kill(process)
+        asked = server.bodies[since:]
+        assert {first(b) for b in asked if role(b) == "actor"} == set(MANY) - answered
+        judged = {
+            judge_messages(prompt, response)[0]["content"]
+            for prompt, response in query(
+                run,
+                "select prompt, response from judgements join responses using (response_id) "
+                "join prompts on prompts.prompt_id = responses.prompt_id",
+            )
+        }
+        assert 0 < len(judged) < 5 * len(MANY)
+
+        since = len(server.bodies)
+        gate.open()
+        assert finish(begin(*argv))[0] == 0
+        asked = server.bodies[since:]
+    assert not [body for body in asked if role(body) == "actor"]
+    assert not judged & {first(body) for body in asked if role(body) == "judge"}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_at_any_moment_it_ends_with_everything_done_once(
+    tmp_path: Path,
+    many: Path,
+    undisturbed: dict[str, list[str]],
+    begin: Callable[..., Popen[str]],
+    seed: int,
+) -> None:
+    run, dice = tmp_path / "run", random.Random(seed)
+    gate = Gate(run)
+    gate.wait_s = 0.01
+    with serving(gate) as server:
+        argv = command(run, many, server.url, "--in_flight", "8")
+        for _ in range(3):
+            asked = len(server.bodies)
+            process = begin(*argv)
+            enough = asked + dice.randint(1, 400)
+            while len(server.bodies) < enough and process.poll() is None:
+                time.sleep(0.002)
+            process.kill()
+            process.communicate()
+        held = rounds.committed(run)
+        code, _, err = finish(begin(*argv))
+    assert (code, err) == (0, "")
+    now = rounds.committed(run)
+    kept = {name: data for name, data in held.items() if "rft" not in name}
+    assert {name: now.get(name) for name in kept} == kept
+    assert tables(run) == undisturbed
+    assert not list(run.rglob("*.tmp"))
+
+
+def test_an_engine_that_goes_stops_the_run_and_a_new_one_ends_it(
+    tmp_path: Path,
+    many: Path,
+    undisturbed: dict[str, list[str]],
+    begin: Callable[..., Popen[str]],
+) -> None:
+    run = tmp_path / "run"
+    gate = Gate(run)
+    gate.set("judge", 2)
+    server = LoopbackServer(gate)
+    argv = command(run, many, server.url, "--in_flight", "6", "--engine_patience", "1")
+    process = begin(*argv)
+    try:
+        assert gate.shut.wait(60), process.communicate()
+    finally:
+        server.close()
+    code, _, err = finish(process)
+    assert code == 4
+    assert "gone" in err
+    assert "run the same command again" in err
+    assert "Traceback" not in err
+    assert len(err.splitlines()) <= 3
+    held = rounds.committed(run)
+    assert 0 < query(run, "select count(*) from judgements")[0][0] < 5 * len(MANY)
+
+    code, _, err = finish(begin(*argv))
+    assert code == 4, "there is still no engine"
+    assert "no engine answers" in err
+    assert "Traceback" not in err
+
+    gate.open()
+    with serving(gate, server.port):
+        code, _, err = finish(begin(*argv))
+    assert (code, err) == (0, "")
+    now = rounds.committed(run)
+    assert {name: now.get(name) for name in held} == held
+    assert tables(run) == undisturbed
+
+
+def test_an_engine_that_comes_back_in_time_is_waited_for(
+    tmp_path: Path, many: Path, undisturbed: dict[str, list[str]], begin: Callable[..., Popen[str]]
+) -> None:
+    run = tmp_path / "run"
+    gate = Gate(run)
+    gate.set("judge", 2)
+    server = LoopbackServer(gate)
+    process = begin(*command(run, many, server.url, "--in_flight", "6", "--engine_patience", "60"))
+    try:
+        assert gate.shut.wait(60), process.communicate()
+    finally:
+        server.close()
+    gate.open()
+    time.sleep(1)
+    with serving(gate, server.port):
+        code, _, err = finish(process)
+    assert (code, err) == (0, "")
+    assert tables(run) == undisturbed
+
+
+def test_interrupted_it_says_how_to_go_on(
+    tmp_path: Path, prompts: Path, finished_run: Path, begin: Callable[..., Popen[str]]
+) -> None:
+    run = tmp_path / "run"
+    gate = Gate(run)
+    gate.set("sample", 1)
+    with serving(gate) as server:
+        argv = command(run, prompts, server.url)
+        process = begin(*argv)
+        assert gate.shut.wait(60), process.communicate()
+        process.send_signal(signal.SIGINT)
+        code, _, err = finish(process)
+        assert code == 4
+        assert "run the same command again" in err
+        assert "Traceback" not in err
+        gate.open()
+        assert finish(begin(*argv))[0] == 0
+    assert tables(run) == tables(finished_run)
+
+
+def test_a_run_is_held_by_one_process(
+    tmp_path: Path, prompts: Path, begin: Callable[..., Popen[str]], server: LoopbackServer
+) -> None:
+    run = tmp_path / "run"
+    with Dataset(str(run), 1).lock():
+        code, out, err = finish(begin(*command(run, prompts, server.url)))
+    assert (code, out) == (2, "")
+    assert err == f"error: another process is working on the run {run}\n"
+    assert not server.bodies
+
+
+@pytest.mark.parametrize("file_blocks", [1, 4, 10])
+def test_a_full_disk_stops_the_run(
+    tmp_path: Path,
+    many: Path,
+    undisturbed: dict[str, list[str]],
+    begin: Callable[..., Popen[str]],
+    server: LoopbackServer,
+    file_blocks: int,
+) -> None:
+    run = tmp_path / "run"
+    argv = command(run, many, server.url, "--in_flight", "8")
+    code, _, err = finish(begin(*argv, file_blocks=file_blocks))
+    assert code == 4
+    assert "File too large" in err
+    assert "Traceback" not in err
+    assert len(err.splitlines()) <= 3
+    held = rounds.committed(run)
+    assert not list(run.rglob("*.tmp"))
+    assert finish(begin(*argv))[0] == 0
+    now = rounds.committed(run)
+    assert {name: now.get(name) for name in held} == held
+    assert tables(run) == undisturbed
+
+
+@pytest.mark.parametrize("place", ["file/run", "file"])
+def test_a_place_that_can_hold_no_run_is_one_line(
+    tmp_path: Path,
+    prompts: Path,
+    server: LoopbackServer,
+    capsys: pytest.CaptureFixture[str],
+    place: str,
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert refine.main(command(tmp_path / place, prompts, server.url)) in (2, 4)
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert str(tmp_path / "file") in error
+    assert error.count("\n") == 1
+
+
+def test_what_a_crash_left_behind_does_not_count(
+    tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer
+) -> None:
+    run = tmp_path / "run"
+    assert refine.main(command(run, prompts, server.url)) == 0
+    held = rounds.files(run)
+    # A data file without its manifest entry, half of one, and half of an entry.
+    whole = next(run.glob("responses/*/*.parquet")).read_bytes()
+    folder = run / "responses" / "iteration=1"
+    (folder / "sample-0123-0-abc.parquet").write_bytes(whole)
+    (folder / "sample-0123-1-abc.parquet.77-88.tmp").write_bytes(whole[:99])
+    entries = run / manifest.FOLDER / "iteration=1" / "sample"
+    (entries / "0123.0.json.77-88.tmp").write_bytes(b'{"stage": "sam')
+    assert tables(run) == tables(finished_run)
+    assert refine.main(command(run, prompts, server.url)) == 0
+    assert rounds.files(run) == held
+    assert os.listdir(entries) == [next(run.glob("_manifest/*/sample/*.json")).name]

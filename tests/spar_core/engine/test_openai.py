@@ -1,0 +1,568 @@
+"""The client against a server on loopback that answers, fails, stalls and lies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import pytest
+from aiohttp import web
+from tenacity import AsyncRetrying, RetryCallState
+
+from spar_core.engine import openai
+from spar_core.engine.meter import METER
+from spar_core.engine.openai import ATTEMPTS, FAILURES_IN_A_ROW, OpenAIEngine, only_model
+from spar_core.engine.protocol import (
+    ChatAnswer,
+    ChatRequest,
+    Choice,
+    EngineGone,
+    ItemError,
+    PromptTooLong,
+    RequestRefused,
+    Sampling,
+)
+from tests.loopback import Answer, Body, LoopbackServer, serving
+
+T = TypeVar("T")
+KEY = "sk-very-secret-0123456789"
+MESSAGES = ({"role": "user", "content": 'Sag "grün" {x}'},)
+
+
+def request(n: int = 1, seed: int = 3) -> ChatRequest:
+    return ChatRequest(MESSAGES, Sampling(0.7, 0.9, 128), n, seed)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """No waiting between tries; the waits that were called for."""
+    waits: list[float] = []
+    wait = openai._wait
+
+    def noted(state: Any) -> float:
+        waits.append(wait(state))
+        return 0.001
+
+    monkeypatch.setattr(openai, "_wait", noted)
+    monkeypatch.delenv(openai.KEY_VARIABLE, raising=False)
+    return waits
+
+
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv(openai.KEY_VARIABLE, KEY)
+    return KEY
+
+
+def using(url: str, do: Callable[[OpenAIEngine], Awaitable[T]], **settings: Any) -> T:
+    async def main() -> T:
+        engine = OpenAIEngine(url, "m", **settings)
+        try:
+            return await do(engine)
+        finally:
+            await engine.close()
+
+    return asyncio.run(main())
+
+
+def ask(url: str, n: int = 1, **settings: Any) -> ChatAnswer:
+    return using(url, lambda engine: engine.chat(request(n)), **settings)
+
+
+def completion(*contents: object, prompt: int = 10, tokens: int = 12) -> web.Response:
+    return web.json_response(
+        {
+            "choices": [{"message": {"content": content}} for content in contents],
+            "usage": {"prompt_tokens": prompt, "completion_tokens": tokens},
+        }
+    )
+
+
+def status(code: int, text: str = "oh no", **headers: str) -> web.Response:
+    return web.Response(
+        status=code, text=text, headers={k.replace("_", "-"): v for k, v in headers.items()}
+    )
+
+
+def in_turn(*makers: Callable[[], Answer]) -> Callable[[Body], Answer]:
+    """Each answer once, the last for ever after."""
+    left = list(makers)
+
+    def answer(_: Body) -> Answer:
+        return (left.pop(0) if len(left) > 1 else left[0])()
+
+    return answer
+
+
+def good() -> Answer:
+    return ["fine"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_all_choices_are_asked_for_in_one_request() -> None:
+    with serving(lambda body: [f"answer {i}" for i in range(body["n"])]) as server:
+        answer = ask(server.url, 3)
+    assert [choice.text for choice in answer.choices] == ["answer 0", "answer 1", "answer 2"]
+    assert [choice.finish_reason for choice in answer.choices] == ["stop"] * 3
+    assert server.bodies == [
+        {
+            "model": "m",
+            "messages": [dict(MESSAGES[0])],
+            "n": 3,
+            "seed": 3,
+            "temperature": 0.7,
+            "top_p": 0.9,
+            "max_tokens": 128,
+        }
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
+def test_url_may_end_in_v1_or_not(suffix: str) -> None:
+    with serving(lambda _: ["x"]) as server:
+        assert ask(server.url + suffix).choices[0].text == "x"
+
+
+def test_server_that_ignores_n_is_asked_for_the_rest_with_other_seeds() -> None:
+    with serving(lambda body: [f"seed {body['seed']}"]) as server:
+        answer = ask(server.url, 3)
+    assert [choice.text for choice in answer.choices] == ["seed 3", "seed 4", "seed 5"]
+    assert [body["n"] for body in server.bodies] == [3, 2, 1]
+    assert answer.prompt_tokens == 3 * (len(MESSAGES[0]["content"]) // 4)
+
+
+def test_choices_beyond_n_are_left_out() -> None:
+    with serving(lambda _: ["a", "b", "c"]) as server:
+        assert [choice.text for choice in ask(server.url, 2).choices] == ["a", "b"]
+
+
+@pytest.mark.parametrize("tokens", [0, 1, 2, 7, 100, 101])
+def test_tokens_are_shared_by_length_and_sum_to_the_usage(tokens: int) -> None:
+    texts = ["", "x" * 10, "y" * 30]
+    with serving(lambda _: completion(*texts, prompt=17, tokens=tokens)) as server:
+        answer = ask(server.url, 3)
+    shares = [choice.tokens for choice in answer.choices]
+    assert answer.completion_tokens == sum(shares) == tokens and answer.prompt_tokens == 17
+    assert min(shares) >= 0
+    assert tokens < 7 or shares[0] < shares[1] < shares[2]
+
+
+def test_usage_may_be_missing() -> None:
+    with serving(lambda _: web.json_response({"choices": [{"message": {"content": "a"}}]})) as s:
+        assert ask(s.url) == ChatAnswer((Choice("a", "stop", 0),), 0)
+
+
+def test_finish_reason_is_the_servers() -> None:
+    choice = {"message": {"content": "a"}, "finish_reason": "length"}
+    with serving(lambda _: web.json_response({"choices": [choice]})) as server:
+        assert ask(server.url).choices[0].finish_reason == "length"
+
+
+def test_missing_content_is_an_empty_text() -> None:
+    body = {"choices": [{"message": {"content": None}}, {"message": {"role": "assistant"}}]}
+    with serving(lambda _: web.json_response(body)) as server:
+        assert [choice.text for choice in ask(server.url, 2).choices] == ["", ""]
+
+
+def test_half_a_surrogate_pair_is_made_storable() -> None:
+    # web.json_response writes it as the escape \\ud83d, as servers do.
+    with serving(lambda _: completion("a\ud83db", "\U0001f600 \x00")) as server:
+        answer = ask(server.url, 2)
+    assert [choice.text for choice in answer.choices] == ["a?b", "\U0001f600 \x00"]
+    assert [choice.text.encode() for choice in answer.choices]
+
+
+BAD_ANSWERS: dict[str, Callable[[], Answer]] = {
+    "status 500": lambda: status(500),
+    "status 408": lambda: status(408),
+    "no JSON": lambda: web.Response(text="<html>busy</html>"),
+    "JSON cut short": lambda: web.Response(text='{"choices": [{"message"'),
+    "no UTF-8": lambda: web.Response(body=b'{"choices": "\xff\xfe"}'),
+    "empty": web.Response,
+    "null": lambda: web.json_response(None),
+    "a list": lambda: web.json_response([1]),
+    "an error with status 200": lambda: web.json_response({"error": {"message": "x"}}),
+    "choices null": lambda: web.json_response({"choices": None}),
+    "no choice": lambda: web.json_response({"choices": []}),
+    "a choice that is text": lambda: web.json_response({"choices": ["x"]}),
+    "a choice without message": lambda: web.json_response({"choices": [{"text": "x"}]}),
+    "message null": lambda: web.json_response({"choices": [{"message": None}]}),
+    "content in parts": lambda: completion([{"type": "text", "text": "x"}]),
+    "content a number": lambda: completion(7),
+    "usage a list": lambda: web.json_response(
+        {"choices": [{"message": {"content": "x"}}], "usage": [1]}
+    ),
+}
+
+bad_answers = pytest.mark.parametrize("bad", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
+
+
+@bad_answers
+def test_bad_answer_is_asked_again(bad: Callable[[], Answer]) -> None:
+    with serving(in_turn(bad, good)) as server:
+        assert ask(server.url).choices[0].text == "fine"
+    assert len(server.bodies) == 2 and server.bodies[0] == server.bodies[1]
+
+
+@bad_answers
+def test_bad_answers_fail_the_item_after_five(bad: Callable[[], Answer]) -> None:
+    with serving(in_turn(bad)) as server, pytest.raises(ItemError) as caught:
+        ask(server.url)
+    assert len(server.bodies) == ATTEMPTS == 5
+    assert caught.value.attempts == 5 and caught.value.retry
+    assert caught.value.cause == "engine_error"
+
+
+def test_failures_message_says_what_came() -> None:
+    with (
+        serving(in_turn(lambda: status(500, "CUDA out\nof memory"))) as server,
+        pytest.raises(ItemError, match="HTTP 500: CUDA out of memory"),
+    ):
+        ask(server.url)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens",
+        '{"error": {"code": "context_length_exceeded"}}',
+        "request (3156 tokens) exceeds the available context size (2048 tokens)",
+    ],
+)
+def test_chat_that_exceeds_the_context_is_too_long_and_not_sent_again(text: str) -> None:
+    with serving(lambda _: status(400, text)) as server, pytest.raises(PromptTooLong):
+        ask(server.url)
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize("code", [400, 413, 422])
+def test_refused_request_is_not_sent_again(code: int) -> None:
+    with (
+        serving(lambda _: status(code, "unsafe")) as server,
+        pytest.raises(RequestRefused, match=f"HTTP {code}: unsafe") as caught,
+    ):
+        ask(server.url)
+    assert len(server.bodies) == 1 and not caught.value.retry
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_refused_key_names_its_variable(code: int, key: str) -> None:
+    with (
+        serving(lambda _: status(code, f"bad key {KEY}")) as server,
+        pytest.raises(EngineGone, match="OPENAI_API_KEY") as caught,
+    ):
+        ask(server.url)
+    assert len(server.bodies) == 1 and key not in str(caught.value)
+
+
+def test_missing_model_or_page_names_the_options() -> None:
+    with (
+        serving(lambda _: status(404, "no model m")) as server,
+        pytest.raises(EngineGone, match=r"no model m.*--engine_url and --model"),
+    ):
+        ask(server.url)
+
+
+def test_key_is_sent_as_bearer(key: str) -> None:
+    with serving(lambda _: ["x"]) as server:
+        ask(server.url)
+    assert server.headers[0]["Authorization"] == f"Bearer {key}"
+
+
+def test_without_a_key_none_is_sent() -> None:
+    with serving(lambda _: ["x"]) as server:
+        ask(server.url)
+    assert "Authorization" not in server.headers[0]
+
+
+def test_line_end_after_the_key_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(openai.KEY_VARIABLE, f"{KEY}\n")
+    with serving(lambda _: ["x"]) as server:
+        ask(server.url)
+    assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("code", [200, 400, 404, 500, 503])
+@pytest.mark.parametrize("before", [0, 60, 280, 290, 299])
+def test_key_that_the_server_echoes_is_in_no_message(key: str, code: int, before: int) -> None:
+    echo = "-" * before + key
+    with (
+        serving(lambda _: status(code, echo)) as server,
+        pytest.raises((ItemError, EngineGone)) as caught,
+    ):
+        ask(server.url, patience_s=0.05)
+    assert key not in repr(caught.value)
+    assert "sk-very" not in repr(caught.value), "nor is its beginning"
+
+
+def test_busy_server_is_asked_again_as_soon_as_it_says(quick: list[float]) -> None:
+    busy = [lambda: status(429, Retry_After="7"), lambda: status(503, Retry_After="999")]
+    with serving(in_turn(*busy, good)) as server:
+        assert ask(server.url).choices[0].text == "fine"
+    assert quick == [7, 60], "a minute at most"
+
+
+def test_retry_after_that_is_a_date_or_nonsense_is_passed_over(quick: list[float]) -> None:
+    makers = [
+        (lambda said=said: status(429, Retry_After=said))
+        for said in ("Wed, 21 Oct 2026 07:28:00 GMT", "", "soon", "nan", "-5")
+    ]
+    with serving(in_turn(*makers, good)) as server:
+        assert ask(server.url).choices[0].text == "fine"
+    assert len(quick) == 5 and all(0 <= wait <= 60 for wait in quick)
+
+
+@pytest.mark.parametrize("code", [429, 502, 503, 504])
+def test_busy_server_is_waited_for_beyond_five_tries(code: int) -> None:
+    with serving(in_turn(*[lambda: status(code)] * 12, good)) as server:
+        assert ask(server.url).choices[0].text == "fine"
+    assert len(server.bodies) == 13
+
+
+def test_server_that_stays_busy_is_gone_after_patience() -> None:
+    began = time.monotonic()
+    with (
+        serving(lambda _: status(503, "loading")) as server,
+        pytest.raises(EngineGone, match="loading"),
+    ):
+        ask(server.url, patience_s=0.2)
+    assert len(server.bodies) > ATTEMPTS
+    assert 0.2 <= time.monotonic() - began < 5
+
+
+def test_nobody_listening_is_gone_after_patience() -> None:
+    port = free_port()
+    began = time.monotonic()
+    with pytest.raises(EngineGone, match=f"127.0.0.1:{port} is gone: cannot connect"):
+        ask(f"http://127.0.0.1:{port}", patience_s=0.2)
+    assert 0.2 <= time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("sign_of_life", [good, lambda: status(400)])
+def test_one_items_busy_spell_alone_does_not_end_the_engine(
+    sign_of_life: Callable[[], Answer],
+) -> None:
+    """Others are answered meanwhile: the request gives up on itself after twice the patience."""
+
+    async def main(engine: OpenAIEngine) -> BaseException | None:
+        stuck = asyncio.create_task(engine.chat(request(seed=1)))
+        while not stuck.done():
+            with contextlib.suppress(RequestRefused):
+                await engine.chat(request(seed=2))
+        return stuck.exception()
+
+    with serving(lambda body: status(503) if body["seed"] == 1 else sign_of_life()) as server:
+        assert type(using(server.url, main, patience_s=0.4)) is ItemError
+
+
+class Dropped(web.Response):
+    """The connection is closed in the middle of the answer, or before it."""
+
+    head = b""
+
+    async def prepare(self, request: web.BaseRequest) -> Any:
+        assert request.transport
+        request.transport.write(self.head)
+        request.transport.close()
+        return await super().prepare(request)
+
+
+class CutShort(Dropped):
+    head = b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"choices": [{"mess'
+
+
+class Garbled(Dropped):
+    head = b"\x00\x01 what is HTTP?\r\n\r\n"
+
+
+@pytest.mark.parametrize("kind", [Dropped, CutShort, Garbled])
+def test_connection_that_breaks_is_tried_again(kind: type[Dropped]) -> None:
+    with serving(in_turn(kind, kind, good)) as server:
+        assert ask(server.url).choices[0].text == "fine"
+    assert len(server.bodies) == 3
+
+
+@pytest.mark.parametrize("kind", [Dropped, CutShort, Garbled])
+def test_connection_that_always_breaks_fails_the_item(kind: type[Dropped]) -> None:
+    with serving(in_turn(kind)) as server, pytest.raises(ItemError) as caught:
+        ask(server.url)
+    assert caught.value.attempts == 5 == len(server.bodies)
+
+
+async def never() -> Answer:
+    await asyncio.sleep(60)
+    return []
+
+
+def test_server_that_never_answers_fails_the_item() -> None:
+    with (
+        serving(lambda _: never()) as server,  # type: ignore[arg-type, return-value]
+        pytest.raises(ItemError, match="no answer in time") as caught,
+    ):
+        ask(server.url, timeout_s=0.05)
+    assert caught.value.attempts == 5
+
+
+def test_server_that_answers_nobody_for_longer_than_patience_is_gone() -> None:
+    with (
+        serving(lambda _: never()) as server,  # type: ignore[arg-type, return-value]
+        pytest.raises(EngineGone, match="no answer in time"),
+    ):
+        ask(server.url, timeout_s=0.05, patience_s=0.1)
+
+
+def test_requests_outlast_a_restart_of_the_server() -> None:
+    first = LoopbackServer(lambda _: never())  # type: ignore[arg-type, return-value]
+    second: list[LoopbackServer] = []
+
+    def restart() -> None:
+        first.close()
+        time.sleep(0.2)
+        second.append(LoopbackServer(lambda body: [f"seed {body['seed']}"], first.port))
+
+    async def main(engine: OpenAIEngine) -> list[ChatAnswer]:
+        tasks = [asyncio.create_task(engine.chat(request(seed=i))) for i in range(20)]
+        while len(first.bodies) < 20:
+            await asyncio.sleep(0.001)
+        await asyncio.to_thread(restart)
+        return await asyncio.gather(*tasks)
+
+    try:
+        answers = using(first.url, main, patience_s=30)
+    finally:
+        for server in second:
+            server.close()
+    assert [answer.choices[0].text for answer in answers] == [f"seed {i}" for i in range(20)]
+
+
+def test_a_hundred_failures_in_a_row_end_the_engine() -> None:
+    async def main(engine: OpenAIEngine) -> list[type[Exception]]:
+        kinds: list[type[Exception]] = []
+        for _ in range(FAILURES_IN_A_ROW):
+            try:
+                await engine.chat(request())
+            except (ItemError, EngineGone) as error:
+                kinds.append(type(error))
+        return kinds
+
+    with serving(lambda _: status(500)) as server:
+        kinds = using(server.url, main)
+    assert kinds == [ItemError] * 99 + [EngineGone]
+
+
+def test_a_good_answer_between_failures_starts_the_count_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openai, "FAILURES_IN_A_ROW", 3)
+
+    async def main(engine: OpenAIEngine) -> None:
+        for i in range(9):
+            if i % 3 == 2:
+                await engine.chat(request(seed=0))
+            else:
+                with pytest.raises(ItemError):
+                    await engine.chat(request(seed=1))
+
+    with serving(lambda body: status(500) if body["seed"] else ["fine"]) as server:
+        using(server.url, main)
+
+
+def test_connections_are_bounded_and_all_requests_answered() -> None:
+    lock, now, most = threading.Lock(), 0, 0
+
+    async def slow() -> Answer:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        await asyncio.sleep(0.005)
+        now -= 1
+        return ["x"]
+
+    async def main(engine: OpenAIEngine) -> list[ChatAnswer]:
+        return await asyncio.gather(*[engine.chat(request(seed=i)) for i in range(40)])
+
+    with serving(lambda _: slow()) as server:  # type: ignore[arg-type, return-value]
+        assert len(using(server.url, main, connections=8)) == 40
+    assert 1 < most <= 8
+
+
+def test_meter_counts_requests_retries_and_tokens() -> None:
+    def seen() -> list[int]:
+        return [
+            METER.requests,
+            METER.retries,
+            METER.in_flight,
+            METER.prompt_tokens,
+            METER.completion_tokens,
+        ]
+
+    before = seen()
+    with serving(in_turn(lambda: status(500), lambda: completion("a"))) as server:
+        ask(server.url)
+    assert [b - a for a, b in zip(before, seen(), strict=True)] == [2, 1, 0, 10, 12]
+
+
+def test_waits_grow_and_stay_bounded() -> None:
+    waits = {n: RetryCallState(AsyncRetrying(), None, (), {}) for n in (1, 3, 50)}
+    for number, state in waits.items():
+        state.attempt_number = number
+        longest = max(real_wait(state) for _ in range(200))
+        assert 0 < longest <= min(0.5 * 2 ** (number - 1), 20)
+
+
+real_wait = openai._wait
+
+
+def test_only_model_is_found() -> None:
+    with serving(lambda _: ["x"]) as server:
+        assert asyncio.run(only_model(f"{server.url}/v1/")) == "loopback"
+
+
+def models(answer: web.Response, monkeypatch: pytest.MonkeyPatch) -> str:
+    async def say(_self: LoopbackServer, request: web.Request) -> web.Response:
+        return answer
+
+    monkeypatch.setattr(LoopbackServer, "_models", say)
+    with serving(lambda _: ["x"]) as server, pytest.raises(EngineGone) as caught:
+        asyncio.run(only_model(server.url))
+    assert server.url in str(caught.value)
+    return str(caught.value)
+
+
+def test_several_models_must_be_chosen_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = web.json_response({"data": [{"id": "a"}, {"id": "b"}]})
+    assert "a, b" in (said := models(answer, monkeypatch)) and "--model" in said
+
+
+@pytest.mark.parametrize("plain", [{}, [], {"data": [{}]}, {"data": None}])
+def test_server_that_lists_no_models_is_said_so(
+    plain: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "/v1/models" in models(web.json_response(plain), monkeypatch)
+
+
+def test_page_that_is_no_json_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert models(web.Response(text="<html>"), monkeypatch)
+
+
+def test_refused_key_is_said_so_when_models_are_listed(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = models(status(401, f"bad {key}"), monkeypatch)
+    assert "OPENAI_API_KEY" in said and key not in said
+
+
+def test_no_server_to_list_models_is_said_so() -> None:
+    with pytest.raises(EngineGone, match="no engine answers at"):
+        asyncio.run(only_model(f"http://127.0.0.1:{free_port()}"))
