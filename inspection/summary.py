@@ -49,7 +49,9 @@ def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str =
     table = Table(title=title or None, title_justify="left")
     for number, name in enumerate(columns):
         is_number = any(isinstance(row[number], (int, float)) for row in rows)
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        table.add_column(
+            Text(_shown(name)), justify="right" if is_number else "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*(Text(_shown(value)) for value in row))
     return table

@@ -70,6 +70,11 @@ def run(stages: Sequence[Stage], job: Job, out: Console, err: Console) -> int:
     job = _with_models(job)
     if stages[0].name == "sample":
         _read_prompts(job, out)
+    elif not job.dataset.entries(prompts.STAGE):
+        raise InputError(
+            f"no prompts in iteration {job.dataset.iteration} of the run {job.dataset.run}: "
+            "python -m pipelines.sample reads them"
+        )
     job.dataset.sweep()
     for each in stages:
         _run_stage(each, job, out, err)

@@ -6,12 +6,13 @@ import argparse
 import difflib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import create_runner
 
 from spar_core.dataset import Dataset
 from spar_core.engine.host import EngineSpec, Kind, identity
@@ -265,28 +266,43 @@ def _underscored(argument: str) -> str:
 
 def _check_beam_options(parser: argparse.ArgumentParser, rest: Sequence[str]) -> None:
     """Whatever is not ours must be Beam's: a misspelt option must not be passed over."""
-    beam_parser: Any = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    beam_parser: Any = _Parser(add_help=False, allow_abbrev=False)
     for options in PipelineOptions.__subclasses__():
         if options is not SparOptions:
             options._add_argparse_args(beam_parser)
-    beams = set(beam_parser._option_string_actions)
-    for argument in rest:
-        name = argument.partition("=")[0]
-        if name.startswith("--") and name not in beams:
-            known = [*parser._option_string_actions, *beams]
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise UsageError(f"no option {name}{hint}")
+    beams, unknown = beam_parser.parse_known_args(rest)
+    if unknown:
+        known = [*parser._option_string_actions, *beam_parser._option_string_actions]
+        name = unknown[0].partition("=")[0]
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UsageError(f"no option {name}{hint}")
+    try:
+        create_runner(beams.runner or "DirectRunner")
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UsageError(f"no runner {beams.runner}: {error}") from None
+
+
+_AT_LEAST_ONE = (
+    *("responses", "votes", "quorum", "branch", "keep", "depth", "budget", "iteration", "slots"),
+    *("actor_max_tokens", "judge_max_tokens", "refine_max_tokens"),
+)
 
 
 def _check_values(options: argparse.Namespace) -> None:
-    positive = ("responses", "votes", "branch", "keep", "depth", "budget", "iteration")
-    for name in (*positive, "slots", "actor_max_tokens", "judge_max_tokens", "quorum"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise UsageError(f"--{name} must be at least 1, not {value}")
-    if options.limit is not None and options.limit < 0:
-        raise UsageError(f"--limit must be 0 (all) or more, not {options.limit}")
+    def check(names: Sequence[str], is_good: Callable[[Any], bool], wanted: str) -> None:
+        for name in names:
+            value = getattr(options, name)
+            if value is not None and not is_good(value):
+                raise UsageError(f"--{name} must be {wanted}, not {value!r}")
+
+    check(_AT_LEAST_ONE, lambda value: value >= 1, "at least 1")
+    check(("limit",), lambda value: value >= 0, "0 (all) or more")
+    check(("run", "prompts"), bool, "a path or URL")
+    check(("engine_timeout",), lambda value: value > 0, "more than 0")
+    check(("engine_patience",), lambda value: value >= 0, "0 or more")
+    check([f"{role}_temperature" for role in _PAPER_TOKENS], lambda v: 0 <= v <= 2, "from 0 to 2")
+    check([f"{role}_top_p" for role in _PAPER_TOKENS], lambda v: 0 < v <= 1, "in (0, 1]")
     if options.quorum is not None and options.quorum > options.votes:
         raise UsageError(f"--quorum {options.quorum} is more than --votes {options.votes}")
 
