@@ -20,7 +20,7 @@ ACTOR_CHARS, JUDGE_CHARS, REFINE_CHARS = 900, 600, 1100
 SPREAD = 0.4
 """Of the lengths: the sigma of their log-normal distribution."""
 
-_WORDS = "amber birch cedar delta ember fjord grove heath inlet jetty knoll lagoon marsh".split()
+_WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath", "inlet", "marsh")
 _QUALITY = re.compile(r"q=(\d\.\d\d)")
 
 
@@ -68,7 +68,7 @@ class Script:
         return f"Step-by-step verification: {_words(drawn, JUDGE_CHARS)}\n{said}"
 
     def _refine(self, drawn: random.Random, before: float) -> str:
-        good = min(0.99, max(0.01, before + drawn.uniform(-0.15, 0.35)))
+        good = min(0.99, max(0.01, before + drawn.uniform(-0.2, 0.25)))
         refined = f"[[start]] {_words(drawn, 0.7 * REFINE_CHARS)} q={good:.2f} [[end]]"
         if drawn.random() < self.malformed_rate:
             refined = refined.replace("[", "")

@@ -1,4 +1,4 @@
-"""What the measurements share: a simulator and jobs in processes of their own, and a clean place."""
+"""What the measurements share: a simulator and jobs in processes of their own, a clean place."""
 
 from __future__ import annotations
 

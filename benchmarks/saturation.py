@@ -1,7 +1,7 @@
 """Saturation: how near the engine's floor each stage comes, and what a request costs the client.
 
 The floor is the time that a full engine needs for the same tokens. The client's CPU is that of
-the job less that of the same job with nothing to do.
+the job less that of the same job for one prompt, which is start-up.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ def measure(
         common += ["--slots", str(slots)]
         for stage in STAGES:
             line = [*common, "--prompts", str(file)]
+            startup = harness.run(stage, *line, "--limit", "1", log=place / "log")
             simulator.reset()
             cost = harness.run(stage, *line, log=place / "log")
             stats = simulator.stats()
-            idle = harness.run(stage, *line, log=place / "log")
             stages[stage] = {
                 **stats,
                 "job_wall_s": cost.wall_s,
                 "cpu_s": cost.cpu_s,
-                "startup_cpu_s": idle.cpu_s,
-                "startup_wall_s": idle.wall_s,
+                "startup_cpu_s": startup.cpu_s,
+                "startup_wall_s": startup.wall_s,
                 "requests_per_s": stats["requests"] / stats["wall_s"],
-                "cpu_ms_per_request": 1000 * (cost.cpu_s - idle.cpu_s) / stats["requests"],
+                "cpu_ms_per_request": 1000 * (cost.cpu_s - startup.cpu_s) / stats["requests"],
             }
     if not url:
         plot(stages, slots, plots / "saturation.png")

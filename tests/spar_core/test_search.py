@@ -317,7 +317,8 @@ def test_child_too_long_to_judge_is_a_node_without_votes() -> None:
         replace(BFS, depth=1),
     )
     judged = tree.nodes[2].judged
-    assert (judged.verdict, judged.value, judged.ballots) == ("no_quorum", None, ())
+    assert (judged.verdict, judged.value, judged.ballots) == ("unjudged", None, ())
+    assert tree.nodes[2].score == 0 and not judged.passed
 
 
 @pytest.mark.parametrize("error", [ItemError("broken", attempts=5), EngineGone("gone")])

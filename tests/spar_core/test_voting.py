@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -104,3 +106,98 @@ def test_judgement_bears_the_tokens_of_its_request() -> None:
 def test_grammar_is_sent_only_when_constrained() -> None:
     assert [request.grammar for request in ask(constrained=True)[1]] == [judge_grammar(2048)]
     assert [request.grammar for request in ask(constrained=False)[1]] == [None]
+
+
+def stop(
+    votes: str, quorum: int = 3, *, constrained: bool = False, seed: int = 7
+) -> tuple[Judged, list[ChatRequest]]:
+    """Votes asked for until the majority is certain; stream `seed + i` gives vote i."""
+
+    def script(request: ChatRequest) -> list[str]:
+        first = request.seed - seed
+        return [ballot.text for ballot in cast[first : first + request.n]]
+
+    cast = [Ballot(b.vote, f"{b.text} Final Judgement: {b.vote}") for b in ballots(votes)]
+    engine = ScriptedEngine(script)
+    asked = JudgeSettings(SAMPLING, len(votes), quorum, constrained, stop_votes=True)
+    return asyncio.run(judge(engine, "p", "r", asked, seed)), engine.requests
+
+
+def sequences(length: int) -> list[str]:
+    return ["".join(votes) for votes in itertools.product("yn-", repeat=length)]
+
+
+@pytest.mark.parametrize(
+    ("length", "quorum"), [(5, 0), (5, 1), (5, 2), (5, 3), (5, 4), (5, 5), (4, 3), (2, 2), (1, 1)]
+)
+def test_stopped_votes_give_the_verdict_of_all(length: int, quorum: int) -> None:
+    for votes in sequences(length):
+        judged, requests = stop(votes, quorum)
+        whole = count(ballots(votes), quorum)
+        assert judged.verdict == whole.verdict, votes
+        assert judged.passed == whole.passed
+        if judged.verdict in ("yes", "no"):
+            assert judged.value is not None and (judged.value > 0.5) == judged.passed
+            assert judged.critique.endswith(judged.verdict.capitalize())
+
+        asked = sum(request.n for request in requests)
+        assert 1 <= asked <= length and len(judged.ballots) == asked
+        assert [ballot.vote for ballot in judged.ballots] == [VOTES[vote] for vote in votes[:asked]]
+        streams = [r.seed + i for r in requests for i in range(r.n)]
+        assert streams == list(range(7, 7 + asked)), "no stream is drawn twice, none left out"
+
+
+@pytest.mark.parametrize(
+    ("votes", "asked"),
+    [
+        ("yyyyy", [3]),
+        ("nnnyy", [3]),
+        ("ynyyy", [3, 1]),
+        ("ynnyn", [3, 1, 1]),
+        ("yy-yn", [3, 1]),
+        ("y--yy", [3, 2]),
+        ("-----", [3, 2]),
+        ("yyn", [2]),
+        ("yny", [2, 1]),
+        ("y", [1]),
+    ],
+)
+def test_fewest_votes_that_can_decide_are_asked_for_each_time(votes: str, asked: list[int]) -> None:
+    _, requests = stop(votes, quorum=len(votes) // 2 + 1)
+    assert [request.n for request in requests] == asked
+
+
+def certain(votes: str, left: int, quorum: int) -> bool:
+    """Whether every way the votes left can fall gives the same verdict."""
+    return len({count(ballots(votes + more), quorum).verdict for more in sequences(left)}) == 1
+
+
+@pytest.mark.parametrize("quorum", [1, 3, 5])
+def test_no_vote_is_asked_once_the_majority_is_certain(quorum: int) -> None:
+    for votes in sequences(5):
+        _, requests = stop(votes, quorum)
+        for known in itertools.accumulate((r.n for r in requests[:-1]), initial=0):
+            verdict = count(ballots(votes[:known]), quorum).verdict
+            assert verdict == "no_quorum" or not certain(votes[:known], 5 - known, quorum)
+
+
+@pytest.mark.xfail(reason="asks on although the quorum is out of reach", strict=True)
+def test_no_vote_is_asked_once_the_quorum_is_out_of_reach() -> None:
+    assert [request.n for request in stop("-----", quorum=3)[1]] == [3]
+
+
+def test_stopped_votes_sum_their_requests_tokens() -> None:
+    judged, requests = stop("ynnyn")
+    assert len(requests) == 3
+    assert judged.prompt_tokens == 3 * (len(requests[0].messages[0]["content"]) // 4)
+    assert judged.completion_tokens == sum(max(1, len(b.text) // 4) for b in judged.ballots)
+
+
+@pytest.mark.parametrize("constrained", [False, True])
+def test_requests_for_more_votes_differ_in_number_and_seed_alone(constrained: bool) -> None:
+    _, requests = stop("ynnyn", constrained=constrained)
+    alike = [replace(request, n=1, seed=0) for request in requests]
+    assert len(requests) == 3 and alike == alike[:1] * 3
+    assert {request.grammar for request in requests} == {
+        judge_grammar(2048) if constrained else None
+    }

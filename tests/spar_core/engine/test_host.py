@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from spar_core.engine import host
 from spar_core.engine.host import EngineSpec, Host, close, host_for, identity, model_path
@@ -16,7 +19,7 @@ from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.protocol import ChatRequest, EngineGone, Sampling
 from spar_core.engine.scripted import ScriptedEngine
 from spar_core.engine.vllm import VllmEngine
-from tests.loopback import serving
+from tests.loopback import LoopbackServer, serving
 
 CLOSED: list[str] = []
 
@@ -107,9 +110,61 @@ def test_url_is_talked_to_and_its_only_model_found(kind: host.Kind, engine: type
         close()
 
 
-def test_model_named_is_not_looked_up() -> None:
-    made = host_for(EngineSpec("openai", "mine", url="http://127.0.0.1:9"))
-    assert made.engine.name == "mine"
+def cards(*plain: dict[str, object]) -> Callable[[LoopbackServer, web.Request], Any]:
+    """A server's `/v1/models` with these cards."""
+
+    async def say(_self: LoopbackServer, _request: web.Request) -> web.Response:
+        return web.json_response({"data": plain})
+
+    return say
+
+
+@pytest.mark.parametrize("served", [[], ["other"], ["other", "mine"]])
+def test_model_named_is_taken_whatever_the_server_lists(
+    served: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LoopbackServer, "_models", cards(*({"id": name} for name in served)))
+    with serving(lambda body: [body["model"]]) as server:
+        made = host_for(EngineSpec("openai", "mine", url=server.url))
+        assert made.engine.name == "mine"
+        assert made.run(made.engine.chat(REQUEST)).choices[0].text == "mine"
+        close()
+
+
+@pytest.mark.parametrize("model", ["", "small"])
+def test_context_on_the_models_card_is_kept_to(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LoopbackServer, "_models", cards({"id": "small", "max_model_len": 100}))
+    with serving(lambda _: ["x"]) as server:
+        made = host_for(EngineSpec("openai", model, url=server.url))
+        asked = replace(REQUEST, sampling=Sampling(0, 1, 200))
+        with pytest.raises(EngineGone, match=r"small has a context of 100 tokens.*200") as caught:
+            made.run(made.engine.chat(asked))
+        assert made.run(made.engine.chat(REQUEST)).choices[0].text == "x"
+        close()
+    for option in ("--actor_max_tokens", "--judge_max_tokens", "--refine_max_tokens"):
+        assert option in str(caught.value)
+    assert len(server.bodies) == 1
+
+
+def test_context_of_another_model_is_nothing_to_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        LoopbackServer,
+        "_models",
+        cards({"id": "small", "max_model_len": 100}, {"id": "large", "max_model_len": 9000}),
+    )
+    with serving(lambda _: ["x"]) as server:
+        made = host_for(EngineSpec("openai", "large", url=server.url))
+        asked = replace(REQUEST, sampling=Sampling(0, 1, 200))
+        assert made.run(made.engine.chat(asked)).choices[0].text == "x"
+        close()
+
+
+def test_slots_of_the_spec_bound_what_is_in_flight() -> None:
+    with serving(lambda _: ["x"]) as server:
+        made = host_for(EngineSpec("openai", url=server.url, slots=7))
+        assert isinstance(made.engine, OpenAIEngine)
+        assert made.engine._gate._limit == 14
+        close()
 
 
 def test_openai_without_an_url_says_what_is_missing() -> None:

@@ -158,4 +158,4 @@ def test_prompt_that_exceeds_the_context_is_too_long(url: str) -> None:
 
 @pytest.mark.engine
 def test_embedded_server_names_its_one_model(url: str) -> None:
-    assert asyncio.run(openai.only_model(url))
+    assert openai.only_model(url, asyncio.run(openai.served_models(url)))

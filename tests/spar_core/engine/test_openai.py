@@ -16,7 +16,13 @@ from tenacity import AsyncRetrying, RetryCallState
 
 from spar_core.engine import openai
 from spar_core.engine.meter import METER
-from spar_core.engine.openai import ATTEMPTS, FAILURES_IN_A_ROW, OpenAIEngine, only_model
+from spar_core.engine.openai import (
+    ATTEMPTS,
+    FAILURES_IN_A_ROW,
+    OpenAIEngine,
+    only_model,
+    served_models,
+)
 from spar_core.engine.protocol import (
     ChatAnswer,
     ChatRequest,
@@ -477,40 +483,87 @@ def test_a_good_answer_between_failures_starts_the_count_anew(
         using(server.url, main)
 
 
-def test_connections_are_bounded_and_all_requests_answered() -> None:
+@pytest.mark.parametrize("n", [1, 3])
+def test_sequences_in_flight_are_bounded_and_all_requests_answered(n: int) -> None:
     lock, now, most = threading.Lock(), 0, 0
 
     async def slow() -> Answer:
         nonlocal now, most
         with lock:
-            now += 1
+            now += n
             most = max(most, now)
         await asyncio.sleep(0.005)
-        now -= 1
-        return ["x"]
+        with lock:
+            now -= n
+        return ["x"] * n
 
     async def main(engine: OpenAIEngine) -> list[ChatAnswer]:
-        return await asyncio.gather(*[engine.chat(request(seed=i)) for i in range(40)])
+        return await asyncio.gather(*[engine.chat(request(n, seed=i)) for i in range(40)])
 
     with serving(lambda _: slow()) as server:  # type: ignore[arg-type, return-value]
-        assert len(using(server.url, main, connections=8)) == 40
-    assert 1 < most <= 8
+        answers = using(server.url, main, slots=4)
+    assert len(answers) == 40 == len(server.bodies)
+    assert all(len(answer.choices) == n for answer in answers)
+    assert most == 8 // n * n, "twice the slots, and all of them where there is work"
 
 
 def test_meter_counts_requests_retries_and_tokens() -> None:
-    def seen() -> list[int]:
-        return [
-            METER.requests,
-            METER.retries,
-            METER.in_flight,
-            METER.prompt_tokens,
-            METER.completion_tokens,
-        ]
-
-    before = seen()
+    METER.take()
+    tokens = METER.completion_tokens
     with serving(in_turn(lambda: status(500), lambda: completion("a"))) as server:
         ask(server.url)
-    assert [b - a for a, b in zip(before, seen(), strict=True)] == [2, 1, 0, 10, 12]
+    used = METER.take()
+    assert [used.requests, used.retries, used.replayed] == [2, 1, 0]
+    assert [used.prompt_tokens, used.completion_tokens] == [10, 12]
+    assert METER.completion_tokens - tokens == 12 and METER.sequences == 0
+    assert used.slots == [1] and len(used.latencies_ms) == 1, "a request, however often sent"
+    assert used.engine_s > 0
+
+
+def test_meter_notes_all_sequences_in_flight_and_requests_that_fail() -> None:
+    METER.take()
+    with serving(lambda body: status(400) if body["n"] == 2 else ["x"] * body["n"]) as server:
+        ask(server.url, 5)
+        with pytest.raises(RequestRefused):
+            ask(server.url, 2)
+    used = METER.take()
+    assert used.slots == [5, 2] and len(used.latencies_ms) == 2
+    assert (used.requests, METER.sequences) == (2, 0)
+
+
+def test_cancelled_request_leaves_its_room_and_the_meter() -> None:
+    async def main(engine: OpenAIEngine) -> None:
+        stuck = asyncio.create_task(engine.chat(request(2, seed=1)))
+        while not METER.sequences:
+            await asyncio.sleep(0.001)
+        stuck.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stuck
+        assert METER.sequences == 0
+        async with asyncio.timeout(5):
+            await engine.chat(request(2, seed=2))
+
+    with serving(
+        lambda body: never() if body["seed"] == 1 else ["x"] * 2  # type: ignore[arg-type, return-value]
+    ) as server:
+        using(server.url, main, slots=1)
+
+
+@pytest.mark.parametrize("context", [100, 128])
+def test_answers_that_fill_the_context_end_the_run_and_name_the_options(context: int) -> None:
+    with serving(lambda _: ["x"]) as server, pytest.raises(EngineGone) as caught:
+        ask(server.url, context=context, name="the model")
+    said = str(caught.value)
+    assert f"the model has a context of {context} tokens" in said and "answers of 128" in said
+    for option in ("--actor_max_tokens", "--judge_max_tokens", "--refine_max_tokens"):
+        assert option in said
+    assert server.bodies == []
+
+
+@pytest.mark.parametrize("context", [129, None])
+def test_answers_shorter_than_the_context_are_asked_for(context: int | None) -> None:
+    with serving(lambda _: ["x"]) as server:
+        assert ask(server.url, context=context).choices[0].text == "x"
 
 
 def test_waits_grow_and_stay_bounded() -> None:
@@ -526,16 +579,36 @@ real_wait = openai._wait
 
 def test_only_model_is_found() -> None:
     with serving(lambda _: ["x"]) as server:
-        assert asyncio.run(only_model(f"{server.url}/v1/")) == "loopback"
+        url = f"{server.url}/v1/"
+        assert only_model(url, asyncio.run(served_models(url))) == "loopback"
 
 
-def models(answer: web.Response, monkeypatch: pytest.MonkeyPatch) -> str:
+def lists(plain: object, monkeypatch: pytest.MonkeyPatch) -> dict[str, int | None]:
+    """What is read from such a list of models."""
+    with listing(web.json_response(plain), monkeypatch) as server:
+        return asyncio.run(served_models(server.url))
+
+
+def listing(
+    answer: web.Response, monkeypatch: pytest.MonkeyPatch
+) -> contextlib.AbstractContextManager[LoopbackServer]:
+    """A server that answers so when asked for its models."""
+
     async def say(_self: LoopbackServer, request: web.Request) -> web.Response:
         return answer
 
     monkeypatch.setattr(LoopbackServer, "_models", say)
-    with serving(lambda _: ["x"]) as server, pytest.raises(EngineGone) as caught:
-        asyncio.run(only_model(server.url))
+    return serving(lambda _: ["x"])
+
+
+def test_models_are_listed_with_their_contexts(monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = [{"id": "a", "max_model_len": 100}, {"id": "b", "max_model_len": None}, {"id": "c"}]
+    assert lists({"data": cards}, monkeypatch) == {"a": 100, "b": None, "c": None}
+
+
+def models(answer: web.Response, monkeypatch: pytest.MonkeyPatch) -> str:
+    with listing(answer, monkeypatch) as server, pytest.raises(EngineGone) as caught:
+        only_model(server.url, asyncio.run(served_models(server.url)))
     assert server.url in str(caught.value)
     return str(caught.value)
 
@@ -543,6 +616,10 @@ def models(answer: web.Response, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_several_models_must_be_chosen_from(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = web.json_response({"data": [{"id": "a"}, {"id": "b"}]})
     assert "a, b" in (said := models(answer, monkeypatch)) and "--model" in said
+
+
+def test_server_without_a_model_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "0 models" in models(web.json_response({"data": []}), monkeypatch)
 
 
 @pytest.mark.parametrize("plain", [{}, [], {"data": [{}]}, {"data": None}])
@@ -565,4 +642,4 @@ def test_refused_key_is_said_so_when_models_are_listed(
 
 def test_no_server_to_list_models_is_said_so() -> None:
     with pytest.raises(EngineGone, match="no engine answers at"):
-        asyncio.run(only_model(f"http://127.0.0.1:{free_port()}"))
+        asyncio.run(served_models(f"http://127.0.0.1:{free_port()}"))

@@ -36,7 +36,7 @@ def test_script_may_raise_what_an_engine_may() -> None:
 
 
 def test_meter_counts_what_was_asked() -> None:
-    before = (METER.requests, METER.prompt_tokens, METER.completion_tokens)
+    METER.take()
     asyncio.run(ScriptedEngine(lambda _: ["x" * 12]).chat(REQUEST))
-    after = (METER.requests, METER.prompt_tokens, METER.completion_tokens)
-    assert [b - a for a, b in zip(before, after, strict=True)] == [1, 2, 3]
+    used = METER.take()
+    assert [used.requests, used.prompt_tokens, used.completion_tokens] == [1, 2, 3]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -29,12 +31,23 @@ HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).
 """
 
 
+GUARDIAN = "import sys; from spar_core.engine import guardian as g; g._STOP_S = 0.2; "
+PYTHON = f"""#!/bin/sh
+if [ "$2" = spar_core.engine.guardian ]; then
+    shift 2
+    exec {sys.executable} -c '{GUARDIAN} sys.exit(g.main(sys.argv[1:]))' "$@"
+fi
+exec "$0.script" "$@"
+"""
+"""Runs the guardian, which waits less for the stubborn, and for anything else the script."""
+
+
 def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str) -> None:
-    """The process that is started runs the script."""
-    path = tmp_path / "python"
-    path.write_text(script)
-    path.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(path))
+    """The process that is started, and guarded, runs the script."""
+    for name, content in (("python", PYTHON), ("python.script", script)):
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
 
 
 def test_grammar_goes_into_structured_outputs() -> None:
@@ -49,16 +62,40 @@ def test_server_without_a_model_says_what_is_missing(tmp_path: Path) -> None:
         VllmServer("", tmp_path / "log")
 
 
-def test_server_that_does_not_start_shows_the_end_of_its_log(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+SAYS = {
+    "the last line": ("seq 1 99; echo no room on the device >&2", "no room on the device"),
+    "the line that names the error": (
+        "echo 1; echo 'ValueError: no such quantization'; seq 2 99",
+        "ValueError: no such quantization",
+    ),
+    "usage": ("echo 'server.py: error: unrecognized arguments: --x'; echo", "error: unrecogn"),
+    "nothing": ("true", "no output"),
+}
+
+
+@pytest.mark.parametrize(("commands", "reason"), SAYS.values(), ids=SAYS)
+def test_server_that_does_not_start_shows_the_line_that_says_why(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, commands: str, reason: str
 ) -> None:
-    stand_in(monkeypatch, tmp_path, "#!/bin/sh\nseq 1 99\necho no room on the device >&2\nexit 3\n")
+    stand_in(monkeypatch, tmp_path, f"#!/bin/sh\n{commands}\nexit 3\n")
+    log = tmp_path / "new" / "log"
+    log.parent.mkdir()
+    log.write_text("RuntimeError: of the run before\n")
     with pytest.raises(EngineGone) as caught:
-        VllmServer("m", tmp_path / "new" / "log")
+        VllmServer("m", log)
     said = str(caught.value)
-    assert "exit code 3" in said and "no room on the device" in said
-    assert str(tmp_path / "new" / "log") in said
-    assert "\n99\n" in said and "\n1\n" not in said
+    assert "exit code 3" in said and reason in said
+    assert said.endswith(f"All it said is in {log}")
+    assert len(said.splitlines()) == 2 and "of the run before" not in said
+    assert log.read_text().startswith("RuntimeError: of the run before\n"), "the log is kept"
+    assert ("99" in log.read_text().splitlines()) == ("seq" in commands)
+
+
+def test_folder_of_the_log_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stand_in(monkeypatch, tmp_path, "#!/bin/sh\necho words\nexit 3\n")
+    with pytest.raises(EngineGone, match="words"):
+        VllmServer("m", tmp_path / "new" / "er" / "log")
+    assert (tmp_path / "new" / "er" / "log").read_text() == "words\n"
 
 
 def test_server_is_up_when_it_is_healthy_and_gone_with_its_children_when_closed(
@@ -66,12 +103,13 @@ def test_server_is_up_when_it_is_healthy_and_gone_with_its_children_when_closed(
 ) -> None:
     pids = tmp_path / "pids"
     stand_in(monkeypatch, tmp_path, SERVER.format(python=sys.executable, pids=str(pids)))
-    monkeypatch.setattr(vllm, "_STOP_TIMEOUT_S", 0.2)
     server = VllmServer("m", tmp_path / "log")
     assert server.url.startswith("http://127.0.0.1:")
     running = [int(pid) for pid in pids.read_text().split()]
     assert len(running) == 2 and all(map(lives, running))
+    assert Path(server._scratch).is_dir()
     server.close()
+    assert not Path(server._scratch).exists()
     deadline = time.monotonic() + 5
     while any(map(lives, running)) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -95,3 +133,69 @@ def test_server_that_stays_silent_is_given_up_and_stopped(
     with pytest.raises(EngineGone, match="did not answer"):
         VllmServer("m", tmp_path / "log")
     assert not lives(int((tmp_path / "pid").read_text()))
+
+
+def arguments(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str, *more: str, slots: int = 9
+) -> tuple[list[str], dict[str, str]]:
+    """The server's command line and environment."""
+    stand_in(monkeypatch, tmp_path, '#!/bin/sh\nfor a in "$@"; do echo "$a"; done\nenv\nexit 3\n')
+    log = tmp_path / "log"
+    with pytest.raises(EngineGone):
+        VllmServer(model, log, slots=slots, arguments=more)
+    lines = log.read_text().splitlines()
+    words = [line for line in lines if not re.match(r"\w+=", line)]
+    return words, dict(line.split("=", 1) for line in lines if re.match(r"\w+=", line))
+
+
+def follows(words: list[str], name: str) -> str:
+    return words[words.index(name) + 1]
+
+
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_server_is_told_model_slots_and_the_users_arguments_last(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has_gpu: bool
+) -> None:
+    monkeypatch.setattr(vllm, "_has_gpu", lambda: has_gpu)
+    words, _ = arguments(monkeypatch, tmp_path, "org/m", "--max-num-seqs", "7 8")
+    assert follows(words, "--model") == follows(words, "--served-model-name") == "org/m"
+    assert follows(words, "--host") == "127.0.0.1" and follows(words, "--max-num-seqs") == "9"
+    assert words[-2:] == ["--max-num-seqs", "7 8"]
+    assert ("--enforce-eager" in words) == (not has_gpu) == ("--max-model-len" in words)
+
+
+@pytest.mark.parametrize(
+    ("config", "context"),
+    [
+        ('{"max_position_embeddings": 2048}', "2048"),
+        ('{"max_position_embeddings": 131072}', "4096"),
+        ("{}", "4096"),
+        ("{", "4096"),
+        (None, "4096"),
+    ],
+)
+def test_context_without_a_gpu_is_the_models_up_to_a_bound(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, config: str | None, context: str
+) -> None:
+    monkeypatch.setattr(vllm, "_has_gpu", lambda: False)
+    model = tmp_path / "model"
+    model.mkdir()
+    if config is not None:
+        (model / "config.json").write_text(config)
+    words, environment = arguments(monkeypatch, tmp_path, str(model))
+    assert follows(words, "--max-model-len") == context
+    assert follows(words, "--max-num-batched-tokens") == context
+    assert environment["HF_HUB_OFFLINE"] == "1", "a folder is never looked for elsewhere"
+
+
+def test_scratch_of_a_server_is_its_own_and_goes_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "7")
+    _, environment = arguments(monkeypatch, tmp_path, "org/m")
+    assert Path(environment["TMPDIR"]).parent == tmp_path
+    assert not Path(environment["TMPDIR"]).exists()
+    assert environment["VLLM_CPU_KVCACHE_SPACE"] == "7", "what the user set comes first"
+    assert "HF_HUB_OFFLINE" not in environment

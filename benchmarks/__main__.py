@@ -1,0 +1,63 @@
+"""Runs the measurements: markdown tables on stdout, raw results and plots in files.
+
+python -m benchmarks [saturation overhead savings kills] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks import kills, overhead, report, saturation, savings
+from benchmarks.report import Report
+
+FULL: dict[str, Callable[[], Report]] = {
+    "saturation": saturation.measure,
+    "overhead": overhead.measure,
+    "savings": savings.measure,
+    "kills": kills.measure,
+}
+
+
+def quick(plots: Path) -> dict[str, Callable[[], Report]]:
+    """The same at sizes that show that all works, and nothing else."""
+    return {
+        "saturation": lambda: saturation.measure(
+            saturation.QUICK_PROMPTS, slots=32, speed=8, plots=plots
+        ),
+        "overhead": lambda: overhead.measure(overhead.QUICK_SIZES, plots=plots),
+        "savings": lambda: savings.measure(savings.QUICK_PROMPTS, slots=32, speed=8),
+        "kills": lambda: kills.measure(kills.QUICK_PROMPTS, kills.QUICK_KILLS, slots=32, speed=8),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("which", nargs="*", metavar="NAME", help=f"of {', '.join(FULL)}")
+    parser.add_argument("--quick", action="store_true", help="small, and nothing is kept")
+    o = parser.parse_args(argv)
+    if unknown := set(o.which) - set(FULL):
+        parser.error(f"no measurement {', '.join(unknown)}")
+    with tempfile.TemporaryDirectory() as scratch:
+        measures = quick(Path(scratch)) if o.quick else FULL
+        made = []
+        for name in o.which or FULL:
+            made.append(measures[name]())
+            if not o.quick:
+                report.save(made[-1])
+            _say(f"## {made[-1].title}\n\n{report.markdown(made[-1].columns, made[-1].rows)}\n")
+    figures = [figure for each in made for figure in each.figures]
+    _say("## Rows for the README\n")
+    _say(report.markdown(("what", "measured", "with"), figures))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

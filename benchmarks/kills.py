@@ -1,0 +1,181 @@
+"""Kills: what SIGKILL costs a round, and whether its tables come out as if nothing had happened.
+
+The moments are drawn in tokens spent, evenly over an undisturbed run, so they fall into all
+stages; after each the same command is started again. The simulator answers a request that is
+repeated as before, so the tables must equal those of the undisturbed run row by row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import harness, report
+from benchmarks.answers import stream
+from benchmarks.harness import JobFailed, Simulator
+from benchmarks.report import Report
+from schemas import TABLES
+
+PROMPTS, QUICK_PROMPTS = 512, 96
+KILLS, QUICK_KILLS = 30, 3
+ALLOWED = {"many": 1.25, "one": 1.03}
+"""Tokens spent over those of an undisturbed run."""
+
+_POLL_S = 0.05
+_KEYS = {
+    "prompts": "prompt_id",
+    "responses": "response_id",
+    "judgements": "response_id",
+    "nodes": "node_id",
+    "trees": "prompt_id",
+    "pairs": "pair_id",
+    "rft": "rft_id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """A round with kills. kills: the stage at each; wrong: what the tables hold amiss."""
+
+    moments: list[int]
+    kills: list[str]
+    tokens: int
+    over: float
+    wall_s: float
+    wrong: list[str]
+
+
+def measure(
+    prompts: int = PROMPTS,
+    kills: int = KILLS,
+    *,
+    slots: int = 256,
+    speed: float = 4.0,
+    seed: int = 0,
+) -> Report:
+    """Run the round undisturbed, with many kills, and with one at half."""
+    machine = report.machine()
+    with harness.folder() as place:
+        options = ("--slots", str(slots), "--speed", str(speed), "--malformed-rate", "0.05")
+        with harness.simulating(*options) as simulator:
+            file = harness.write_prompts(place / "prompts.jsonl", prompts)
+            line = ["--prompts", str(file), "--engine_url", simulator.url, "--slots", str(slots)]
+            calm = place / "calm"
+            harness.run("refine", "--run", str(calm), *line, log=place / "log")
+            total = int(simulator.stats()["completion_tokens"])
+            drawn = stream("kills", seed)
+            moments = sorted(drawn.randrange(total) for _ in range(kills))
+            plans = {"many": moments, "one": [total // 2]}
+            rounds = {
+                name: _round(place / name, line, moments, simulator, calm, total)
+                for name, moments in plans.items()
+            }
+    where = f"{prompts} prompts, {slots} slots"
+    return Report(
+        "kills",
+        f"Kills: {where}, {total:,} tokens undisturbed",
+        ("kills", "tokens over undisturbed", "allowed", "tables", "in stages"),
+        [
+            [len(r.kills), r.over, ALLOWED[name], "; ".join(r.wrong) or "equal", _counts(r.kills)]
+            for name, r in rounds.items()
+        ],
+        [
+            (
+                f"{len(r.kills)} kills: tokens over an undisturbed run; tables",
+                f"{r.over:.3f}; {'; '.join(r.wrong) or 'equal to those of the undisturbed run'}",
+                where,
+            )
+            for r in rounds.values()
+        ],
+        {
+            "machine": machine,
+            "prompts": prompts,
+            "slots": slots,
+            "speed": speed,
+            "seed": seed,
+            "tokens": total,
+            "rounds": {name: asdict(r) for name, r in rounds.items()},
+        },
+    )
+
+
+def _round(
+    run: Path, line: list[str], moments: list[int], simulator: Simulator, calm: Path, total: int
+) -> Killed:
+    began = time.monotonic()
+    simulator.reset()
+    kills = []
+    for moment in moments:
+        stage = _kill_at(moment, run, line, simulator)
+        if stage is None:
+            break
+        kills.append(stage)
+    harness.run("refine", "--run", str(run), *line, log=run.with_suffix(".log"))
+    tokens = int(simulator.stats()["completion_tokens"])
+    wall_s = time.monotonic() - began
+    return Killed(moments, kills, tokens, tokens / total, wall_s, _wrong(run, calm))
+
+
+def _kill_at(moment: int, run: Path, line: list[str], simulator: Simulator) -> str | None:
+    """Start the round and kill it when so many tokens are spent; the stage it was in.
+
+    A round that comes up later than that is killed once it has asked for something. None where
+    it ended before.
+    """
+    before = simulator.stats()["completion_tokens"]
+    process = harness.start("refine", "--run", str(run), *line, log=run.with_suffix(".log"))
+    try:
+        while (spent := simulator.stats()["completion_tokens"]) < moment or spent == before:
+            if process.poll() is not None:
+                if process.returncode:
+                    raise JobFailed(f"the round ended with {process.returncode}")
+                return None
+            time.sleep(_POLL_S)
+    finally:
+        process.kill()
+        process.wait()
+    return _stage(run)
+
+
+def _stage(run: Path) -> str:
+    """The stage that a killed round was in: its work files are still there."""
+    works = [path.name for path in run.glob("_work/*/*") if any(path.iterdir())]
+    return works[-1] if works else "between"
+
+
+def _counts(stages: Sequence[str]) -> str:
+    return ", ".join(f"{stage} {stages.count(stage)}" for stage in dict.fromkeys(stages))
+
+
+def _wrong(run: Path, calm: Path) -> list[str]:
+    """What tells the tables from those of the undisturbed run, and what they hold twice."""
+    wrong = []
+    for table, key in _KEYS.items():
+        twice = harness.query(run, f"select {key} from {table} group by all having count(*) > 1")
+        if twice:
+            wrong.append(f"{table}: {len(twice)} twice")
+    for table in TABLES:
+        query = f"select count(*), bit_xor(hash(t)) from {table} t"
+        if harness.query(run, query) != harness.query(calm, query):
+            wrong.append(f"{table} differ")
+    return wrong
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
+    parser.add_argument("--prompts", type=int, default=PROMPTS)
+    parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("--slots", type=int, default=256)
+    parser.add_argument("--speed", type=float, default=4.0)
+    parser.add_argument("--seed", type=int, default=0)
+    o = parser.parse_args(argv)
+    made = measure(o.prompts, o.kills, slots=o.slots, speed=o.speed, seed=o.seed)
+    sys.stdout.write(report.markdown(made.columns, made.rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.answers import Script, quality
+from spar_core.engine.protocol import Message
+from spar_core.prompts import (
+    actor_messages,
+    judge_messages,
+    read_refinement,
+    read_vote,
+    refine_messages,
+)
+
+ACTOR = actor_messages("Write.")
+JUDGE = judge_messages("Write.", "words q=0.50")
+REFINE = refine_messages("Write.", "words q=0.50", "Missed.")
+
+
+@pytest.mark.parametrize("messages", [ACTOR, JUDGE, REFINE])
+def test_answers_follow_from_chat_seed_and_number(messages: list[Message]) -> None:
+    script = Script(seed=1)
+    asked = script.answers(messages, 7, 4)
+    assert asked == script.answers(messages, 7, 4)
+    assert asked[2:] == script.answers(messages, 9, 2)
+    assert len(set(asked)) == 4
+    assert asked != Script(seed=2).answers(messages, 7, 4)
+
+
+def test_answers_are_in_the_wire_format() -> None:
+    script = Script()
+    assert {read_vote(text) for text in script.answers(JUDGE, 0, 50)} == {"Yes", "No"}
+    refined = [read_refinement(text) for text in script.answers(REFINE, 0, 50)]
+    assert all(r and 0 < quality(r.response) < 1 for r in refined)
+    assert all(0 < quality(text) < 1 for text in script.answers(ACTOR, 0, 50))
+
+
+def test_a_share_of_answers_cannot_be_read() -> None:
+    script = Script(malformed_rate=0.3)
+    votes = [read_vote(text) for text in script.answers(JUDGE, 0, 500)]
+    refined = [read_refinement(text) for text in script.answers(REFINE, 0, 500)]
+    assert 100 < votes.count(None) < 200
+    assert 100 < refined.count(None) < 200
+
+
+def test_a_share_of_answers_to_a_chat_are_equal() -> None:
+    texts = Script(equal_rate=0.3).answers(ACTOR, 0, 500)
+    assert 100 < len(texts) - len(set(texts)) < 200
+
+
+def test_lengths_spread() -> None:
+    lengths = sorted(len(text) for text in Script().answers(ACTOR, 0, 500))
+    assert 850 < sum(lengths) / 500 < 950
+    assert lengths[25] < 550 < 1400 < lengths[475]

@@ -1,0 +1,54 @@
+"""Each measurement at a size that shows that it works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import kills, overhead, report, saturation, savings
+
+pytest.importorskip("matplotlib")
+
+
+def test_saturation(tmp_path: Path) -> None:
+    made = saturation.measure(16, slots=16, speed=20, plots=tmp_path)
+    assert [row[0] for row in made.rows] == ["sample", "judge", "tree_search"]
+    for values in made.data["stages"].values():
+        assert 0.9 < values["wall_over_floor"] < 20
+        assert 0 < values["mean_occupancy"] <= 1
+    assert (tmp_path / "saturation.png").stat().st_size < 80_000
+
+
+def test_overhead(tmp_path: Path) -> None:
+    made = overhead.measure([30], plots=tmp_path)
+    stages = {stage["name"]: stage["items"] for stage in made.data["rounds"][0]["stages"]}
+    assert stages["sample"] == 30
+    assert stages["judge"] == 150
+    assert (tmp_path / "overhead.png").stat().st_size < 80_000
+
+
+def test_savings() -> None:
+    made = savings.measure(12, slots=16, speed=20)
+    rows = {row[0]: row for row in made.rows}
+    assert rows["--stop_votes"][1] < 1  # tokens of the judge
+    assert rows["--stop_votes"][4] == 1  # the same verdicts
+
+
+def test_kills() -> None:
+    made = kills.measure(24, 2, slots=8, speed=20)
+    for row in made.rows:
+        assert row[0]
+        assert row[3] == "equal"
+
+
+def test_a_table_in_markdown() -> None:
+    shown = report.markdown(("a", "b"), [["x", 1234], ["y", 0.5]])
+    assert shown == "| a | b |\n| --- | ---: |\n| x | 1,234 |\n| y | 0.5 |"
+
+
+def test_an_unknown_measurement_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["speed"])
+    assert "no measurement speed" in capsys.readouterr().err
