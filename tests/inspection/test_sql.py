@@ -220,7 +220,8 @@ def test_a_run_may_lie_anywhere(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copytree(finished_run, name)
-    shutil.copytree(finished_run, "aab")
+    for other in ("aab", "run 1"):  # what the name would match, were it a pattern
+        shutil.copytree(finished_run, other)
     query = "select iteration, model, count(*) as n from responses group by all"
     assert sql.main([f"--run={name}", "--sql", query]) == 0
     row = capsys.readouterr().out.splitlines()[-2]

@@ -479,6 +479,14 @@ def test_a_file_given_once_need_not_be_given_again(
     assert tables(run) == before
 
 
+def test_the_next_iteration_never_falls_back_to_the_bundled_prompts(
+    run: Path, prompts: Path, server: LoopbackServer
+) -> None:
+    assert sample.main(command(run, prompts, server.url)) == 0
+    sample.main(["--run", str(run), "--iteration", "2", "--engine_url", server.url])
+    assert {body["messages"][0]["content"] for body in server.bodies} == set(rounds.PROMPTS)
+
+
 def test_a_prompt_longer_than_the_context_is_left_out(tmp_path: Path, run: Path) -> None:
     from aiohttp import web
 
