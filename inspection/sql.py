@@ -11,7 +11,7 @@ import duckdb
 import fsspec
 from rich.console import Console
 
-from inspection.summary import as_table, print_summary
+from inspection.summary import as_table, as_text, print_summary
 from schemas import TABLES, manifest
 from schemas.views import SUMMARIES, connect
 
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             columns, rows = select(options.run, options.sql)
             out.print(as_table(columns, rows))
     except (RefusedQuery, duckdb.Error, OSError, ValueError) as error:
-        err.print(f"error: {_first_line(error)}", markup=False, soft_wrap=True)
+        err.print(f"error: {as_text(_first_line(error))}", markup=False, soft_wrap=True)
         return BAD_USAGE
     return DONE
 

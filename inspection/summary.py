@@ -50,10 +50,10 @@ def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str =
     for number, name in enumerate(columns):
         is_number = any(isinstance(row[number], (int, float)) for row in rows)
         table.add_column(
-            Text(_shown(name)), justify="right" if is_number else "left", overflow="fold"
+            Text(as_text(name)), justify="right" if is_number else "left", overflow="fold"
         )
     for row in rows:
-        table.add_row(*(Text(_shown(value)) for value in row))
+        table.add_row(*(Text(as_text(value)) for value in row))
     return table
 
 
@@ -66,10 +66,16 @@ def _turned(
     return ["", *names], body[heads:]
 
 
-def _shown(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A value as text that no terminal acts on: control characters are spelt out."""
     text = "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
-    return "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf") else f"\\u{ord(c):04x}"
-        for c in text
+    return "".join(c if _is_harmless(c) else f"\\u{ord(c):04x}" for c in text)
+
+
+def _is_harmless(character: str) -> bool:
+    """Whether it only stands for itself: no control character, no change of writing direction."""
+    return character in "\n\t" or (
+        unicodedata.category(character) not in ("Cc", "Cs")
+        and not "\u202a" <= character <= "\u202e"
+        and not "\u2066" <= character <= "\u2069"
     )

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from inspection.summary import print_summary
+from inspection.summary import as_text, print_summary
 from pipelines import prompts, stage
 from pipelines.options import DEMO_PROMPTS, DEMO_RUN, Job, UsageError, parse
 from pipelines.progress import progress
@@ -42,6 +43,11 @@ def main(name: str, description: str, stages: Sequence[Stage], argv: Sequence[st
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False)
     try:
         job = parse(name, description, argv)
+        if stages[0].name != "sample" and not job.dataset.entries(prompts.STAGE):
+            raise InputError(
+                f"no prompts in iteration {job.dataset.iteration} of the run {job.dataset.run}: "
+                "python -m pipelines.sample reads them"
+            )
         with job.dataset.lock():
             return run(stages, job, out, err)
     except (UsageError, InputError, RunLocked) as error:
@@ -61,28 +67,26 @@ def main(name: str, description: str, stages: Sequence[Stage], argv: Sequence[st
 
 
 def _complain(err: Console, message: str, code: int) -> int:
-    err.print(f"error: {message}", markup=False, soft_wrap=True)
+    err.print(f"error: {as_text(message)}", markup=False, soft_wrap=True)
     return code
 
 
 def run(stages: Sequence[Stage], job: Job, out: Console, err: Console) -> int:
     """Run the stages of a job whose run is locked; returns the exit code."""
     job = _with_models(job)
+    scope = None
     if stages[0].name == "sample":
-        _read_prompts(job, out)
-    elif not job.dataset.entries(prompts.STAGE):
-        raise InputError(
-            f"no prompts in iteration {job.dataset.iteration} of the run {job.dataset.run}: "
-            "python -m pipelines.sample reads them"
-        )
+        scope = _read_prompts(job, out)
     job.dataset.sweep()
+    if scope is None:
+        scope = _first_prompts(job)
     for each in stages:
-        _run_stage(each, job, out, err)
+        _run_stage(each, scope, job, out, err)
     failed = _failures(job)
     print_summary(job.dataset.run, out, iteration=job.dataset.iteration)
-    if job.uses_bundled_model:
+    if job.uses_bundled_model and any(each.engine for each in stages):
         out.print(f"\n{_WEAK_MODEL}", markup=False)
-    run, python = job.dataset.run, _python()
+    run, python = shlex.quote(job.dataset.run), _python()
     out.print(
         f"\nNext: {python} -m inspection.sql --run {run} --sql "
         '"select similarity, rejected[1].content, chosen[1].content from pairs"',
@@ -115,14 +119,20 @@ def _with_models(job: Job) -> Job:
     )
 
 
-def _read_prompts(job: Job, out: Console) -> None:
+def _read_prompts(job: Job, out: Console) -> Sequence[str] | None:
+    """Read the prompts into the run; returns the ids that a limit leaves, None for no limit."""
     files = job.prompts
     if not files:
         with connect(job.dataset.run, ("prompts",)) as connection:
-            query = "select count(*) from prompts where iteration = ?"
-            held = connection.execute(query, [job.dataset.iteration]).fetchall()[0][0]
+            query = "select distinct iteration from prompts"
+            held = {iteration for (iteration,) in connection.sql(query).fetchall()}
+        if held and job.dataset.iteration not in held:
+            raise InputError(
+                f"iteration {job.dataset.iteration} of {job.dataset.run} has no prompts yet: "
+                "give --prompts"
+            )
         if held and not job.is_demo:
-            return
+            return None
         files = str(DEMO_PROMPTS)
     intake = prompts.ingest(job.dataset, files, job.limit)
     said = (
@@ -142,13 +152,26 @@ def _read_prompts(job: Job, out: Console) -> None:
             f"{DEMO_RUN} --limit 0",
             markup=False,
         )
+    return intake.ids if job.limit else None
 
 
-def _run_stage(each: Stage, job: Job, out: Console, err: Console) -> None:
+def _first_prompts(job: Job) -> Sequence[str] | None:
+    """The ids of the run's prompts that a limit leaves, None for no limit."""
+    if not job.limit:
+        return None
+    with connect(job.dataset.run, ("prompts",)) as connection:
+        query = "select prompt_id from prompts where iteration = ? order by position limit ?"
+        rows = connection.execute(query, [job.dataset.iteration, job.limit]).fetchall()
+    return [prompt_id for (prompt_id,) in rows]
+
+
+def _run_stage(
+    each: Stage, scope: Sequence[str] | None, job: Job, out: Console, err: Console
+) -> None:
     dataset, settings = job.dataset, job.settings
     if dataset.entries(each.name):
         dataset.claim_settings(each.name, settings.of_stage(each.name))
-    planned = stage.plan(each, dataset, job.limit, settings)
+    planned = stage.plan(each, dataset, scope, settings)
     done = planned.total - planned.pending
     if not planned.pending:
         out.print(f"{each.name}: all {planned.total} {each.noun} are done", markup=False)

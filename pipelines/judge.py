@@ -38,7 +38,7 @@ STAGE = Stage(
         select min(response_id) as key, list(response_id order by response_id) as response_ids,
                prompt_id, any_value(prompt) as prompt, any_value(response) as response
         from responses join prompts using (iteration, prompt_id)
-        where iteration = $iteration and position < coalesce($limit, 9223372036854775807)
+        where iteration = $iteration and prompt_id in (select prompt_id from scope)
         group by prompt_id, case when $judge_once then md5(response) else response_id end""",
     task=_judge,
     engine=refiner,

@@ -38,7 +38,7 @@ PAIRS = Stage(
         join nodes c on c.iteration = t.iteration and c.node_id = t.chosen_node_id
         join nodes r on r.iteration = t.iteration and r.tree_id = t.tree_id and r.depth = 0
         where t.iteration = $iteration and t.solved
-          and p.position < coalesce($limit, 9223372036854775807)""",
+          and p.prompt_id in (select prompt_id from scope)""",
     task=_pair,
 )
 
@@ -85,7 +85,7 @@ RFT = Stage(
                verdict, value
         from single s join prompts p using (prompt_id)
         where p.iteration = $iteration
-          and p.position < coalesce($limit, 9223372036854775807)
+          and p.prompt_id in (select prompt_id from scope)
         qualify row_number() over (partition by kind order by md5(key || ':' || $seed)) <= cap""",
     task=_rft,
     replaces=True,

@@ -50,6 +50,8 @@ class Intake:
     failures: int
     more: bool
     """Whether a limit left rows unread."""
+    ids: tuple[str, ...]
+    """Of the prompts, in their order."""
 
 
 def ingest(dataset: Dataset, files: str, limit: int | None) -> Intake:
@@ -82,7 +84,7 @@ def ingest(dataset: Dataset, files: str, limit: int | None) -> Intake:
             continue
         seen[key] = row.source
         if key not in known:
-            new.append(Prompt(key, row.prompt, row.source, len(known) + added))
+            new.append(Prompt(key, row.prompt, _shown(row.source), len(known) + added))
             added += 1
             if len(new) >= _SHARD_ROWS:
                 _commit(dataset, new)
@@ -92,7 +94,7 @@ def ingest(dataset: Dataset, files: str, limit: int | None) -> Intake:
         raise InputError(f"no prompt in {files} ({reason}); {_remedy()}")
     _commit(dataset, new)
     _commit_failures(dataset, failures)
-    return Intake(len(paths), len(seen), added, len(failures), more)
+    return Intake(len(paths), len(seen), added, len(failures), more, tuple(seen))
 
 
 def prompt_id(prompt: str) -> str:
@@ -108,7 +110,7 @@ def find(files: str) -> list[str]:
     """
     try:
         fs, path = fsspec.core.url_to_fs(files)
-        names = sorted(fs.glob(path)) if any(c in path for c in "*?[") else [path]
+        names = [path] if fs.isfile(path) else sorted(fs.glob(path))
         found = [name for name in names if fs.isfile(name)]
     except (OSError, ValueError, ImportError) as error:
         raise InputError(f"cannot look for {files}: {error}") from None
@@ -265,20 +267,20 @@ def _commit_failures(dataset: Dataset, failures: list[InputRow]) -> None:
     wanted: dict[str, list[InputRow]] = {}
     for start in range(0, len(failures), _HELD_FAILURES):
         rows = failures[start : start + _HELD_FAILURES]
-        digest = hashlib.sha256("\0".join(f"{r.source} {r.error}" for r in rows).encode())
+        digest = hashlib.sha256(_shown(repr(rows)).encode())
         wanted[f"failures-{digest.hexdigest()[:16]}"] = rows
     dataset.retract([path for path, e in committed.items() if e.work not in wanted])
     for work, rows in wanted.items():
         settled = [
             Settled(
-                row.source,
+                _shown(row.source),
                 {
                     "failures": [
                         Failure(
                             STAGE,
-                            row.source,
+                            _shown(row.source),
                             row.error,
-                            row.message,
+                            _shown(row.message),
                             1,
                             _shown(row.payload)[:PAYLOAD_CHARS],
                         )

@@ -36,7 +36,7 @@ STAGE = Stage(
     noun="prompts",
     items="""
         select prompt_id as key, prompt from prompts
-        where iteration = $iteration and position < coalesce($limit, 9223372036854775807)""",
+        where iteration = $iteration and prompt_id in (select prompt_id from scope)""",
     task=_sample,
     engine=_actor,
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ Item = dict[str, Any]
 Task = Callable[[Engine, Item, Settings, int], Coroutine[Any, Any, Rows]]
 """Does one item of an iteration: (engine, item, settings, iteration) -> rows of tables."""
 
+INTERRUPTED = "interrupted"
+
 _WORK = "_work"
 
 
@@ -49,7 +51,7 @@ class Stage:
     """A stage of the round.
 
     items: SQL over the views of the run that gives the stage's items, `key` first; `$iteration`,
-        `$limit`, `$seed` and `$judge_once` are bound.
+        `$seed` and `$judge_once` are bound, and the view `scope` holds the prompts to do.
     engine: which engine it uses; None for a stage that needs none.
     replaces: whether items that `items` no longer gives are taken back (a selection that depends
         on all of the run).
@@ -72,18 +74,22 @@ class Plan:
     works: list[str]
 
 
-def plan(stage: Stage, dataset: Dataset, limit: int | None, settings: Settings) -> Plan:
-    """Find the items that are not done and write them to work files."""
+def plan(stage: Stage, dataset: Dataset, scope: Sequence[str] | None, settings: Settings) -> Plan:
+    """Find the items that are not done and write them to work files.
+
+    Args:
+        scope: ids of the prompts to do; None for all of the iteration.
+    """
     clear_work(dataset, stage.name)
     dataset.retract([path for path, entry in dataset.entries(stage.name).items() if entry.retry])
     with connect(dataset.run) as connection:
         bound = {
             "iteration": dataset.iteration,
-            "limit": limit,
             "seed": settings.seed,
             "judge_once": settings.search.judge_once,
         }
         bound = {name: value for name, value in bound.items() if f"${name}" in stage.items}
+        _create_scope(connection, scope, dataset.iteration)
         connection.execute(f"create temp table items as {stage.items}", bound)
         entries = dataset.entries(stage.name)
         if stage.replaces:
@@ -97,6 +103,14 @@ def plan(stage: Stage, dataset: Dataset, limit: int | None, settings: Settings) 
         reader = connection.sql(f"select * {_PENDING} order by key").to_arrow_reader(size)
         works = [_write_work(dataset, stage.name, batch) for batch in reader if len(batch)]
     return Plan(total, pending, works)
+
+
+def _create_scope(connection: Any, scope: Sequence[str] | None, iteration: int) -> None:
+    query = "create temp table scope as select prompt_id from prompts where iteration = ?"
+    connection.execute(query, [iteration])
+    if scope is not None:
+        connection.register("chosen", pa.table({"key": list(scope)}, _KEYS))
+        connection.execute("delete from scope where prompt_id not in (select key from chosen)")
 
 
 _KEYS = pa.schema([("key", pa.string())])
@@ -168,7 +182,7 @@ def run(
             )
         return pipeline.result
     except Exception as error:
-        reason = _reason(error)
+        reason = INTERRUPTED if "KeyboardInterrupt" in str(error) else _reason(error)
         if reason is None:
             raise
         raise RunStopped(reason) from None
@@ -266,10 +280,11 @@ class Inference(beam.DoFn):
         """Wait for an item, and commit what is ripe."""
         try:
             finished = self._window.next(timeout_s=1.0)
-        except EngineGone as gone:
+        except (EngineGone, KeyboardInterrupt) as stopped:
             self._window.cancel()
             self._commit(everything=True)
-            raise RunStopped(str(gone)) from None
+            reason = str(stopped) if isinstance(stopped, EngineGone) else INTERRUPTED
+            raise RunStopped(reason) from None
         except OSError as error:
             raise self._cannot_write(error) from None
         if finished:

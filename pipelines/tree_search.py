@@ -44,7 +44,7 @@ STAGE = Stage(
         select prompt_id as key, response_id, prompt, response, verdict, value, critique, votes
         from failing join responses using (iteration, response_id, prompt_id)
         join prompts using (iteration, prompt_id)
-        where position < coalesce($limit, 9223372036854775807)""",
+        where prompt_id in (select prompt_id from scope)""",
     task=_search,
     engine=refiner,
 )

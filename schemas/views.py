@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import glob
+
 import duckdb
 import fsspec
 import pyarrow as pa
@@ -101,7 +103,8 @@ def connect(
             connection.execute(f"create view {name} as {query}")
     if locked:
         everything = [path for some in files.values() for paths in some.values() for path in paths]
-        connection.execute(f"set allowed_paths = {_listed(everything)}")
+        allowed = sorted({*everything, *_literal(everything)})
+        connection.execute(f"set allowed_paths = {_listed(allowed)}")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
     return connection
@@ -117,7 +120,7 @@ def _create_view(
     if paths:
         parts = [
             f"select *, {iteration} as iteration "
-            f"from read_parquet({_listed(some)}, hive_partitioning = false)"
+            f"from read_parquet({_listed(_literal(some))}, hive_partitioning = false)"
             for iteration, some in sorted(paths.items())
         ]
         connection.execute(f"create view {name} as {' union all '.join(parts)}")
@@ -139,6 +142,11 @@ def _usage(entries: dict[str, manifest.Entry]) -> pa.Table:
         if entry.usage
     ]
     return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _literal(paths: list[str]) -> list[str]:
+    """Local paths written so that DuckDB takes no character in them for a pattern."""
+    return [path if "://" in path else glob.escape(path) for path in paths]
 
 
 def _listed(paths: list[str]) -> str:

@@ -81,11 +81,19 @@ class Host:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
     def close(self) -> None:
+        self.run(self._cancel_all())
         if hasattr(self, "engine"):
             self.run(self.engine.close())
         if self._server:
             self._server.close()
         self.loop.call_soon_threadsafe(self.loop.stop)
+
+    async def _cancel_all(self) -> None:
+        """Give up what is in flight, so that nothing asks an engine that is closed."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
 
 _lock = threading.Lock()

@@ -207,20 +207,24 @@ class OpenAIEngine:
         except aiohttp.ClientError as error:
             raise _Fault(f"connection lost ({error})") from error
         try:
-            plain = json.loads(text)
+            plain = _load(text)
             choices = plain["choices"][:n]
             for choice in choices:
                 choice["message"]["content"] = _clean(choice["message"].get("content"))
             usage = plain.get("usage") or {}
             tokens = await self._tokens(choices, usage)
             read = tuple(
-                Choice(choice["message"]["content"], choice.get("finish_reason") or "stop", count)
+                Choice(
+                    choice["message"]["content"],
+                    _clean(choice.get("finish_reason")) or "stop",
+                    _token_count(count),
+                )
                 for choice, count in zip(choices, tokens, strict=True)
             )
-            prompt_tokens = int(usage.get("prompt_tokens") or 0)
+            prompt_tokens = _token_count(usage.get("prompt_tokens") or 0)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _Fault(f"cannot count tokens ({error})") from error
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
             raise _Fault(
                 f"the engine's answer is no chat completion: {self._brief(text)}"
             ) from error
@@ -327,6 +331,19 @@ def _retry_after(response: aiohttp.ClientResponse) -> float | None:
 def _is_about_context(text: bytes) -> bool:
     said = text.lower()
     return b"context" in said and any(word in said for word in (b"exceed", b"maximum", b"length"))
+
+
+def _load(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("JSON nested too deeply") from None
+
+
+def _token_count(count: Any) -> int:
+    if not 0 <= count < 1 << 31:
+        raise ValueError("no count of tokens")
+    return int(count)
 
 
 def _clean(text: object) -> str:

@@ -253,7 +253,7 @@ def test_an_engine_that_only_fails_stops_the_run(
 ) -> None:
     prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", map(str, range(300)))
     with serving(lambda _: plain("broken", 500)) as server:
-        options = ["--in_flight", "16"]
+        options = ["--slots", "2"]
         assert sample.main(command(tmp_path / "run", prompts, server.url, *options)) == 4
         assert len(server.bodies) <= (100 + 16) * 5
     error = capsys.readouterr().err

@@ -91,7 +91,7 @@ def test_the_bundled_prompts_are_good() -> None:
 
 def test_dashes_are_underscores() -> None:
     dashed = parsed("--engine-url=http://a-b:1/c-d", "--in-flight", "3", "--direct-num-workers=2")
-    assert dashed.settings == parsed("--engine_url=http://a-b:1/c-d", "--in_flight=3").settings
+    assert dashed.settings == parsed("--engine_url=http://a-b:1/c-d", "--slots=3").settings
     assert dashed.settings.actor.url == "http://a-b:1/c-d"
     assert dashed.beam.view_as(DirectOptions).direct_num_workers == 2
 
@@ -146,7 +146,7 @@ def test_direct_means_the_runner_that_was_tried(argv: list[str]) -> None:
         (["--depth", "0"], "--depth"),
         (["--budget", "0"], "--budget"),
         (["--iteration", "0"], "--iteration"),
-        (["--in_flight", "0"], "--in_flight"),
+        (["--slots", "0"], "--slots"),
         (["--limit", "-1"], "--limit"),
         (["--quorum", "6"], "--quorum 6 is more than --votes 5"),
         (["--judge_max_tokens", "0"], "--judge_max_tokens"),

@@ -139,7 +139,7 @@ def test_stages_alone_make_the_same_tables(
     [
         ["--runner=DirectRunner"],
         ["--direct_num_workers=2", "--direct_running_mode=multi_threading"],
-        ["--in_flight", "1"],
+        ["--slots", "1"],
     ],
     ids=" ".join,
 )
@@ -265,7 +265,7 @@ def test_other_settings_are_refused(
 def test_what_makes_no_difference_may_change(
     tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer
 ) -> None:
-    options = ["--in_flight", "3", "--engine_timeout", "5", "--engine_patience", "7"]
+    options = ["--slots", "2", "--engine_timeout", "5", "--engine_patience", "7"]
     held = tables(finished_run)
     assert refine.main(command(finished_run, prompts, server.url, *options)) == 0
     assert tables(finished_run) == held

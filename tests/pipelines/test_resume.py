@@ -117,7 +117,7 @@ def test_killed_in_every_stage_it_ends_with_everything_done_once(
     run, dice = tmp_path / "run", random.Random(seed)
     gate = Gate(run)
     with serving(gate) as server:
-        argv = command(run, many, server.url, "--in_flight", "6")
+        argv = command(run, many, server.url, "--slots", "2")
         for stage, most in (("sample", 1), ("judge", 6), ("tree_search", 1)):
             gate.set(stage, dice.randint(1, most))
             process = begin(*argv)
@@ -143,7 +143,7 @@ def test_what_is_committed_is_not_asked_again(
     run = tmp_path / "run"
     gate = Gate(run)
     with serving(gate) as server:
-        argv = command(run, many, server.url, "--in_flight", "4")
+        argv = command(run, many, server.url, "--slots", "2")
         gate.set("sample", 1)
         process = begin(*argv)
         assert gate.shut.wait(60), process.communicate()
@@ -193,7 +193,7 @@ def test_killed_at_any_moment_it_ends_with_everything_done_once(
     gate = Gate(run)
     gate.wait_s = 0.01
     with serving(gate) as server:
-        argv = command(run, many, server.url, "--in_flight", "8")
+        argv = command(run, many, server.url, "--slots", "2")
         for _ in range(3):
             asked = len(server.bodies)
             process = begin(*argv)
@@ -222,7 +222,7 @@ def test_an_engine_that_goes_stops_the_run_and_a_new_one_ends_it(
     gate = Gate(run)
     gate.set("judge", 2)
     server = LoopbackServer(gate)
-    argv = command(run, many, server.url, "--in_flight", "6", "--engine_patience", "1")
+    argv = command(run, many, server.url, "--slots", "2", "--engine_patience", "1")
     process = begin(*argv)
     try:
         assert gate.shut.wait(60), process.communicate()
@@ -258,7 +258,7 @@ def test_an_engine_that_comes_back_in_time_is_waited_for(
     gate = Gate(run)
     gate.set("judge", 2)
     server = LoopbackServer(gate)
-    process = begin(*command(run, many, server.url, "--in_flight", "6", "--engine_patience", "60"))
+    process = begin(*command(run, many, server.url, "--slots", "2", "--engine_patience", "60"))
     try:
         assert gate.shut.wait(60), process.communicate()
     finally:
@@ -312,7 +312,7 @@ def test_a_full_disk_stops_the_run(
     file_blocks: int,
 ) -> None:
     run = tmp_path / "run"
-    argv = command(run, many, server.url, "--in_flight", "8")
+    argv = command(run, many, server.url, "--slots", "2")
     code, _, err = finish(begin(*argv, file_blocks=file_blocks))
     assert code == 4
     assert "File too large" in err
