@@ -15,6 +15,7 @@ DEV = [
     "pytest-xdist>=3.8,<4",
     "ruff>=0.17,<0.18",
 ]
+BENCH = ["matplotlib>=3.10,<4"]
 GCP = ["apache-beam[gcp]>=2.77,<2.78", "gcsfs>=2026.9,<2027"]
 
 setup(
@@ -35,5 +36,5 @@ setup(
         "rich>=15,<16",
         "tenacity>=9.2,<10",
     ],
-    extras_require={"local": LOCAL, "gcp": GCP, "dev": DEV},
+    extras_require={"local": LOCAL, "gcp": GCP, "bench": BENCH, "dev": DEV},
 )

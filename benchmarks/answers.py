@@ -26,7 +26,7 @@ _QUALITY = re.compile(r"q=(\d\.\d\d)")
 
 def stream(*parts: object) -> random.Random:
     """Random numbers that depend on the parts and on nothing else."""
-    return random.Random(repr(parts))  # noqa: S311 (a simulation)
+    return random.Random(repr(parts))
 
 
 _TEXT = " ".join(stream("text").choices(_WORDS, k=40_000))
@@ -87,7 +87,7 @@ def quality(text: str) -> float:
 def hash_of(messages: Sequence[Message], seed: int) -> int:
     """The same in every process, unlike `hash`."""
     said = "\0".join(f"{message['role']}\0{message['content']}" for message in messages)
-    return random.Random(f"{seed}\0{said}").getrandbits(64)  # noqa: S311 (a simulation)
+    return random.Random(f"{seed}\0{said}").getrandbits(64)
 
 
 def _act(drawn: random.Random) -> str:

@@ -104,6 +104,7 @@ class _Watch:
     def enter(self, stage: str) -> None:
         self._note()
         self._stage = stage
+        self._note()
 
     def end(self) -> float:
         """Stop; returns the seconds since the beginning."""

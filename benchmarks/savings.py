@@ -46,8 +46,9 @@ def measure(
     slots: int = 256,
     speed: float = 4.0,
     equal_rate: float = EQUAL_RATE,
+    variants: Sequence[str] = tuple(VARIANTS),
 ) -> Report:
-    """Run judge, tree search and pairs with each variant."""
+    """Run judge, tree search and pairs with each variant, the default first."""
     machine = report.machine()
     with harness.folder() as place:
         options = ["--slots", str(slots), "--speed", str(speed), "--malformed-rate", "0.05"]
@@ -58,10 +59,10 @@ def measure(
             harness.run("sample", "--run", str(sampled), *line, log=place / "log")
             repeated, responses = harness.query(sampled, _REPEATED)[0]
             outcomes: dict[str, Outcome] = {}
-            for name, more in VARIANTS.items():
+            for name in variants:
                 run = place / name.replace(" ", "_").strip("-")
                 shutil.copytree(sampled, run)
-                outcomes[name] = _outcome(run, [*line, *more], simulator)
+                outcomes[name] = _outcome(run, [*line, *VARIANTS[name]], simulator)
     default = outcomes["default"]
     where = (
         f"{prompts} prompts, {slots} slots; {repeated} of {responses} sampled responses repeat "

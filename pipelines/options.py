@@ -65,7 +65,8 @@ class Settings:
                 | {"responses": self.responses}
             )
         if stage == "judge":
-            return common | _flat("refiner", identity(self.refiner)) | judge
+            once = {"judge_once": self.search.judge_once}
+            return common | _flat("refiner", identity(self.refiner)) | judge | once
         if stage == "tree_search":
             search = _flat("search", {**asdict(self.search), "judge": None})
             return common | _flat("refiner", identity(self.refiner)) | judge | search

@@ -240,25 +240,30 @@ class Inference(beam.DoFn):
         self._journal: Journal | None = None
         if self._stage.engine is None:
             self._host = self._own_host = Host(_NO_ENGINE)
-            return
-        try:
-            # Every process brings its engine up once; DoFn instances share it.
-            self._host = engine_host.host_for(self._stage.engine(self._settings))
-        except EngineGone as gone:
-            raise RunStopped(str(gone)) from None
-        if self._dataset.is_local:
-            self._journal = Journal(journal_path(self._dataset, self._stage.name))
+        else:
+            try:
+                # Every process brings its engine up once; DoFn instances share it.
+                self._host = engine_host.host_for(self._stage.engine(self._settings))
+            except EngineGone as gone:
+                raise RunStopped(str(gone)) from None
+        self._window: Window[tuple[_Batch, Settled]] = Window(
+            self._host.loop, self._settings.in_flight
+        )
+        if self._stage.engine and self._dataset.is_local:
+            try:
+                self._journal = Journal(journal_path(self._dataset, self._stage.name))
+            except OSError as error:
+                raise self._cannot_write(error) from None
 
     def teardown(self) -> None:
+        if hasattr(self, "_window"):
+            self._window.cancel()
         if self._journal:
             self._journal.close()
         if self._own_host:
             self._own_host.close()
 
     def start_bundle(self) -> None:
-        self._window: Window[tuple[_Batch, Settled]] = Window(
-            self._host.loop, self._settings.in_flight
-        )
         self._batches: list[_Batch] = []
 
     def process(self, work: str) -> None:
@@ -310,11 +315,11 @@ class Inference(beam.DoFn):
             self._dataset.commit(
                 self._stage.name, batch.work, batch.settled, metrics.account(usage)
             )
+            if self._journal:
+                self._journal.forget(item.key for item in batch.settled if not item.retry)
         except OSError as error:
             raise self._cannot_write(error) from None
         metrics.report(self._stage.name, batch.settled, usage)
-        if self._journal:
-            self._journal.forget(item.key for item in batch.settled if not item.retry)
 
     def _cannot_write(self, error: OSError) -> RunStopped:
         self._window.cancel()

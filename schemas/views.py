@@ -17,7 +17,8 @@ SUMMARIES: dict[str, str] = {
     "solved_by_depth": """
         select iteration, chosen_depth as depth, count(*) as trees,
                count(*) filter (solved) as solved,
-               round(count(*) filter (solved) / any_value(whole.trees), 3) as share_of_all_trees
+               round(count(*) filter (solved) / any_value(whole.trees), 3) as share_of_all_trees,
+               sum(refinements)::bigint as refinements, sum(malformed)::bigint as malformed
         from trees join (select iteration, count(*) as trees from trees group by all) whole
             using (iteration)
         group by iteration, chosen_depth order by all""",

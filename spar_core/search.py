@@ -7,7 +7,7 @@ votes. The search ends with the first set of siblings (DFS) or level (BFS) whose
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
@@ -207,12 +207,15 @@ class _Grower:
         self, response: str, parent: tuple[int, ...], number: int, passed: asyncio.Event | None
     ) -> Judged:
         seed = seed_of(self.seed, "judge", parent, number)
-        question = judge(self.engine, self.prompt, response, self.settings.judge, seed)
+
+        async def ask() -> Judged | None:
+            if passed and passed.is_set():
+                return None
+            question = judge(self.engine, self.prompt, response, self.settings.judge, seed)
+            return await _unless(passed, question)
+
         try:
-            if self.settings.judge_once:
-                judged = await self._judge_once(response, _unless(passed, question))
-            else:
-                judged = await _unless(passed, question)
+            judged = await (self._judge_once(response, ask) if self.settings.judge_once else ask())
         except PromptTooLong:
             return UNJUDGED
         if passed and judged and judged.passed:
@@ -220,14 +223,13 @@ class _Grower:
         return judged or UNJUDGED
 
     async def _judge_once(
-        self, response: str, question: Coroutine[Any, Any, Judged | None]
+        self, response: str, ask: Callable[[], Coroutine[Any, Any, Judged | None]]
     ) -> Judged | None:
-        """The judgement that the tree holds of this very text, else the question's answer."""
+        """The judgement that the tree holds of this very text, else a new one."""
         async with self.locks.setdefault(response, asyncio.Lock()):
             if response in self.judged:
-                question.close()
                 return replace(self.judged[response], prompt_tokens=0, completion_tokens=0)
-            judged = await question
+            judged = await ask()
             if judged:
                 self.judged[response] = judged
             return judged

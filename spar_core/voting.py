@@ -135,6 +135,8 @@ def _votes_to_ask(ballots: Sequence[Ballot], settings: JudgeSettings) -> int:
         return left
     yes = sum(ballot.vote == "Yes" for ballot in ballots)
     no = sum(ballot.vote == "No" for ballot in ballots)
+    if yes + no + left < settings.quorum:
+        return 0
     lead = abs(yes - no)
     if lead > left and yes + no >= settings.quorum:
         return 0

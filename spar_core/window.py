@@ -24,6 +24,7 @@ class Window(Generic[T]):
         self._loop = loop
         self._size = size
         self._running: set[Future[T]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._finished: queue.SimpleQueue[Future[T]] = queue.SimpleQueue()
 
     def __len__(self) -> int:
@@ -35,7 +36,7 @@ class Window(Generic[T]):
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> None:
         """Start a coroutine; the caller sees to it that there is room."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._tracked(coroutine), self._loop)
         self._running.add(future)
         future.add_done_callback(self._finished.put)
 
@@ -53,7 +54,19 @@ class Window(Generic[T]):
         return future.result()
 
     def cancel(self) -> None:
-        """Give up all that runs."""
-        for future in self._running:
-            future.cancel()
+        """Give up all that runs, and wait until none of it runs any more."""
         self._running.clear()
+        asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result()
+
+    async def _tracked(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.current_task()
+        if task:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return await coroutine
+
+    async def _cancel(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,7 +2,7 @@
 
 Run as `python -m spar_core.engine.guardian COMMAND ...`: starts the command in a process group of
 its own and stops the whole group when standard input closes, which the kernel does for a process
-that is killed too. Its exit code is the command's.
+that is killed too. The command's temporary folder goes with it. The exit code is the command's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 _POLL_S = 0.2
@@ -23,12 +24,18 @@ def main(command: list[str]) -> int:
     for sign in (signal.SIGINT, signal.SIGTERM):
         # The closing of standard input is what counts. (SIG_IGN would be handed down.)
         signal.signal(sign, lambda *_: None)
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
-    while process.poll() is None:
-        if select.select([sys.stdin], [], [], _POLL_S)[0] and not os.read(0, 1):
-            break
-    stop(process)
-    return process.returncode
+    with tempfile.TemporaryDirectory(prefix="spar-server-", ignore_cleanup_errors=True) as scratch:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+            env={**os.environ, "TMPDIR": scratch},
+        )
+        while process.poll() is None:
+            if select.select([sys.stdin], [], [], _POLL_S)[0] and not os.read(0, 1):
+                break
+        stop(process)
+        return process.returncode
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

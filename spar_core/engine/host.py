@@ -175,7 +175,12 @@ async def _connect(spec: EngineSpec, url: str) -> ClosableEngine:
         module, _, name = spec.model.partition(":")
         engine: ClosableEngine = getattr(importlib.import_module(module), name)()
         return engine
-    cards = await served_models(url)
+    try:
+        cards = await served_models(url)
+    except EngineGone:
+        if not spec.model:
+            raise
+        cards = {}  # some servers list nothing
     model = spec.model or only_model(url, cards)
     path = model_path(spec)
     kinds = {"llamacpp": LlamaCppEngine, "vllm": VllmEngine, "openai": OpenAIEngine}

@@ -11,7 +11,8 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,6 +30,17 @@ class Journal:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
+        with _os_errors():
+            try:
+                self._open(path)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:  # a power cut spoilt it: its answers are lost
+                for spoilt in path.parent.glob(f"{path.name}*"):
+                    spoilt.unlink()
+                self._open(path)
+
+    def _open(self, path: Path) -> None:
         self._db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         # A killed process loses nothing it wrote; a power cut may cost the last answers.
         self._db.execute("pragma journal_mode = wal")
@@ -40,7 +52,7 @@ class Journal:
 
     def find(self, item: str, request: bytes) -> ChatAnswer | None:
         query = "select answer from answers where item = ? and request = ?"
-        with self._lock:
+        with self._lock, _os_errors():
             row = self._db.execute(query, (item, request)).fetchone()
         if row is None:
             return None
@@ -50,21 +62,26 @@ class Journal:
 
     def add(self, item: str, request: bytes, answer: ChatAnswer) -> None:
         row = (item, request, json.dumps(asdict(answer)))
-        try:
-            with self._lock:
-                self._db.execute("insert or replace into answers values (?, ?, ?)", row)
-        except sqlite3.OperationalError as error:
-            raise OSError(f"cannot write the journal: {error}") from error
+        with self._lock, _os_errors():
+            self._db.execute("insert or replace into answers values (?, ?, ?)", row)
 
     def forget(self, items: Iterable[str]) -> None:
         """Drop the answers of items that are committed."""
-        with self._lock:
+        with self._lock, _os_errors():
             self._db.execute("begin")
             self._db.executemany("delete from answers where item = ?", [(i,) for i in items])
             self._db.execute("commit")
 
     def close(self) -> None:
         self._db.close()
+
+
+@contextmanager
+def _os_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise OSError(f"cannot use the journal: {error}") from error
 
 
 class JournaledEngine:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -50,7 +48,6 @@ class VllmServer:
     ) -> None:
         if not model:
             raise EngineGone("--engine vllm needs --model FOLDER (or --engine_url of a server)")
-        self._scratch = tempfile.mkdtemp(prefix="spar-vllm-")
         port = _free_port()
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [
@@ -71,7 +68,7 @@ class VllmServer:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                env=_environment(model, self._scratch),
+                env=_environment(model),
             )
         self.url = f"http://127.0.0.1:{port}"
         try:
@@ -101,7 +98,6 @@ class VllmServer:
         if self._process.stdin:
             self._process.stdin.close()
         self._process.wait()
-        shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 def _has_gpu() -> bool:
@@ -121,11 +117,11 @@ def _cpu_arguments(model: str) -> list[str]:
     ]
 
 
-def _environment(model: str, scratch: str) -> dict[str, str]:
-    defaults = {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "2", "TMPDIR": scratch}
+def _environment(model: str) -> dict[str, str]:
+    defaults = {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "2"}
     if Path(model).exists():
         defaults["HF_HUB_OFFLINE"] = "1"
-    return {**defaults, **os.environ, "TMPDIR": scratch}
+    return {**defaults, **os.environ}
 
 
 def _free_port() -> int:

@@ -30,16 +30,17 @@ def test_overhead(tmp_path: Path) -> None:
 
 
 def test_savings() -> None:
-    made = savings.measure(12, slots=16, speed=20)
+    made = savings.measure(12, slots=16, speed=20, variants=["default", "--stop_votes"])
     rows = {row[0]: row for row in made.rows}
-    assert rows["--stop_votes"][1] < 1  # tokens of the judge
+    tokens = {name: each["tokens"]["judge"] for name, each in made.data["outcomes"].items()}
+    assert tokens["--stop_votes"] < tokens["default"]
     assert rows["--stop_votes"][4] == 1  # the same verdicts
 
 
 def test_kills() -> None:
-    made = kills.measure(24, 2, slots=8, speed=20)
+    made = kills.measure(12, 1, slots=32, speed=10)
     for row in made.rows:
-        assert row[0]
+        assert row[0] == 1
         assert row[3] == "equal"
 
 

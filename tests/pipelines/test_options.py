@@ -90,8 +90,10 @@ def test_the_bundled_prompts_are_good() -> None:
 
 
 def test_dashes_are_underscores() -> None:
-    dashed = parsed("--engine-url=http://a-b:1/c-d", "--in-flight", "3", "--direct-num-workers=2")
-    assert dashed.settings == parsed("--engine_url=http://a-b:1/c-d", "--slots=3").settings
+    dashed = parsed(
+        "--engine-url=http://a-b:1/c-d", "--engine-timeout", "3", "--direct-num-workers=2"
+    )
+    assert dashed.settings == parsed("--engine_url=http://a-b:1/c-d", "--engine_timeout=3").settings
     assert dashed.settings.actor.url == "http://a-b:1/c-d"
     assert dashed.beam.view_as(DirectOptions).direct_num_workers == 2
 

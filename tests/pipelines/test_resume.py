@@ -162,7 +162,7 @@ def test_what_is_committed_is_not_asked_again(
         assert gate.shut.wait(60), process.communicate()
         kill(process)
         asked = server.bodies[since:]
-        assert {first(b) for b in asked if role(b) == "actor"} == set(MANY) - answered
+        assert {first(b) for b in asked if role(b) == "actor"} <= set(MANY) - answered
         judged = {
             judge_messages(prompt, response)[0]["content"]
             for prompt, response in query(
@@ -315,7 +315,7 @@ def test_a_full_disk_stops_the_run(
     argv = command(run, many, server.url, "--slots", "2")
     code, _, err = finish(begin(*argv, file_blocks=file_blocks))
     assert code == 4
-    assert "File too large" in err
+    assert "cannot write to" in err
     assert "Traceback" not in err
     assert len(err.splitlines()) <= 3
     held = rounds.committed(run)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import fsspec
 import pytest
 
+from pipelines.metrics import account
 from schemas import manifest
 from schemas.manifest import DataFile, Entry
+from spar_core.engine.meter import Usage
 
 FS = fsspec.filesystem("file")
 
@@ -34,6 +38,27 @@ def test_entry_is_read_back(retry: bool) -> None:
 def test_entry_without_files_is_read_back() -> None:
     empty = Entry("s", "w", 1, (), {})
     assert Entry.from_json(empty.to_json()) == empty
+
+
+def test_use_of_the_engine_is_read_back() -> None:
+    used = dataclasses.replace(entry(), usage={"requests": 3, "engine_s": 0.125})
+    assert Entry.from_json(used.to_json()) == used
+
+
+def test_entry_written_before_use_was_counted_is_read() -> None:
+    plain = json.loads(entry().to_json())
+    del plain["usage"]
+    assert Entry.from_json(json.dumps(plain).encode()) == entry()
+
+
+def test_what_stages_account_for_is_what_an_entry_says() -> None:
+    assert tuple(account(Usage())) == manifest.USAGE
+    assert set(account(Usage()).values()) == {0}
+
+
+def test_account_sums_what_a_meter_took() -> None:
+    usage = Usage(3, 1, 2, 40, 50, 1.23456, latencies_ms=[10, 30, 20], slots=[5, 3, 1])
+    assert list(account(usage).values()) == [3, 1, 2, 40, 50, 1.235, 60, 30, 9, 3]
 
 
 def test_run_without_a_manifest_has_no_entries(tmp_path: Path) -> None:

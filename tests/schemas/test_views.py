@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import duckdb
 import fsspec
 import pytest
 
-from schemas import TABLES
+from schemas import TABLES, manifest
 from schemas.failures import Failure
 from schemas.judgements import Judgement
 from schemas.pairs import Message, Pair
@@ -19,6 +20,9 @@ from schemas.responses import Response, SamplingRecord
 from schemas.trees import Tree
 from schemas.views import SUMMARIES, connect
 from spar_core.dataset import Dataset, Settled
+from spar_core.records import node_rows
+from spar_core.tree import SearchTree, TreeNode
+from spar_core.voting import UNJUDGED, Ballot, count
 
 
 def prompt(key: str) -> Settled:
@@ -34,7 +38,7 @@ def judgement(key: str, verdict: str, yes: int, no: int) -> Judgement:
 
 
 def tree(key: str, depth: int, *, solved: bool) -> Tree:
-    return Tree(key, "p", "r", "bfs", solved, "n", depth, 0.8, 3, 0, "m", 30, 300)
+    return Tree(key, "p", "r", "bfs", solved, "n", depth, 0.8, 3, 2, "m", 30, 300)
 
 
 def pair(key: str, similarity: float) -> Pair:
@@ -231,10 +235,10 @@ def test_summaries_count_each_iteration_for_itself(tmp_path: Path) -> None:
     )
     Dataset(run, 2).commit("s", "w", [Settled("k", {"trees": trees[:1]})])
     assert summary(run, "solved_by_depth") == [
-        (1, 0, 1, 0, 0.0),
-        (1, 1, 2, 1, 0.25),
-        (1, 2, 1, 1, 0.25),
-        (2, 1, 1, 1, 1.0),
+        (1, 0, 1, 0, 0.0, 3, 2),
+        (1, 1, 2, 1, 0.25, 6, 4),
+        (1, 2, 1, 1, 0.25, 3, 2),
+        (2, 1, 1, 1, 1.0, 3, 2),
     ]
     assert summary(run, "pair_quality") == [(1, 2, 0.85, 0.85, 0.8, 0.2, 1.0, 10, 21)]
     assert summary(run, "verdicts") == [(1, "no", 2, 1, 7, 2)]
@@ -245,3 +249,88 @@ def test_summaries_count_each_iteration_for_itself(tmp_path: Path) -> None:
         (1, "tree_search", 120, 1200, 600),
         (2, "tree_search", 30, 300, None),
     ]
+
+
+def used(requests: int, seconds: float, *, replayed: int = 0) -> dict[str, float]:
+    """Use of the engine: each request takes 2 s and finds three others in flight."""
+    return {
+        "requests": requests,
+        "retries": 1,
+        "replayed": replayed,
+        "prompt_tokens": 10 * requests,
+        "completion_tokens": 100 * requests,
+        "engine_s": seconds,
+        "latency_ms_sum": 2000 * requests,
+        "latency_ms_max": 1000 * requests,
+        "slots_sum": 4 * requests,
+        "slots_samples": requests,
+    }
+
+
+def test_use_of_the_engine_is_summed_by_stage_and_iteration(run: str) -> None:
+    pairs = Settled("k", {"pairs": [pair("a", 0.8), pair("c", 0.9)]})
+    Dataset(run, 1).commit("judge", "w", [prompt("a")], used(3, 1.5))
+    Dataset(run, 1).commit("judge", "w", [prompt("b")], used(5, 2.5))
+    Dataset(run, 1).commit("judge", "v", [prompt("c")])
+    Dataset(run, 1).commit("pairs", "w", [pairs], used(0, 0.0))
+    Dataset(run, 1).commit("sample", "w", [prompt("d")], used(0, 0.0, replayed=4))
+    Dataset(run, 2).commit("judge", "w", [prompt("a")], used(1, 0.04))
+    assert summary(run, "engine_use") == [
+        (1, "judge", 8, 2, 0, 4.0, 200, 2000, 5000, 4.0, 2.0),
+        (1, "sample", 0, 1, 4, 0.0, None, None, 0, None, 0.0),
+        (2, "judge", 1, 1, 0, 0.0, 2500, 2000, 1000, 4.0, None),
+    ]
+    with connect(run) as connection:
+        names = [name for name, _ in columns(connection, "engine_use")]
+    assert names == [
+        *("iteration", "stage", "requests", "retries", "replayed", "engine_s", "tokens_per_s"),
+        *("mean_latency_ms", "max_latency_ms", "mean_in_flight", "engine_s_per_pair"),
+    ]
+
+
+def test_usage_is_a_row_for_each_commit_that_used_the_engine(run: str) -> None:
+    Dataset(run, 1).commit("judge", "w", [prompt("a")], used(3, 1.5))
+    Dataset(run, 3).commit("judge", "w", [prompt("a")], used(5, 2.5))
+    Dataset(run, 3).commit("prompts", "w", [prompt("b")])
+    with connect(run) as connection:
+        rows = connection.execute("select iteration, stage, requests from usage").fetchall()
+        assert rows == [(1, "judge", 3.0), (3, "judge", 5.0)]
+        assert [name for name, _ in columns(connection, "usage")] == [
+            *("iteration", "stage"),
+            *manifest.USAGE,
+        ]
+
+
+def test_run_of_earlier_times_has_no_use_of_the_engine(run: str) -> None:
+    dataset = Dataset(run, 1)
+    dataset.commit("judge", "w", [prompt("a")], used(3, 1.5))
+    [path] = dataset.entries()
+    plain = json.loads(dataset.fs.cat_file(path))
+    del plain["usage"]
+    dataset.fs.pipe_file(path, json.dumps(plain).encode())
+    assert summary(run, "engine_use") == summary(run, "usage") == []
+    assert keys(run) == [(1, "a")]
+
+
+def test_use_counted_by_a_later_version_is_passed_over(run: str) -> None:
+    Dataset(run, 1).commit("judge", "w", [prompt("a")], used(3, 1.5) | {"joules": 7.0})
+    [row] = summary(run, "engine_use")
+    assert row[:3] == (1, "judge", 3)
+
+
+def test_locked_connection_sees_the_use_of_the_engine(tmp_path: Path) -> None:
+    Dataset(str(tmp_path), 1).commit("judge", "w", [prompt("a")], used(3, 1.5))
+    with connect(str(tmp_path), locked=True) as connection:
+        assert connection.execute("select requests from engine_use").fetchall() == [(3,)]
+
+
+def test_child_not_judged_is_a_node_of_that_verdict(run: str) -> None:
+    tree = SearchTree([TreeNode((), 0, "r", "", count([Ballot("No", "n")] * 3, 3))])
+    tree.nodes.append(TreeNode((0,), 1, "a", "why", UNJUDGED, 5, 7))
+    Dataset(run, 1).commit("s", "w", [Settled("k", {"nodes": node_rows("t", "p", tree)})])
+    with connect(run) as connection:
+        found = connection.execute(
+            "select verdict, value, yes_votes + no_votes + unparsed_votes, len(votes), critique, "
+            "prompt_tokens, completion_tokens from nodes where depth = 1"
+        ).fetchall()
+    assert found == [("unjudged", None, 0, 0, "", 5, 7)]

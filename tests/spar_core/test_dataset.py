@@ -123,6 +123,16 @@ def test_of_overlapping_items_only_the_fresh_are_committed(run: str) -> None:
     assert rows(dataset) == ["a", "b", "c"]
 
 
+def test_use_of_the_engine_goes_into_one_entry_of_a_commit(run: str) -> None:
+    dataset = Dataset(run, 1)
+    used = {"requests": 3.0, "engine_s": 0.5}
+    assert dataset.commit("s", "w", [*failed("a"), *done("b", "c")], used) == 3
+    assert dataset.commit("s", "v", failed("d"), used) == 1
+    assert dataset.commit("s", "u", done("e")) == 1
+    usages = {entry.keys: entry.usage for entry in dataset.entries().values()}
+    assert usages == {("b", "c"): used, ("a",): {}, ("d",): used, ("e",): {}}
+
+
 def test_threads_racing_on_a_batch_settle_every_key_once(run: str) -> None:
     keys = [f"k{i}" for i in range(12)]
     shares = [keys[:8], keys[4:], keys[:8], keys]

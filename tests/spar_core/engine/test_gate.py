@@ -17,7 +17,8 @@ async def _hold(
 
 def test_sequences_stay_within_the_limit_and_first_come_goes_first() -> None:
     async def play() -> list[str]:
-        gate, log = Gate(10), []
+        gate = Gate(10)
+        log: list[str] = []
         events = {name: asyncio.Event() for name in "abcd"}
         sizes = {"a": 6, "b": 5, "c": 4, "d": 4}
         tasks = [asyncio.create_task(_hold(gate, sizes[n], log, n, events[n])) for n in "abcd"]
@@ -48,7 +49,8 @@ def test_a_request_of_more_than_the_limit_goes_alone() -> None:
 @pytest.mark.parametrize("came_up", [False, True])
 def test_a_cancelled_waiter_leaves_its_place(came_up: bool) -> None:
     async def play() -> None:
-        gate, log = Gate(1), []
+        gate = Gate(1)
+        log: list[str] = []
         first, never = asyncio.Event(), asyncio.Event()
         holder = asyncio.create_task(_hold(gate, 1, log, "a", first))
         waiter = asyncio.create_task(_hold(gate, 1, log, "b", never))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -110,11 +110,27 @@ def test_url_is_talked_to_and_its_only_model_found(kind: host.Kind, engine: type
         close()
 
 
-def cards(*plain: dict[str, object]) -> Callable[[LoopbackServer, web.Request], Any]:
+def test_model_named_is_not_looked_up() -> None:
+    made = host_for(EngineSpec("openai", "mine", url="http://127.0.0.1:9"))
+    assert made.engine.name == "mine"
+
+
+def test_server_that_lists_no_models_may_be_told_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def say(_self: LoopbackServer, _request: web.Request) -> web.Response:
+        return web.Response(status=404, text="no such page")
+
+    monkeypatch.setattr(LoopbackServer, "_models", say)
+    with serving(lambda body: [body["model"]]) as server:
+        made = host_for(EngineSpec("openai", "mine", url=server.url))
+        assert made.run(made.engine.chat(REQUEST)).choices[0].text == "mine"
+        close()
+
+
+def cards(*plain: Mapping[str, object]) -> Callable[[LoopbackServer, web.Request], Any]:
     """A server's `/v1/models` with these cards."""
 
     async def say(_self: LoopbackServer, _request: web.Request) -> web.Response:
-        return web.json_response({"data": plain})
+        return web.json_response({"data": list(plain)})
 
     return say
 

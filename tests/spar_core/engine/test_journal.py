@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from spar_core.engine.journal import Journal, JournaledEngine
-from spar_core.engine.protocol import ChatRequest, Sampling
+from spar_core.engine.meter import METER, Usage
+from spar_core.engine.protocol import ChatRequest, ItemError, Sampling
 from spar_core.engine.scripted import ScriptedEngine
 from spar_core.search import SearchSettings, search
 from spar_core.voting import Ballot, JudgeSettings, count
@@ -61,6 +63,74 @@ def test_forgotten_items_are_asked_again_and_others_are_not(tmp_path: Path) -> N
     assert len(engine.requests) == 3
 
 
+def test_a_replayed_request_is_counted_as_such_and_costs_nothing(tmp_path: Path) -> None:
+    engine, journal = ScriptedEngine(_echo), Journal(tmp_path / "a.sqlite")
+    METER.take()
+    _ask(journal, engine, "x", REQUEST)
+    first = METER.take()
+    _ask(journal, engine, "x", REQUEST)
+    again = METER.take()
+    assert (first.requests, first.replayed) == (1, 0)
+    assert first.completion_tokens > 0
+    assert again == Usage(replayed=1)
+
+
+def test_another_models_answers_are_no_answers(tmp_path: Path) -> None:
+    one, other, journal = ScriptedEngine(_echo), ScriptedEngine(_echo), Journal(tmp_path / "a")
+    other.name = "other"
+    for engine in (one, other):
+        _ask(journal, engine, "x", REQUEST)
+    assert len(one.requests) == len(other.requests) == 1
+
+
+def test_forgetting_leaves_nothing_of_the_items(tmp_path: Path) -> None:
+    engine, journal = ScriptedEngine(_echo), Journal(tmp_path / "a.sqlite")
+    for item in ("x", "y", "it's"):
+        _ask(journal, engine, item, REQUEST)
+        _ask(journal, engine, item, replace(REQUEST, seed=9))
+    journal.forget(["x", "it's", "never asked"])
+    rows = journal._db.execute("select distinct item, count(*) from answers group by 1").fetchall()
+    assert rows == [("y", 2)]
+    journal.forget([])
+    journal.forget(["y"])
+    journal.close()
+    again = Journal(tmp_path / "a.sqlite")
+    assert again._db.execute("select * from answers").fetchall() == []
+
+
+def test_an_answer_that_failed_is_not_kept(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "a.sqlite")
+
+    def broken(_: ChatRequest) -> Sequence[str]:
+        raise ItemError("broken")
+
+    with pytest.raises(ItemError):
+        _ask(journal, ScriptedEngine(broken), "x", REQUEST)
+    engine = ScriptedEngine(_echo)
+    _ask(journal, engine, "x", REQUEST)
+    assert len(engine.requests) == 1
+
+
+def test_threads_and_journals_of_one_file_do_not_lose_answers(tmp_path: Path) -> None:
+    path, count_ = tmp_path / "a.sqlite", 40
+    journals = [Journal(path), Journal(path)]
+
+    def work(number: int) -> None:
+        for i in range(count_):
+            request = replace(REQUEST, seed=i)
+            _ask(journals[number % 2], ScriptedEngine(_echo), f"t{number}", request)
+            if i % 10 == 9:
+                journals[number % 2].forget(["nobody"])
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rows = journals[0]._db.execute("select item, count(*) from answers group by 1").fetchall()
+    assert rows == [(f"t{n}", count_) for n in range(4)]
+
+
 def test_a_search_cut_off_anywhere_replays_what_it_paid_for(tmp_path: Path) -> None:
     settings = SearchSettings(JudgeSettings(SAMPLING), SAMPLING)
     root = count([Ballot("No", "Final Judgement: No")] * 5, 3)
@@ -102,3 +172,25 @@ def test_a_full_disk_is_an_os_error(tmp_path: Path) -> None:
     engine = ScriptedEngine(lambda request: ["x" * 50_000])
     with pytest.raises(OSError, match="journal"):
         _ask(journal, engine, "x", replace(REQUEST, n=1))
+
+
+def test_forgetting_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "a.sqlite")
+    _ask(journal, ScriptedEngine(_echo), "x", REQUEST)
+    journal._db.execute("pragma query_only = on")
+    with pytest.raises(OSError, match="journal"):
+        journal.forget(["x"])
+
+
+def test_journal_that_cannot_be_opened_is_an_os_error(tmp_path: Path) -> None:
+    (tmp_path / "a.sqlite").mkdir()
+    with pytest.raises(OSError, match="journal"):
+        Journal(tmp_path / "a.sqlite")
+
+
+def test_journal_that_is_spoilt_is_begun_anew(tmp_path: Path) -> None:
+    (tmp_path / "a.sqlite").write_bytes(b"\0" * 4096)
+    engine = ScriptedEngine(_echo)
+    _ask(Journal(tmp_path / "a.sqlite"), engine, "x", REQUEST)
+    _ask(Journal(tmp_path / "a.sqlite"), engine, "x", REQUEST)
+    assert len(engine.requests) == 1

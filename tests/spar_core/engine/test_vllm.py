@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -98,8 +100,18 @@ def test_folder_of_the_log_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert (tmp_path / "new" / "er" / "log").read_text() == "words\n"
 
 
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where temporary files go."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return folder
+
+
 def test_server_is_up_when_it_is_healthy_and_gone_with_its_children_when_closed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scratch: Path
 ) -> None:
     pids = tmp_path / "pids"
     stand_in(monkeypatch, tmp_path, SERVER.format(python=sys.executable, pids=str(pids)))
@@ -107,9 +119,9 @@ def test_server_is_up_when_it_is_healthy_and_gone_with_its_children_when_closed(
     assert server.url.startswith("http://127.0.0.1:")
     running = [int(pid) for pid in pids.read_text().split()]
     assert len(running) == 2 and all(map(lives, running))
-    assert Path(server._scratch).is_dir()
+    assert len(list(scratch.iterdir())) == 1
     server.close()
-    assert not Path(server._scratch).exists()
+    assert not list(scratch.iterdir())
     deadline = time.monotonic() + 5
     while any(map(lives, running)) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -189,13 +201,49 @@ def test_context_without_a_gpu_is_the_models_up_to_a_bound(
 
 
 def test_scratch_of_a_server_is_its_own_and_goes_with_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scratch: Path
 ) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "7")
     _, environment = arguments(monkeypatch, tmp_path, "org/m")
-    assert Path(environment["TMPDIR"]).parent == tmp_path
-    assert not Path(environment["TMPDIR"]).exists()
+    assert Path(environment["TMPDIR"]).parent == scratch
+    assert not list(scratch.iterdir())
     assert environment["VLLM_CPU_KVCACHE_SPACE"] == "7", "what the user set comes first"
     assert "HF_HUB_OFFLINE" not in environment
+
+
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scratch: Path) -> list[int]:
+    """The processes of a server whose owner was killed; `scratch` had its files."""
+    pids = tmp_path / "pids"
+    real = sys.executable
+    stand_in(monkeypatch, tmp_path, SERVER.format(python=real, pids=str(pids)))
+    owner = (
+        "import sys, time; from spar_core.engine.vllm import VllmServer; from pathlib import Path; "
+        f"sys.executable = {sys.executable!r}; server = VllmServer('m', Path({str(tmp_path)!r}, "
+        "'log')); print('up', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([real, "-c", owner], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "up\n"
+    assert len(list(scratch.iterdir())) == 1
+    process.kill()
+    process.communicate()
+    return [int(pid) for pid in pids.read_text().split()]
+
+
+def wait_for(what: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 10
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return what()
+
+
+def test_server_of_a_process_that_is_killed_is_gone(killed: list[int]) -> None:
+    assert len(killed) == 2
+    assert wait_for(lambda: not any(map(lives, killed)))
+
+
+def test_scratch_of_a_process_that_is_killed_is_gone(killed: list[int], scratch: Path) -> None:
+    assert wait_for(lambda: not any(map(lives, killed)))
+    time.sleep(0.5)
+    assert not list(scratch.iterdir())
