@@ -48,6 +48,8 @@ class VllmServer:
     ) -> None:
         if not model:
             raise EngineGone("--engine vllm needs --model FOLDER (or --engine_url of a server)")
+        if model.startswith(("/", ".", "~")) and not Path(model).is_dir():
+            raise EngineGone(f"no model folder at {model}")
         port = _free_port()
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [
@@ -72,17 +74,17 @@ class VllmServer:
             )
         self.url = f"http://127.0.0.1:{port}"
         try:
-            self._wait_until_up(log)
+            self._wait_until_up(model, log)
         except BaseException:
             self.close()
             raise
 
-    def _wait_until_up(self, log: Path) -> None:
+    def _wait_until_up(self, model: str, log: Path) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise EngineGone(
-                    f"vLLM did not start (exit code {self._process.returncode}): "
+                    f"vLLM did not start with {model} (exit code {self._process.returncode}): "
                     f"{_last_error(log, self._start)}\nAll it said is in {log}"
                 )
             with (
