@@ -124,7 +124,7 @@ def test_the_round_on_a_server_of_its_own(checkpoint: Path, tmp_path: Path, scra
         out, err = process.communicate(timeout=500)
         assert process.returncode == 0, out + err
         assert not writers(log), "the server is gone before the job is"
-    assert not list(scratch.glob("spar-vllm-*"))
+    assert not list(scratch.glob("spar-*"))
     check(run, responses=RESPONSES, depth=DEPTH, budget=BUDGET)
     assert query(run, "select count(*) from prompts") == [(PROMPTS,)]
     assert query(run, "select count(*) from failures") == [(0,)]
@@ -138,8 +138,9 @@ def test_the_round_on_a_server_of_its_own(checkpoint: Path, tmp_path: Path, scra
     assert "vLLM" in log.read_text(errors="replace"), "its log is kept"
 
 
-@pytest.mark.usefixtures("scratch")
-def test_killed_job_leaves_no_server_behind(checkpoint: Path, tmp_path: Path) -> None:
+def test_killed_job_leaves_no_server_behind(
+    checkpoint: Path, tmp_path: Path, scratch: Path
+) -> None:
     run, log = tmp_path / "run", tmp_path / "run" / "engine.log"
     with job(*own(run, checkpoint), log=log) as process:
         assert wait_for(lambda: process.poll() is not None or was_asked(log), 300)
@@ -147,6 +148,7 @@ def test_killed_job_leaves_no_server_behind(checkpoint: Path, tmp_path: Path) ->
         assert len(writers(log)) >= 3, "guardian, server and engine"
         process.kill()
         assert wait_for(lambda: not writers(log), 30), "no process of the server is left"
+        assert wait_for(lambda: not list(scratch.glob("spar-*")), 5), "nor its temporary files"
 
 
 def was_asked(log: Path) -> bool:
