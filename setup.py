@@ -6,8 +6,10 @@ Makefile, before anything that would pull a CUDA one.
 
 from setuptools import find_packages, setup
 
+BENCH = ["matplotlib>=3.10,<4"]
 LOCAL = ["xllamacpp>=2026.10,<2026.12"]
 DEV = [
+    *BENCH,
     "hypothesis>=6.155,<7",
     "mypy>=2.4,<3",
     "pytest>=9.2,<10",
@@ -15,7 +17,6 @@ DEV = [
     "pytest-xdist>=3.8,<4",
     "ruff>=0.17,<0.18",
 ]
-BENCH = ["matplotlib>=3.10,<4"]
 GCP = ["apache-beam[gcp]>=2.77,<2.78", "gcsfs>=2026.9,<2027"]
 
 setup(

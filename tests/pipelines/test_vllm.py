@@ -160,6 +160,7 @@ def test_missing_checkpoint_is_explained_once(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run, log = tmp_path / "run", tmp_path / "run" / "engine.log"
+    (tmp_path / "no_such_model").mkdir()
     code = refine.main(own(run, tmp_path / "no_such_model"))
     said = capfd.readouterr()
     print(said.err)

@@ -64,6 +64,11 @@ def test_server_without_a_model_says_what_is_missing(tmp_path: Path) -> None:
         VllmServer("", tmp_path / "log")
 
 
+def test_model_folder_that_is_not_there_is_said_so_at_once(tmp_path: Path) -> None:
+    with pytest.raises(EngineGone, match="no model folder at .*nothere"):
+        VllmServer(str(tmp_path / "nothere"), tmp_path / "log")
+
+
 SAYS = {
     "the last line": ("seq 1 99; echo no room on the device >&2", "no room on the device"),
     "the line that names the error": (
