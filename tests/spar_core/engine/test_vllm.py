@@ -65,7 +65,7 @@ def test_server_without_a_model_says_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_model_folder_that_is_not_there_is_said_so_at_once(tmp_path: Path) -> None:
-    with pytest.raises(EngineGone, match="no model folder at .*nothere"):
+    with pytest.raises(EngineGone, match=r"no model folder at .*nothere"):
         VllmServer(str(tmp_path / "nothere"), tmp_path / "log")
 
 
