@@ -40,6 +40,7 @@ training on use a model of 8B or more, e.g. on a GPU of 24 GB or more:
 
 def main(name: str, description: str, stages: Sequence[Stage], argv: Sequence[str] | None) -> int:
     """Run a job and say in one line what went wrong, if anything did."""
+    job: Job | None = None
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False)
     try:
         job = parse(name, description, argv)
@@ -61,7 +62,8 @@ def main(name: str, description: str, stages: Sequence[Stage], argv: Sequence[st
     except KeyboardInterrupt:
         return _complain(err, "interrupted: run the same command again to go on", STOPPED)
     except OSError as error:
-        return _complain(err, f"cannot read or write the run: {error}", STOPPED)
+        where = f"cannot read or write the run {job.dataset.run}" if job else "cannot go on"
+        return _complain(err, f"{where}: {error}", STOPPED)
     finally:
         engine_host.close()
 

@@ -67,7 +67,10 @@ class Host:
     def __init__(self, spec: EngineSpec) -> None:
         self.spec = spec
         self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_forever, name="engine-loop", daemon=True).start()
+        self._thread = threading.Thread(
+            target=self.loop.run_forever, name="engine-loop", daemon=True
+        )
+        self._thread.start()
         self._server: Server | None = None
         try:
             if not spec.url and spec.kind != "scripted":
@@ -87,6 +90,8 @@ class Host:
         if self._server:
             self._server.close()
         self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
 
     async def _cancel_all(self) -> None:
         """Give up what is in flight, so that nothing asks an engine that is closed."""

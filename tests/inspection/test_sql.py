@@ -234,7 +234,8 @@ def test_the_printed_next_command_works(
     run = tmp_path / "it's a run"
     assert refine.main(command(run, prompts, server.url)) == 0
     line = capsys.readouterr().out.rpartition("Next: ")[2].strip()
-    line = line.replace("python -m", f"{sys.executable} -m", 1)
+    assert line.split()[0].endswith("python")
+    line = f"{sys.executable} {line.partition(' ')[2]}"
     done = subprocess.run(
         ["bash", "-c", line], cwd=rounds.ROOT, capture_output=True, text=True, check=False
     )
