@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ Task = Callable[[Engine, Item, Settings, int], Coroutine[Any, Any, Rows]]
 INTERRUPTED = "interrupted"
 
 _WORK = "_work"
+_PLAN_MEMORY = "1GB"
 
 
 class RunStopped(Exception):
@@ -82,7 +84,10 @@ def plan(stage: Stage, dataset: Dataset, scope: Sequence[str] | None, settings: 
     """
     clear_work(dataset, stage.name)
     dataset.retract([path for path, entry in dataset.entries(stage.name).items() if entry.retry])
-    with connect(dataset.run) as connection:
+    with connect(dataset.run) as connection, tempfile.TemporaryDirectory() as spill:
+        # However many items there are: what does not fit in memory goes to disk.
+        connection.execute(f"set memory_limit = '{_PLAN_MEMORY}'")
+        connection.execute(f"set temp_directory = '{spill}'")
         bound = {
             "iteration": dataset.iteration,
             "seed": settings.seed,
