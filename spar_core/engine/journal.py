@@ -13,7 +13,6 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 from spar_core.engine.meter import METER
@@ -56,12 +55,12 @@ class Journal:
             row = self._db.execute(query, (item, request)).fetchone()
         if row is None:
             return None
-        plain = json.loads(row[0])
-        choices = tuple(Choice(**choice) for choice in plain["choices"])
-        return ChatAnswer(choices, plain["prompt_tokens"])
+        prompt_tokens, choices = json.loads(row[0])
+        return ChatAnswer(tuple(Choice(*choice) for choice in choices), prompt_tokens)
 
     def add(self, item: str, request: bytes, answer: ChatAnswer) -> None:
-        row = (item, request, json.dumps(asdict(answer)))
+        choices = [(choice.text, choice.finish_reason, choice.tokens) for choice in answer.choices]
+        row = (item, request, json.dumps((answer.prompt_tokens, choices)))
         with self._lock, _os_errors():
             self._db.execute("insert or replace into answers values (?, ?, ?)", row)
 
@@ -94,7 +93,9 @@ class JournaledEngine:
         self._item = item
 
     async def chat(self, request: ChatRequest) -> ChatAnswer:
-        key = hashlib.sha256(json.dumps([self.name, asdict(request)]).encode()).digest()
+        drawn = (request.sampling.temperature, request.sampling.top_p, request.sampling.max_tokens)
+        asked = (self.name, request.messages, request.n, request.seed, request.grammar, drawn)
+        key = hashlib.sha256(json.dumps(asked).encode()).digest()
         answer = self._journal.find(self._item, key)
         if answer is not None:
             METER.count(replayed=1)
