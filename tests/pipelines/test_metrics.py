@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pipelines import judge, sample, stage
+from pipelines.metrics import NAMESPACE, account
+from pipelines.options import parse
+from pipelines.prompts import ingest
+from schemas.manifest import USAGE
+from spar_core.engine import host
+from spar_core.engine.meter import Usage
+from tests.loopback import round_script, serving
+
+
+def test_an_account_names_what_the_manifest_names() -> None:
+    assert tuple(account(Usage())) == USAGE
+
+
+def test_a_stage_reports_what_it_asked_and_made(tmp_path: Path) -> None:
+    prompts = tmp_path / "p.jsonl"
+    prompts.write_text("".join(json.dumps({"prompt": f"Prompt {i}."}) + "\n" for i in range(7)))
+    with serving(round_script) as server:
+        job = parse("refine", "", ["--run", str(tmp_path / "run"), "--engine_url", server.url])
+        ingest(job.dataset, str(prompts), None)
+        values: dict[str, object] = {}
+        for each in (sample.STAGE, judge.STAGE):
+            works = stage.plan(each, job.dataset, None, job.settings).works
+            result = stage.run(each, works, job.dataset, job.settings, job.beam)
+            found = result.metrics().query()
+            for metric in (*found["counters"], *found["distributions"]):
+                if metric.key.metric.namespace == NAMESPACE:
+                    values[metric.key.metric.name] = metric.committed
+        host.close()
+    assert values["sample/items"] == values["sample/requests"] == 7
+    assert values["judge/items"] == values["judge/requests"] == 35
+    assert (
+        values["judge/retries"] == values["judge/failures"] == values["judge/unparsed_votes"] == 0
+    )
+    assert values["sample/completion_tokens"] > 0  # type: ignore[operator]
+    latency, slots = values["judge/latency_ms"], values["judge/slots_in_use"]
+    assert latency.count == slots.count == 35  # type: ignore[attr-defined]
+    assert 5 <= slots.max <= 35 * 5  # type: ignore[attr-defined]
