@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from inspection.summary import as_text, print_summary
-from pipelines import prompts, stage
+from pipelines import interrupt, prompts, stage
 from pipelines.options import DEMO_PROMPTS, DEMO_RUN, Job, UsageError, parse
 from pipelines.progress import progress
 from pipelines.prompts import InputError
@@ -49,7 +49,7 @@ def main(name: str, description: str, stages: Sequence[Stage], argv: Sequence[st
                 f"no prompts in iteration {job.dataset.iteration} of the run {job.dataset.run}: "
                 "python -m pipelines.sample reads them"
             )
-        with job.dataset.lock():
+        with interrupt.noticed(), job.dataset.lock():
             return run(stages, job, out, err)
     except (UsageError, InputError, RunLocked) as error:
         return _complain(err, str(error), BAD_USAGE)
@@ -140,7 +140,7 @@ def _read_prompts(job: Job, out: Console) -> Sequence[str] | None:
     said = (
         f"prompts: {intake.prompts} from {files}"
         if job.prompts
-        else (f"prompts: {intake.prompts} of the bundled ones")
+        else f"prompts: {intake.prompts} of the bundled ones"
     )
     if intake.added < intake.prompts:
         said += f", {intake.prompts - intake.added} of them in the run already"
@@ -170,6 +170,8 @@ def _first_prompts(job: Job) -> Sequence[str] | None:
 def _run_stage(
     each: Stage, scope: Sequence[str] | None, job: Job, out: Console, err: Console
 ) -> None:
+    if interrupt.is_pressed():
+        raise RunStopped(stage.INTERRUPTED)
     dataset, settings = job.dataset, job.settings
     if dataset.entries(each.name):
         dataset.claim_settings(each.name, settings.of_stage(each.name))

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import metrics
+from pipelines import interrupt, metrics
 from pipelines.options import Settings
 from schemas.failures import PAYLOAD_CHARS, Failure
 from schemas.views import connect
@@ -289,6 +289,8 @@ class Inference(beam.DoFn):
     def _settle_next(self) -> None:
         """Wait for an item, and commit what is ripe."""
         try:
+            if interrupt.is_pressed():
+                raise KeyboardInterrupt
             finished = self._window.next(timeout_s=1.0)
         except (EngineGone, KeyboardInterrupt) as stopped:
             self._window.cancel()
