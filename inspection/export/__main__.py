@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import glob
 import os
 import re
 import shlex
@@ -25,6 +26,9 @@ from schemas.views import connect
 
 DONE, BAD_USAGE, STOPPED = 0, 2, 4
 """Exit codes."""
+
+MEMORY = "1GB"
+"""What sorting the rows may take; beyond it, it goes to the disk."""
 
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
@@ -118,9 +122,11 @@ def export(
         # What others wrote has been run, locked: from here on it is our own SQL on our own files.
         with duckdb.connect() as connection:
             connection.execute("set enable_progress_bar = false")
+            connection.execute(f"set memory_limit = '{MEMORY}'")
+            connection.execute(f"set temp_directory = '{_quoted(picked / 'spill')}'")
             for table in made:
-                shards = sorted(map(str, (picked / table).iterdir()))
-                connection.read_parquet(shards).create_view(table)
+                shards = [glob.escape(str(path)) for path in sorted((picked / table).iterdir())]
+                connection.read_parquet(shards, hive_partitioning=False).create_view(table)
                 _write(connection, form, table, folder)
             names = os.path.basename(_root(run)), os.path.basename(os.path.realpath(output))
             selection = card.Selection(*names, form, where, iteration, licence, made)
@@ -178,6 +184,10 @@ def _write(connection: duckdb.DuckDBPyConnection, form: Format, table: str, fold
         schema = pa.schema([whole.field(name) for name in relation.columns])
         shards = (folder / form.pattern(table)).parent
         files.write_parquet(relation.to_arrow_reader(files.ROWS), schema, shards)
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
 
 
 def _root(run: str) -> str:

@@ -115,9 +115,10 @@ def _settings(run: str, iteration: int | None) -> dict[int, dict[str, Any]]:
     wanted = "*" if iteration is None else str(int(iteration))
     pattern = f"{glob.escape(root)}/{manifest.FOLDER}/iteration={wanted}/*.settings"
     for path in sorted(fs.glob(pattern)):
-        plain = json.loads(fs.cat_file(path))
-        if not isinstance(plain, dict):
-            raise ValueError(f"{path} holds no settings")
+        try:
+            plain = dict(json.loads(fs.cat_file(path)))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} holds no settings: {error}") from None
         held.setdefault(manifest.iteration_of(path), {}).update(plain)
     return held
 

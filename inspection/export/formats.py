@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
+from schemas import TABLES as SCHEMAS
+
 TABLES = ("pairs", "rft")
 """The tables that are exported; the first is what a dataset holds by default."""
 
@@ -25,11 +27,11 @@ class Format:
     next_step: str
 
     def select(self, table: str) -> str:
-        """The SQL of a table's rows."""
-        if self.columns is None:
-            return f"select * from {table}"
-        made = (f"{sql} as {name}" for name, sql in self.columns[table].items())
-        return f"select {', '.join(made)} from {table}"
+        """The SQL of a table's rows; in the order of their ids, however a run came to them."""
+        made = "*"
+        if self.columns is not None:
+            made = ", ".join(f"{sql} as {name}" for name, sql in self.columns[table].items())
+        return f"select {made} from {table} order by iteration, {SCHEMAS[table].schema.names[0]}"
 
     def pattern(self, table: str) -> str:
         """The files of a table, relative to the dataset."""
