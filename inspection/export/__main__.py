@@ -22,6 +22,7 @@ from inspection.export import card, files
 from inspection.export.formats import FORMATS, TABLES, Format, dataset_info
 from inspection.summary import as_text
 from schemas import TABLES as SCHEMAS
+from schemas.table import MESSAGES
 from schemas.views import connect
 
 DONE, BAD_USAGE, STOPPED = 0, 2, 4
@@ -180,8 +181,11 @@ def _write(connection: duckdb.DuckDBPyConnection, form: Format, table: str, fold
         files.write_jsonl(reader, folder / form.pattern(table))
     else:
         relation = connection.sql(query)
+        names: list[str] = relation.columns
         whole = SCHEMAS[table].schema.append(pa.field("iteration", pa.int32()))
-        schema = pa.schema([whole.field(name) for name in relation.columns])
+        schema = pa.schema(
+            [(name, whole.field(name).type if name in whole.names else MESSAGES) for name in names]
+        )
         shards = (folder / form.pattern(table)).parent
         files.write_parquet(relation.to_arrow_reader(files.ROWS), schema, shards)
 

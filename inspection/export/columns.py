@@ -30,6 +30,8 @@ _COLUMNS = {
     "rft": {
         "rft_id": "id, derived from what the sample was made of",
         "messages": "a chat, a list of `{role, content}`; its last turn is the one to learn",
+        "prompt": "`messages` without its last turn",
+        "completion": "the last turn of `messages`, in the same form",
         "task": "`judge` or `refine`",
         "label": "of a judgement, the majority of votes that it agrees with: Yes or No",
         "source": "`tree_refinement`, `tree_judgement` or `response_judgement`",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ def new_folder(output: str) -> Iterator[Path]:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{output} is there already: give another --output, or remove it")
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    beside = target.with_name(f".{target.name}.partial-{secrets.token_hex(4)}")
     beside.mkdir()
     try:
         yield beside

@@ -59,7 +59,12 @@ FORMATS = {
             "parquet",
             {
                 "pairs": {name: name for name in ("prompt", "chosen", "rejected")},
-                "rft": {"messages": "messages"},
+                # A prompt and a completion: TRL's script then learns the last turn only.
+                "rft": {
+                    "messages": "messages",
+                    "prompt": "messages[:-2]",
+                    "completion": "messages[-1:]",
+                },
             },
             "python -m trl.scripts.dpo --dataset_name {output} --model_name_or_path MODEL "
             "--output_dir OUTPUT",

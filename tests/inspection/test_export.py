@@ -118,11 +118,24 @@ def sharegpt(message: dict[str, str]) -> dict[str, str]:
 @pytest.mark.parametrize("form", ["trl", "huggingface", "jsonl"])
 def test_what_was_written_is_read_back(hostile_run: Path, tmp_path: Path, form: str) -> None:
     assert write(hostile_run, form, tmp_path / "out") == 0
-    columns = {"trl": ("prompt, chosen, rejected", "messages")}.get(form, ("*", "*"))
+    chat = "messages, messages[:-2] as prompt, messages[-1:] as completion"
+    columns = {"trl": ("prompt, chosen, rejected", chat)}.get(form, ("*", "*"))
     assert loaded(tmp_path / "out", tmp_path / "cache") == held(hostile_run, "pairs", columns[0])
     assert loaded(tmp_path / "out", tmp_path / "cache", "rft") == held(
         hostile_run, "rft", columns[1]
     )
+
+
+def test_what_trl_is_to_learn_of_a_chat_is_its_last_turn(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    assert write(finished_run, "trl", tmp_path / "out") == 0
+    rows = loaded(tmp_path / "out", tmp_path / "cache", "rft")
+    assert {len(row["messages"]) for row in rows} == {2, 4}
+    for row in rows:
+        assert row["prompt"] == row["messages"][:-1]
+        assert row["completion"] == row["messages"][-1:]
+        assert row["completion"][0]["role"] == "assistant"
 
 
 def test_jsonl_holds_a_row_a_line_for_every_reader(hostile_run: Path, tmp_path: Path) -> None:
@@ -573,15 +586,12 @@ def test_trls_own_scripts_train_on_an_export(finished_run: Path, tmp_path: Path)
         assert state["global_step"] == 2
 
 
-@pytest.mark.parametrize(
-    ("form", "data"), [("trl", "data/pairs/*.parquet"), ("jsonl", "pairs.jsonl")]
-)
-def test_training_takes_an_export(finished_run: Path, tmp_path: Path, form: str, data: str) -> None:
+def test_training_takes_an_export(finished_run: Path, tmp_path: Path) -> None:
     out, model = tmp_path / "out", tiny.write_model(tmp_path / "model")
-    assert write(finished_run, form, out) == 0
+    assert write(finished_run, "trl", out) == 0
     made = tmp_path / "made"
-    arguments = ["--data", str(out / data), "--model", str(model), "--output", str(made)]
-    arguments += ["--max_steps", "2", "--use_cpu"]
+    arguments = ["--data", str(out / "data" / "pairs" / "*.parquet"), "--model", str(model)]
+    arguments += ["--output", str(made), "--max_steps", "2", "--use_cpu"]
     trained("training.dpo", tmp_path, *arguments)
     assert (made / "model.safetensors").stat().st_size > 0
 
