@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,14 +32,18 @@ def new_folder(output: str) -> Iterator[Path]:
     target = Path(os.path.realpath(output))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{output} is there already: give another --output, or remove it")
-    target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.partial-{secrets.token_hex(4)}")
-    beside.mkdir()
+    missing = [folder for folder in target.parents if not folder.exists()]
     try:
+        beside.mkdir(parents=True)
         yield beside
         beside.rename(target)
-    finally:
+    except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def write_parquet(reader: pa.RecordBatchReader, schema: pa.Schema, folder: Path) -> int:

@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from inspection.export import __main__ as export
@@ -321,7 +323,7 @@ def test_no_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("no run")
     run = name if "://" in name else str(tmp_path / name)
-    assert write(run, "trl", tmp_path / "out") == 2
+    assert write(run, "trl", tmp_path / "sets" / "new" / "out") == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
@@ -382,6 +384,21 @@ def test_an_export_may_lie_anywhere(
     assert write(finished_run, "jsonl", name) == 0
     rows = [json.loads(line) for line in (tmp_path / name / "pairs.jsonl").open()]
     assert rows == held(finished_run, "pairs")
+
+
+def test_a_run_may_lie_in_a_bucket(tmp_path: Path) -> None:
+    fs = fsspec.filesystem("memory")
+    name = f"/{uuid.uuid4().hex}"
+    rows = {"pairs": [pair(1, "x")]}
+    dataset = Dataset(f"memory:/{name}", 1)
+    dataset.commit("s", "w", [Settled("k", rows)])  # type: ignore[arg-type]
+    dataset.claim_settings("sample", {"actor.model": "the model"})
+    try:
+        assert write(f"memory:/{name}", "trl", tmp_path / "out") == 0
+    finally:
+        fs.rm(name, recursive=True)
+    assert loaded(tmp_path / "out", tmp_path / "cache")[0]["chosen"][0]["content"] == "x"
+    assert "--actor_model 'the model'" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_an_address_is_no_folder(
