@@ -16,6 +16,7 @@ _TITLES = {
     "pair_quality": "Pair quality",
     "solved_by_depth": "Trees, by the depth of their chosen node",
     "verdicts": "Verdicts on the sampled responses",
+    "judge_bias": "Verdicts beside checks (judge: sampled responses; tree_search: refined ones)",
     "token_cost": "Tokens, by stage",
     "engine_use": "Use of the engine, by stage",
     "failures_by_cause": "Failures, by cause",
