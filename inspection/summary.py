@@ -16,14 +16,14 @@ _TITLES = {
     "pair_quality": "Pair quality",
     "solved_by_depth": "Trees, by the depth of their chosen node",
     "verdicts": "Verdicts on the sampled responses",
-    "judge_bias": "Verdicts beside checks (judge: sampled responses; tree_search: refined ones)",
+    "judge_bias": "Verdicts beside checks, by stage",
     "token_cost": "Tokens, by stage",
     "engine_use": "Use of the engine, by stage",
     "failures_by_cause": "Failures, by cause",
 }
 
 
-_TURNED = {"pair_quality": 1, "engine_use": 2}
+_TURNED = {"pair_quality": 1, "engine_use": 2, "judge_bias": 2}
 """Views shown with a row for each column, and how many columns make the head."""
 
 

@@ -116,16 +116,24 @@ def _read(value: Any) -> Check:
         raise BadChecks(f"no checker {_short(name)}{hint}")
     given = _decoded(value.get("kwargs"), "kwargs")
     if isinstance(given, list) and all(isinstance(pair, tuple) for pair in given):
-        given = dict(given)  # a map of Arrow's
+        given = {str(key): some for key, some in given}  # a map of Arrow's
     if given is not None and not isinstance(given, Mapping):
         raise BadChecks(f"{name}: `kwargs` is {_short(given)}, not an object")
-    arguments = {
-        key: _argument(name, key, some)
-        for key, some in sorted((given or {}).items())
-        if some is not None
-    }
+    arguments = _arguments(name, given or {})
     _checker(name, arguments)
     return Check(name, json.dumps(arguments, ensure_ascii=False))
+
+
+def _arguments(checker: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All arguments of a checker, each of its kind; those given as null count as not given."""
+    some = {key: value for key, value in sorted(given.items()) if value is not None}
+    wanted = set(_library()[checker](checker).get_instruction_args_keys())
+    if set(some) != wanted:
+        names = ", ".join(sorted(wanted)) or "none"
+        raise BadChecks(
+            f"{checker}: its arguments are {names}, not {', '.join(some)[:80] or 'none'}"
+        )
+    return {key: _argument(checker, key, value) for key, value in some.items()}
 
 
 def _argument(checker: str, name: str, value: Any) -> Any:
@@ -161,10 +169,6 @@ def _checker(name: str, arguments: Mapping[str, Any]) -> Any:
             or out of range.
     """
     checker = _library()[name](name)
-    wanted = set(checker.get_instruction_args_keys())
-    if set(arguments) != wanted:
-        names = ", ".join(sorted(wanted)) or "none"
-        raise BadChecks(f"{name}: its arguments are {names}, not {', '.join(arguments) or 'none'}")
     literal = {key: _literal(key, value) for key, value in arguments.items()}
     try:
         if arguments.get("nth_paragraph", 0) > arguments.get("num_paragraphs", 0):
@@ -198,7 +202,8 @@ def _run(name: str, arguments: str, response: str) -> bool | None:
         _warn(name, f"a response is longer than {LONGEST} characters")
         return None
     try:
-        return bool(_checker(name, json.loads(arguments)).check_following(response))
+        checker = _checker(name, _arguments(name, json.loads(arguments)))
+        return bool(checker.check_following(response))
     except BadChecks as error:
         _warn(name, str(error))
     except Exception as error:
