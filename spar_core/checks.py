@@ -84,11 +84,11 @@ def read_checks(row: Mapping[str, Any]) -> list[Check] | None:
         BadChecks: with the reason. NoChecker: there are checks, but no library.
     """
     value = _decoded(row.get(COLUMN), COLUMN)
-    names, arguments = (_decoded(row.get(name), name) for name in IFEVAL_COLUMNS)
+    names = _decoded(row.get(IFEVAL_COLUMNS[0]), IFEVAL_COLUMNS[0])
     if value and names:
         raise BadChecks(f"both `{COLUMN}` and `{IFEVAL_COLUMNS[0]}`; one says it all")
     if names:
-        value = _zipped(names, arguments)
+        value = _zipped(names, _decoded(row.get(IFEVAL_COLUMNS[1]), IFEVAL_COLUMNS[1]))
     if value is None or value == []:
         return None
     if not isinstance(value, list):

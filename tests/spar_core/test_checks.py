@@ -126,6 +126,7 @@ def test_without_checks_nothing_is_said_and_no_library_needed(
     for empty in ({}, {"checks": None}, {"checks": []}, {"checks": ""}, {"checks": " "}):
         assert read_checks({"prompt": "x", **empty}) is None
     assert read_checks({"instruction_id_list": [], "kwargs": []}) is None
+    assert read_checks({"kwargs": "a column of somebody's own"}) is None
 
 
 @pytest.mark.parametrize("missing", ["nltk", "langdetect", "lm_eval"])
