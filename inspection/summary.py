@@ -69,7 +69,8 @@ def _turned(
 
 def as_text(value: Any) -> str:
     """A value as text that no terminal acts on: control characters are spelt out."""
-    text = "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    text = "" if value is None else f"{value:,}" if is_count else str(value)
     return "".join(c if _is_harmless(c) else f"\\u{ord(c):04x}" for c in text)
 
 
