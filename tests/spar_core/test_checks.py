@@ -391,14 +391,12 @@ def test_ifeval_is_read_and_answered_as_the_library_itself_does() -> None:
             row["key"], row["instruction_id_list"], row["prompt"], row["kwargs"]
         )
         for response in ("plain", '"A long one. ' + "more words * " * 300 + '"', row["prompt"]):
-            found = follows(asked, response)
-            if found is not None:
+            with contextlib.suppress(LookupError):  # NLTK's data may be missing
                 strict = utils.test_instruction_following_strict(inp, response)
-                if "language" not in line and "english" not in line:
-                    assert found is strict.follow_all_instructions
-                    compared += 1
+                assert follows(asked, response) is strict.follow_all_instructions
+                compared += 1
     assert refused == [
         (1122, 'keywords:letter_frequency: no such letter: "#"'),
         (1129, 'keywords:letter_frequency: no such letter: "!"'),
     ], "two prompts for which the library draws a letter at random"
-    assert compared > 700
+    assert compared > 1000
