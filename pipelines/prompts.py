@@ -5,18 +5,19 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.failures import PAYLOAD_CHARS, Failure
-from schemas.prompts import Prompt
+from schemas.prompts import Check, Prompt
 from schemas.views import connect
+from spar_core import checks
 from spar_core.dataset import Dataset, Settled
 
 STAGE = "prompts"
@@ -38,6 +39,7 @@ class InputRow:
     error: str = ""
     message: str = ""
     payload: str = ""
+    checks: list[Check] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,11 @@ def ingest(dataset: Dataset, files: str, limit: int | None) -> Intake:
             failures.append(InputRow(row.source, None, "duplicate", message, row.prompt))
             continue
         seen[key] = row.source
-        if key not in known:
-            new.append(Prompt(key, row.prompt, _shown(row.source), len(known) + added))
+        if key in known:
+            if row.checks is not None and row.checks != known[key]:
+                failures.append(_came_late(row))
+        else:
+            new.append(Prompt(key, row.prompt, _shown(row.source), len(known) + added, row.checks))
             added += 1
             if len(new) >= _SHARD_ROWS:
                 _commit(dataset, new)
@@ -162,7 +167,7 @@ def _read_jsonl(path: str, file: IO[bytes]) -> Iterator[InputRow]:
             message = f"no field `{COLUMN}` (fields: {names})"
             yield InputRow(source, None, "no_prompt", message, shown)
             continue
-        yield _checked(source, row[COLUMN])
+        yield _checked(source, row)
     if not number:
         yield InputRow(path, None, "empty_file", "the file is empty")
 
@@ -197,7 +202,7 @@ def _read_csv(path: str, file: IO[bytes]) -> Iterator[InputRow]:
             message = f"{len(cells)} cells where the header has {len(header)}"
             yield InputRow(source, None, "bad_csv", message, ",".join(map(_shown, cells)))
         elif cells:
-            yield _checked(source, cells[header.index(COLUMN)])
+            yield _checked(source, dict(zip(header, cells, strict=True)))
     if header is None:
         yield InputRow(path, None, "empty_file", "the file is empty")
 
@@ -207,22 +212,24 @@ def _read_parquet(path: str, file: IO[bytes]) -> Iterator[InputRow]:
     if COLUMN not in parquet.schema_arrow.names:
         names = ", ".join(parquet.schema_arrow.names[:8])
         raise InputError(f"{path}: no column `{COLUMN}` (columns: {names}); {_remedy()}")
+    used = {COLUMN, checks.COLUMN, *checks.IFEVAL_COLUMNS} & {*parquet.schema_arrow.names}
     number = 0
-    for batch in parquet.iter_batches(batch_size=4096, columns=[COLUMN]):
-        for value in batch.column(0):
+    for batch in parquet.iter_batches(batch_size=4096, columns=sorted(used)):
+        for values in zip(*batch.columns, strict=True):
             number += 1
             source = f"{path}:{number}"
             try:
-                prompt = value.as_py()
+                cells = [value.as_py() for value in values]
             except UnicodeDecodeError as error:
                 yield InputRow(source, None, "not_utf8", f"not UTF-8: {error.reason}")
                 continue
-            yield _checked(source, prompt)
+            yield _checked(source, dict(zip(batch.schema.names, cells, strict=True)))
     if not number:
         yield InputRow(path, None, "empty_file", "the file has no rows")
 
 
-def _checked(source: str, prompt: object) -> InputRow:
+def _checked(source: str, row: Mapping[str, Any]) -> InputRow:
+    prompt = row[COLUMN]
     if not isinstance(prompt, str):
         message = f"`{COLUMN}` is {json.dumps(prompt, default=str)[:80]}, not text"
         return InputRow(source, None, "no_prompt", message, str(prompt))
@@ -233,7 +240,20 @@ def _checked(source: str, prompt: object) -> InputRow:
     except UnicodeEncodeError:
         message = "not UTF-8: half of a surrogate pair, or a byte that is no character"
         return InputRow(source, None, "not_utf8", message, _shown(prompt))
-    return InputRow(source, prompt)
+    try:
+        return InputRow(source, prompt, checks=checks.read_checks(row))
+    except checks.BadChecks as error:
+        return InputRow(source, None, "bad_checks", str(error), prompt)
+    except checks.NoChecker as error:
+        raise InputError(f"{source}: {error}") from None
+
+
+def _came_late(row: InputRow) -> InputRow:
+    message = (
+        "the iteration holds this prompt without these checks, and keeps what it was begun with; "
+        "give them to another --run or --iteration"
+    )
+    return InputRow(row.source, None, "late_checks", message, row.prompt or "")
 
 
 def _shown(text: str) -> str:
@@ -244,10 +264,12 @@ def _remedy() -> str:
     return f"prompts are JSONL, CSV or Parquet with a text column `{COLUMN}`"
 
 
-def _known(dataset: Dataset) -> set[str]:
+def _known(dataset: Dataset) -> dict[str, list[Check] | None]:
+    """The prompts that the iteration holds, with their checks."""
     with connect(dataset.run, ("prompts",)) as connection:
-        query = "select prompt_id from prompts where iteration = ?"
-        return {key for (key,) in connection.execute(query, [dataset.iteration]).fetchall()}
+        query = "select prompt_id, checks from prompts where iteration = ?"
+        rows = connection.execute(query, [dataset.iteration]).fetchall()
+    return {key: held and [Check(**one) for one in held] for key, held in rows}
 
 
 def _commit(dataset: Dataset, prompts: list[Prompt]) -> None:
