@@ -9,7 +9,6 @@ import pytest
 from benchmarks import large_run
 from tests.pipelines import rounds
 
-
 SEED = 2
 """One without failures."""
 
