@@ -7,6 +7,7 @@ import csv
 import os
 import shlex
 import shutil
+import signal
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from schemas import TABLES, manifest
 from schemas.questions import MACROS, VIEWS
 from schemas.views import connect, quoted
 
-DONE, BAD_USAGE, STOPPED = 0, 2, 4
+DONE, BAD_USAGE, INTERRUPTED = 0, 2, 130
 """Exit codes."""
 
 TABLE_ROWS = 10_000
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=f"Tables: {', '.join(TABLES)}. Views: {', '.join(VIEWS)}. Macros: "
         f"{', '.join(f'{name}({macro.parameters})' for name, macro in MACROS.items())}. "
         "`from contents` tells what each answers, `describe <table>` lists its columns. "
-        "Exit codes: 0 done; 2 bad usage or input, or a query that is refused; 4 interrupted.",
+        "Exit codes: 0 done; 2 bad usage or input, or a query that is refused; 130 interrupted.",
     )
     parser.add_argument("--run", default="runs/demo", help="folder of the run (default: runs/demo)")
     what = parser.add_mutually_exclusive_group()
@@ -79,15 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             _write_catalog(options.run, options.catalog, out)
         elif options.sql is None:
             print_summary(options.run, out)
-        elif options.format == "table":
-            out.print(as_table(*select(options.run, options.sql, most=TABLE_ROWS)))
         else:
-            _print_lines(options.run, options.sql, options.format)
+            with _killable():
+                _print_rows(options.run, options.sql, options.format, out)
     except BrokenPipeError:
         # Whoever read this has left; nor may the interpreter's last flush complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (duckdb.InterruptException, KeyboardInterrupt):
-        return _complain(err, "interrupted", STOPPED)
+    except KeyboardInterrupt:
+        return _complain(err, "interrupted", INTERRUPTED)
     except (duckdb.OutOfMemoryException, MemoryError):
         return _complain(
             err,
@@ -165,21 +165,33 @@ def _bounded_memory(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, (before, most))
 
 
-def _print_lines(run: str, sql: str, shape: str) -> None:
-    """Rows as they come, one below the other; on a terminal with nothing that it would act on."""
-    out = sys.stdout
-    written = csv.writer(out, lineterminator="\n")
-    shown = as_text if out.isatty() else lambda text: text
+@contextmanager
+def _killable() -> Iterator[None]:
+    """Ctrl-C ends the process there and then: DuckDB does not look up from a long query."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _print_rows(run: str, sql: str, shape: str, out: Console) -> None:
+    if shape == "table":
+        out.print(as_table(*select(run, sql, most=TABLE_ROWS)))
+        return
+    # On a terminal nothing is written that it would act on; to files and programs all as it is.
+    shown = as_text if sys.stdout.isatty() else str
     with _asked(run, sql, shape) as answer:
+        written = csv.writer(sys.stdout, lineterminator="\n")
         if shape == "csv":
             written.writerow([shown(column[0]) for column in answer.description])
         while batch := answer.fetchmany(_BATCH):
-            for row in batch:
-                if shape == "csv":
-                    written.writerow(None if cell is None else shown(cell) for cell in row)
-                else:
-                    out.write(f"{shown(row[0])}\n")
-    out.flush()
+            if shape == "csv":
+                rows = ([None if cell is None else shown(cell) for cell in row] for row in batch)
+                written.writerows(rows)
+            else:
+                sys.stdout.writelines(f"{shown(row[0])}\n" for row in batch)
+    sys.stdout.flush()
 
 
 def _write_catalog(run: str, file: str, out: Console) -> None:

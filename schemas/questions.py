@@ -49,7 +49,7 @@ VIEWS: dict[str, Question] = {
                round(avg((chosen_chars > rejected_chars)::int), 3) as share_longer,
                round(avg((chosen_chars < rejected_chars)::int), 3) as share_shorter,
                round(avg(chosen_chars) / avg(rejected_chars), 3) as length_ratio,
-               round(corr(chosen_chars, rejected_chars), 3) as correlation
+               nullif(round(corr(chosen_chars, rejected_chars), 3), 'nan') as correlation
         from pairs group by all order by all""",
     ),
     "duplicates": Question(
