@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import kills, overhead, report, saturation, savings
+from benchmarks import kills, overhead, queries, report, saturation, savings
 
 pytest.importorskip("matplotlib")
 
@@ -42,6 +42,13 @@ def test_kills() -> None:
     for row in made.rows:
         assert row[0] == 1
         assert row[3] == "equal"
+
+
+def test_queries() -> None:
+    made = queries.measure(pairs=60)
+    asked = {row[0] for row in made.rows}
+    assert {"opening the run", "writing the catalog", "`from pair_quality`"} <= asked
+    assert all(row[2] < 5 for row in made.rows)
 
 
 def test_a_table_in_markdown() -> None:
