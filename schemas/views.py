@@ -1,4 +1,4 @@
-"""A run as DuckDB sees it: a view per table over the committed files, and views that sum up.
+"""A run as DuckDB sees it: a view per table over the committed files, and the usual questions.
 
 `iteration` is a column of every view of a table.
 """
@@ -12,80 +12,24 @@ import fsspec
 import pyarrow as pa
 
 from schemas import TABLES, manifest
+from schemas.questions import MACROS, SUMMARIES, VIEWS
 
-SUMMARIES: dict[str, str] = {
-    "solved_by_depth": """
-        select iteration, chosen_depth as depth, count(*) as trees,
-               count(*) filter (solved) as solved,
-               round(count(*) filter (solved) / any_value(whole.trees), 3) as share_of_all_trees,
-               sum(refinements)::bigint as refinements, sum(malformed)::bigint as malformed
-        from trees join (select iteration, count(*) as trees from trees group by all) whole
-            using (iteration)
-        group by iteration, chosen_depth order by all""",
-    "pair_quality": """
-        select iteration, count(*) as pairs,
-               round(avg(similarity), 3) as similarity,
-               round(median(similarity), 3) as median_similarity,
-               round(avg(chosen_value), 3) as chosen_value,
-               round(avg(rejected_value), 3) as rejected_value,
-               round(avg(depth), 2) as depth,
-               round(avg(chosen_chars), 0)::int as chosen_chars,
-               round(avg(rejected_chars), 0)::int as rejected_chars
-        from pairs group by all order by all""",
-    "verdicts": """
-        select iteration, verdict, count(*) as responses,
-               sum(yes_votes)::bigint as yes_votes, sum(no_votes)::bigint as no_votes,
-               sum(unparsed_votes)::bigint as unparsed_votes
-        from judgements group by all order by all""",
-    "token_cost": """
-        with spent as (
-            select iteration, 'sample' as stage, prompt_tokens, completion_tokens from responses
-            union all
-            select iteration, 'judge', prompt_tokens, completion_tokens from judgements
-            union all
-            select iteration, 'tree_search', prompt_tokens, completion_tokens from trees),
-        made as (select iteration, count(*) as pairs from pairs group by all)
-        select iteration, stage, sum(prompt_tokens)::bigint as prompt_tokens,
-               sum(completion_tokens)::bigint as completion_tokens,
-               round(sum(completion_tokens) / any_value(pairs), 0)::bigint
-                   as completion_tokens_per_pair
-        from spent left join made using (iteration)
-        group by iteration, stage order by iteration, stage""",
-    "engine_use": """
-        with made as (select iteration, count(*) as pairs from pairs group by all)
-        select iteration, stage, sum(requests)::bigint as requests,
-               sum(retries)::bigint as retries, sum(replayed)::bigint as replayed,
-               round(sum(engine_s), 1) as engine_s,
-               round(sum(completion_tokens) / nullif(sum(engine_s), 0))::bigint as tokens_per_s,
-               round(sum(latency_ms_sum) / nullif(sum(slots_samples), 0))::bigint
-                   as mean_latency_ms,
-               max(latency_ms_max)::bigint as max_latency_ms,
-               round(sum(slots_sum) / nullif(sum(slots_samples), 0), 1) as mean_in_flight,
-               round(sum(engine_s) / any_value(pairs), 2) as engine_s_per_pair
-        from usage left join made using (iteration)
-        group by iteration, stage having sum(requests) + sum(replayed) > 0
-        order by iteration, stage""",
-    "failures_by_cause": """
-        select iteration, stage, error, count(*) as items, any_value(message) as example
-        from failures group by all order by all""",
-    "judge_bias": """
-        with sided as (
-            select iteration, 'judge' as stage, verdict = 'yes' as judge, checked as program
-            from judgements where verdict in ('yes', 'no')
-            union all
-            select iteration, 'tree_search', verdict = 'yes', checked
-            from nodes where depth > 0 and verdict in ('yes', 'no'))
-        select iteration, stage, count(*) as checked,
-               count(*) filter (judge and program) as both_yes,
-               count(*) filter (judge and not program) as judge_yes_check_no,
-               count(*) filter (not judge and program) as judge_no_check_yes,
-               count(*) filter (not judge and not program) as both_no,
-               round(count(*) filter (judge = program) / count(*), 3) as agreement,
-               round(count(*) filter (judge and not program)
-                   / nullif(count(*) filter (judge), 0), 3) as share_of_yes_denied
-        from sided where program is not null group by all order by all""",
-}
-"""Views that sum a run up, by name."""
+__all__ = ["SUMMARIES", "connect", "define", "quoted"]
+
+MEMORY = "50%"
+"""What SQL that others wrote may use of the machine's memory."""
+
+_LOCKS = (
+    f"set memory_limit = '{MEMORY}'",
+    "set temp_directory = ''",
+    "set python_enable_replacements = false",
+    "set autoload_known_extensions = false",
+    "set autoinstall_known_extensions = false",
+    "set allow_community_extensions = false",
+    "set allow_persistent_secrets = false",
+    "set enable_external_access = false",
+    "set lock_configuration = true",
+)
 
 
 def connect(
@@ -95,13 +39,32 @@ def connect(
 
     Args:
         run: a folder, local or `gs://`, `s3://`, ...
-        tables: only these tables (and no summaries); None for all.
-        locked: for SQL that others wrote: whatever it says, it can open the run's committed files
-            and no others, load no extension and change no setting.
+        tables: only these tables, and no questions; None for all.
+        locked: for queries that others wrote: whatever a query says, it can read the run's
+            committed files and no others, load no extension, change no setting, write no file to
+            spill to and use no variable of Python. Statements other than queries can still write
+            to the committed files: keep them out (`inspection.sql` does).
     """
-    fs, root = fsspec.core.url_to_fs(run)
     connection = duckdb.connect()
     connection.execute("set enable_progress_bar = false")
+    paths = define(connection, run, tables)
+    if locked:
+        allowed = sorted({*paths, *_literal(paths)})
+        connection.execute(f"set allowed_paths = {_listed(allowed)}")
+        for lock in _LOCKS:
+            connection.execute(lock)
+    return connection
+
+
+def define(
+    connection: duckdb.DuckDBPyConnection, run: str, tables: tuple[str, ...] | None = None
+) -> list[str]:
+    """Create a run's views in the connection's database; see `connect`.
+
+    Returns:
+        The paths of the committed files that the views read, absolute.
+    """
+    fs, root = fsspec.core.url_to_fs(run)
     if "file" not in _protocols(fs):
         connection.register_filesystem(fs)
     files: dict[str, dict[int, list[str]]] = {name: {} for name in TABLES}
@@ -114,17 +77,33 @@ def connect(
     for name in tables or TABLES:
         _create_view(connection, name, files[name])
     if tables is None:
-        connection.register("_usage", _usage(entries))
-        connection.execute("create table usage as select * from _usage")
-        for name, query in SUMMARIES.items():
-            connection.execute(f"create view {name} as {query}")
-    if locked:
-        everything = [path for some in files.values() for paths in some.values() for path in paths]
-        allowed = sorted({*everything, *_literal(everything)})
-        connection.execute(f"set allowed_paths = {_listed(allowed)}")
-        connection.execute("set enable_external_access = false")
-        connection.execute("set lock_configuration = true")
-    return connection
+        _create_questions(connection, entries)
+    return [path for some in files.values() for paths in some.values() for path in paths]
+
+
+def _create_questions(
+    connection: duckdb.DuckDBPyConnection, entries: dict[str, manifest.Entry]
+) -> None:
+    connection.register("_usage", _usage(entries))
+    connection.execute("create table usage as select * from _usage")
+    connection.unregister("_usage")
+    for name, view in VIEWS.items():
+        connection.execute(f"create view {name} as {view.sql}")
+    for name, macro in MACROS.items():
+        connection.execute(f"create macro {name}({macro.parameters}) as table {macro.sql}")
+    rows = [
+        *((name, "table", _first_line(table.row.__doc__)) for name, table in TABLES.items()),
+        ("usage", "table", "What a commit says of its use of the engine."),
+        ("contents", "view", "this list"),
+        *((name, "view", view.asks) for name, view in VIEWS.items()),
+        *((f"{name}({m.parameters})", "macro", m.asks) for name, m in MACROS.items()),
+    ]
+    values = ", ".join(f"({', '.join(map(quoted, row))})" for row in rows)
+    connection.execute(f"create view contents as from (values {values}) _ (name, kind, what)")
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").partition("\n")[0]
 
 
 def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
@@ -135,14 +114,22 @@ def _create_view(
     connection: duckdb.DuckDBPyConnection, name: str, paths: dict[int, list[str]]
 ) -> None:
     """A view over files, some of which may be of earlier times and lack a column."""
-    schema = TABLES[name].schema.append(pa.field("iteration", pa.int32()))
-    connection.register(f"_no_{name}", schema.empty_table())
-    parts = [f"select * from _no_{name}"] + [
+    parts = [_no_rows(connection, name)] + [
         f"select *, {iteration} as iteration from read_parquet("
         f"{_listed(_literal(some))}, hive_partitioning = false, union_by_name = true)"
         for iteration, some in sorted(paths.items())
     ]
     connection.execute(f"create view {name} as {' union all by name '.join(parts)}")
+
+
+def _no_rows(connection: duckdb.DuckDBPyConnection, name: str) -> str:
+    """A query that gives the table's columns and nothing else."""
+    schema = TABLES[name].schema.append(pa.field("iteration", pa.int32()))
+    connection.register("_none", schema.empty_table())
+    columns = connection.execute("describe _none").fetchall()
+    connection.unregister("_none")
+    nulls = ", ".join(f'null::{column[1]} as "{column[0]}"' for column in columns)
+    return f"select {nulls} where false"
 
 
 def _usage(entries: dict[str, manifest.Entry]) -> pa.Table:
@@ -166,4 +153,9 @@ def _literal(paths: list[str]) -> list[str]:
 
 def _listed(paths: list[str]) -> str:
     """Paths as a list in SQL."""
-    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
+    return f"[{', '.join(map(quoted, paths))}]"
+
+
+def quoted(text: str) -> str:
+    """A text as a literal in SQL."""
+    return "'" + text.replace("'", "''") + "'"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import kills, overhead, report, saturation, savings, training
+from benchmarks import kills, overhead, queries, report, saturation, savings, training
 
 pytest.importorskip("matplotlib")
 
@@ -52,6 +52,13 @@ def test_training() -> None:
         assert taken["tokens"] > 100 and taken["tokens_per_s"] > 0
     tokens = {taken[0]["tokens"] for taken in made.data["taken"].values()}
     assert len(tokens) == 1, "both train on the same"
+
+
+def test_queries() -> None:
+    made = queries.measure(pairs=60)
+    asked = {row[0] for row in made.rows}
+    assert {"opening the run", "writing the catalog", "`from pair_quality`"} <= asked
+    assert all(row[2] < 5 for row in made.rows)
 
 
 def test_a_table_in_markdown() -> None:

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from inspection import sql
 from pipelines import refine
-from schemas import TABLES
-from schemas.views import SUMMARIES
+from schemas import TABLES, views
+from schemas.questions import MACROS, VIEWS
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds
 from tests.pipelines.rounds import command
+
+_ARGUMENTS = {
+    "pair": ["'i1.x.r0.t.pair'"],
+    "tree": ["'i1.x.r0.t'"],
+    "pairs_where_similarity": ["0", "1"],
+    "hardest_prompts": [],
+}
 
 
 def ask(run: Path | str, query: str) -> int:
@@ -46,7 +60,9 @@ def test_rows_are_printed(finished_run: Path, capfd: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     "query",
     [
-        *(f"select iteration, * from {name} limit 2" for name in (*TABLES, *SUMMARIES)),
+        *(f"select iteration, * from {name} limit 2" for name in TABLES),
+        *(f"from {name} limit 2" for name in (*VIEWS, "usage", "contents")),
+        *(f"from {name}({', '.join(_ARGUMENTS[name])})" for name in MACROS),
         *(f"describe {name}" for name in TABLES),
         "from pairs",
         "with p as (from pairs) select similarity, rejected[1].content, chosen[1].content from p",
@@ -58,6 +74,15 @@ def test_rows_are_printed(finished_run: Path, capfd: pytest.CaptureFixture[str])
         "select * from pairs where false",
         "select '[/b]', '[red]x[/]' as \"[/i]\"",
         "select votes[1] from judgements limit 1",
+        "show tables",
+        "summarize pairs",
+        "pivot trees on chosen_depth in (0, 1) using count(*)",
+        "from query('from pairs')",
+        "from query_table('pairs')",
+        "from json_execute_serialized_sql(json_serialize_sql('from pairs'))",
+        "select now(), current_date, 'infinity'::double, 'nan'::double, 'x'::blob, null",
+        "with recursive t(n) as (select 1 union all select n + 1 from t where n < 9) from t",
+        "select 'a''b; drop view pairs', $$it's$$",
     ],
 )
 def test_what_one_asks_is_answered(
@@ -112,6 +137,67 @@ def test_a_column_name_is_shown_as_it_is(
         "-- nothing",
         ";",
         "with w as (insert into pairs from pairs returning *) from w",
+        "with w as (insert into usage from usage returning *) from w",
+        "with w as (update usage set requests = 0 returning *) from w",
+        "with w as (delete from usage returning *) select count(*) from w",
+        "with w as (copy (select 1) to '{out}') from w",
+        "with w as (copy (select 1) to '{data}' (format csv, use_tmp_file false)) from w",
+        "with w as (copy (select 1) to '{data}' (format parquet, use_tmp_file false)) from w",
+        "from (with w as (copy (select 1) to '{data}' (use_tmp_file false)) from w)",
+        "select (with w as (copy (select 1) to '{data}' (use_tmp_file false)) select 1)",
+        "from query('with w as (copy (select 1) to ''{data}'' (use_tmp_file false)) from w')",
+        "select 1 from w; with w as (copy (select 1) to '{data}' (use_tmp_file false)) from w",
+        "select 1) as x; copy (select 1) to '{out}'; --",
+        "select 1') as x; copy (select 1) to '{out}'; --",
+        "from query('set threads = 1')",
+        "from query('drop view pairs')",
+        "from query('from read_text(''{secret}'')')",
+        "from query_table('{secret}')",
+        "from query_table(['pairs', '{secret}'])",
+        "from json_execute_serialized_sql(json_serialize_sql('from read_text(''{secret}'')'))",
+        "from tree((select content from read_text('{secret}')))",
+        "from hardest_prompts(n := (select count(*) from read_text('{secret}')))",
+        "from read_text('file://{secret}')",
+        "from read_text('{data}/../../../../{secret}')",
+        "from read_text('{data}.secret')",
+        "from read_text(['{data}', '{secret}'])",
+        "from read_csv('{secret}', auto_detect = false, columns = {'a': 'varchar'})",
+        "from read_json_objects('{secret}')",
+        "from read_duckdb('{secret}')",
+        "from sqlite_scan('{secret}', 'a')",
+        "from '{folder}/x.xlsx'",
+        "from '{folder}/*.csv'",
+        "from glob('{run}/*')",
+        "from parquet_schema('{run}/pairs/*/*.parquet')",
+        "from parquet_kv_metadata('{secret}')",
+        "from sql_auto_complete('from ''{folder}/')",
+        "from duckdb_extensions()",
+        "from enable_logging(storage := 'file', storage_path := '{out}')",
+        "from enable_profiling(save_location := '{out}')",
+        "select getenv('HOME')",
+        "from postgres_scan('host=localhost', 'public', 't')",
+        "from leaked",
+        "select * from leaked, pairs",
+        "from arrow_scan(1, 2, 3)",
+        "from pandas_scan(1)",
+        "from python_arrow_scan(1)",
+        "from st_read('{secret}')",
+        "set variable x = 1",
+        "execute p",
+        "deallocate p",
+        "vacuum",
+        "pragma enable_profiling",
+        "detach memory",
+        "create secret (type s3)",
+        "comment on view pairs is 'x'",
+        "grant all on pairs to public",
+        "pivot trees on chosen_depth",
+        "select " + "(" * 100_000 + "1" + ")" * 100_000,
+        "select " + "[" * 100_000 + "1" + "]" * 100_000,
+        "select " + "1 + " * 100_000 + "1",
+        "select " + "not " * 100_000 + "true",
+        "from " + "(from " * 20_000 + "pairs" + ")" * 20_000,
+        "select '" + "[" * 100_000 + "'::int[]",
         "select * from read_text('{secret}')",
         "select * from read_blob('{secret}')",
         "select * from read_csv('{secret}')",
@@ -139,22 +225,139 @@ def test_a_column_name_is_shown_as_it_is(
     ],
 )
 def test_all_else_is_refused_clearly(
-    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], query: str
+    finished_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    query: str,
 ) -> None:
+    monkeypatch.setattr(sql, "leaked", pa.table({"word": ["TOPSECRET"]}), raising=False)
     secret = tmp_path / "secret.csv"
     secret.write_text("a,b\nTOPSECRET,1\n")
     held = rounds.files(finished_run)
-    places = {"out": tmp_path / "out", "secret": secret, "folder": tmp_path, "run": finished_run}
+    [data, *_] = sorted((finished_run / "pairs/iteration=1").iterdir())
+    places = {
+        "out": tmp_path / "out",
+        "secret": secret,
+        "folder": tmp_path,
+        "run": finished_run,
+        "data": data,
+    }
     for name, path in places.items():
         query = query.replace("{" + name + "}", str(path))
     assert ask(finished_run, query) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("error: ")
-    assert len(err.splitlines()) <= 2, "DuckDB may suggest another name in a second line"
+    assert err.count("\n") == 1
+    assert len(err) < 700
     assert "TOPSECRET" not in err
     assert os.listdir(tmp_path) == ["secret.csv"]
     assert rounds.files(finished_run) == held
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queries have 200 MB."""
+    monkeypatch.setattr(sql, "_SPARE_BYTES", 1 << 27)
+    monkeypatch.setattr(sql, "_SPARE_BYTES_PER_CORE", 1 << 25)
+    locks = [lock for lock in views._LOCKS if "memory_limit" not in lock]
+    monkeypatch.setattr(views, "_LOCKS", ("set memory_limit = '200MB'", *locks))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select list(range) from range(1000000000)",
+        "select range from range(1000000000) order by hash(range)",
+        "select count(*) from (select distinct hash(range) from range(1000000000))",
+        "select sum(length(repeat('x', 50000000) || range)) from range(2000)",
+        "select repeat('x', 5000000) from range(2000)",
+    ],
+)
+@pytest.mark.usefixtures("little_memory")
+def test_a_query_that_eats_all_memory_ends_in_one_line(
+    finished_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    query: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    assert ask(finished_run, query) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: the query needs more than half of this machine's memory")
+    assert err.count("\n") == 1
+    assert os.listdir(tmp_path) == [], "nothing is spilt"
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+def test_a_table_too_long_to_look_at_is_refused(
+    finished_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "TABLE_ROWS", 7)
+    assert ask(finished_run, "from range(7)") == 0
+    assert ask(finished_run, "from range(1000000000)") == 2
+    assert "over 7 rows" in capsys.readouterr().err
+    assert len(sql.select(str(finished_run), "from range(20000)")[1]) == 20_000
+
+
+def lines(run: Path, query: str, shape: str, capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    code = sql.main(["--run", str(run), "--sql", query, "--format", shape])
+    out, err = capsys.readouterr()
+    assert (code, err) == (0, "")
+    return out
+
+
+def test_rows_go_to_other_programs_as_csv(
+    finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = """select 1 as a, null as b, 'x,"y"\nz\x1b😀' as "c,d", [1, 2] as e, true as f"""
+    out = lines(finished_run, query, "csv", capsys)
+    assert list(csv.reader(io.StringIO(out))) == [
+        ["a", "b", "c,d", "e", "f"],
+        ["1", "", 'x,"y"\nz\x1b😀', "[1, 2]", "true"],
+    ]
+    many = lines(finished_run, "from range(30000)", "csv", capsys).splitlines()
+    assert many == ["range", *map(str, range(30_000))]
+
+
+def test_rows_go_to_other_programs_as_json(
+    finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = "select 1 as answer, null as b, 'x\n\x1b' as c, {'d': [1.5]} as e from range(2)"
+    out = lines(finished_run, query, "jsonl", capsys)
+    row = {"answer": 1, "b": None, "c": "x\n\x1b", "e": {"d": [1.5]}}
+    assert [json.loads(line) for line in out.splitlines()] == [row, row]
+    pair = json.loads(lines(finished_run, "from pairs limit 1", "jsonl", capsys))
+    assert pair["chosen"][0]["role"] == "assistant"
+
+
+@pytest.mark.parametrize("shape", ["csv", "jsonl"])
+def test_a_wrong_query_prints_no_rows(
+    finished_run: Path, capsys: pytest.CaptureFixture[str], shape: str
+) -> None:
+    for query in ("select nothing from pairs", "drop view pairs"):
+        assert sql.main(["--run", str(finished_run), "--sql", query, "--format", shape]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.count("\n") == 1
+
+
+def test_ctrl_c_ends_a_query_at_once(finished_run: Path) -> None:
+    query = "select sum(a.depth * b.depth) from range(100000000) x, nodes a, nodes b"
+    line = [sys.executable, "-m", "inspection.sql", "--run", str(finished_run), "--sql", query]
+    process = subprocess.Popen(line, cwd=rounds.ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        time.sleep(5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=5)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (-signal.SIGINT, "")
 
 
 @pytest.mark.parametrize("name", ["missing", "empty", "file", "nowhere://x"])
@@ -243,9 +446,10 @@ def test_the_printed_next_command_works(
     assert "better answer" in done.stdout
 
 
-def test_a_reader_that_leaves_is_no_error(finished_run: Path) -> None:
-    line = [sys.executable, "-m", "inspection.sql", "--run", str(finished_run)]
-    query = "from nodes a, nodes b limit 500"
+@pytest.mark.parametrize("shape", ["table", "csv", "jsonl"])
+def test_a_reader_that_leaves_is_no_error(finished_run: Path, shape: str) -> None:
+    line = [sys.executable, "-m", "inspection.sql", "--run", str(finished_run), "--format", shape]
+    query = "select a.response, b.response from nodes a, nodes b limit 5000"
     done = subprocess.run(
         ["bash", "-c", '"$0" "$@" | head -1', *line, "--sql", query],
         cwd=rounds.ROOT,
@@ -262,5 +466,5 @@ def test_help_names_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
         sql.main(["--help"])
     assert left.value.code == 0
     text = capsys.readouterr().out
-    for name in (*TABLES, *SUMMARIES):
+    for name in (*TABLES, *VIEWS, *MACROS):
         assert name in text

@@ -18,9 +18,10 @@ from schemas.failures import Failure
 from schemas.judgements import Judgement
 from schemas.pairs import Message, Pair
 from schemas.prompts import Check, Prompt
+from schemas.questions import MACROS, VIEWS
 from schemas.responses import Response, SamplingRecord
 from schemas.trees import Tree
-from schemas.views import SUMMARIES, connect
+from schemas.views import connect
 from spar_core.dataset import Dataset, Settled
 from spar_core.records import node_rows
 from spar_core.tree import SearchTree, TreeNode
@@ -74,7 +75,9 @@ def keys(run: str) -> list[tuple[int, str]]:
 
 def test_empty_run_has_every_table_and_summary_without_rows(run: str) -> None:
     with connect(run) as connection:
-        for name in [*TABLES, *SUMMARIES]:
+        calls = {"pair": "'x'", "tree": "'x'", "pairs_where_similarity": "0, 1"}
+        macros = [f"{name}({calls.get(name, '')})" for name in MACROS]
+        for name in [*TABLES, *VIEWS, *macros]:
             assert connection.execute(f"select * from {name}").fetchall() == []
 
 

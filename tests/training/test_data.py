@@ -80,6 +80,7 @@ def test_first_set_of_columns_that_is_there(tmp_path: Path) -> None:
         ("true); copy data to 'x.csv'; select (1", "one condition"),
         ("exists (select 1 from read_csv('/etc/passwd'))", "Permission Error"),
         ("exists (select 1 from read_text('/etc/hostname'))", "Permission Error"),
+        ("exists (with w as (copy (select 1) to 'x.csv') select 1 from w)", "Parser Error|Binder"),
         ("(select content from read_blob('/etc/passwd')) is null", "Permission Error"),
     ],
 )

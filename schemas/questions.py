@@ -1,0 +1,336 @@
+"""The usual questions about a run, in SQL: views that answer, macros that answer with parameters.
+
+They stand in every connection to a run and in its catalog. docs/sql.md shows each with a result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A view or, with parameters, a table macro; `asks` is what it answers, in a line."""
+
+    asks: str
+    sql: str
+    parameters: str = ""
+
+
+VIEWS: dict[str, Question] = {
+    "pair_quality": Question(
+        "how good and how close the pairs are, by iteration",
+        """
+        select iteration, count(*) as pairs,
+               round(avg(similarity), 3) as similarity,
+               round(median(similarity), 3) as median_similarity,
+               round(avg(chosen_value), 3) as chosen_value,
+               round(avg(rejected_value), 3) as rejected_value,
+               round(avg(depth), 2) as depth,
+               round(avg(chosen_chars), 0)::int as chosen_chars,
+               round(avg(rejected_chars), 0)::int as rejected_chars
+        from pairs group by all order by all""",
+    ),
+    "similarity_histogram": Question(
+        "how many pairs are how alike, in steps of 0.05",
+        """
+        with steps as (
+            select iteration, least(floor(similarity * 20), 19)::int as step from pairs)
+        select iteration, step / 20 as at_least, (step + 1) / 20 as below, count(*) as pairs,
+               round(count(*) / sum(count(*)) over (partition by iteration), 3) as share
+        from steps group by iteration, step order by iteration, step""",
+    ),
+    "length_bias": Question(
+        "whether the chosen side is longer; length is the easiest thing to learn by mistake",
+        """
+        select iteration, count(*) as pairs,
+               round(avg(chosen_chars - rejected_chars), 1) as chars_longer,
+               median(chosen_chars - rejected_chars) as median_chars_longer,
+               round(avg((chosen_chars > rejected_chars)::int), 3) as share_longer,
+               round(avg((chosen_chars < rejected_chars)::int), 3) as share_shorter,
+               round(avg(chosen_chars) / avg(rejected_chars), 3) as length_ratio,
+               nullif(round(corr(chosen_chars, rejected_chars), 3), 'nan') as correlation
+        from pairs group by all order by all""",
+    ),
+    "duplicates": Question(
+        "texts that stand in a run more than once",
+        """
+        with texts as (
+            select 'prompts' as texts, iteration, hash(prompt) as text from prompts
+            union all
+            select 'chosen sides', iteration, hash(chosen[1].content) from pairs
+            union all
+            select 'rejected sides', iteration, hash(rejected[1].content) from pairs),
+        counted as (
+            select texts, iteration, text, count(*) as copies from texts group by all)
+        select texts, iteration, sum(copies)::bigint as rows,
+               sum(copies - 1)::bigint as repeated,
+               round(sum(copies - 1) / sum(copies), 4) as share,
+               max(copies) as most_copies
+        from counted group by all order by all""",
+    ),
+    "equal_responses": Question(
+        "prompts to which the actor gave the same answer more than once",
+        """
+        with texts as (
+            select iteration, prompt_id, hash(response) as text, count(*) as copies
+            from responses group by all),
+        counted as (
+            select iteration, prompt_id, sum(copies) as responses, count(*) as different
+            from texts group by all)
+        select iteration, count(*) as prompts,
+               count(*) filter (different < responses) as prompts_with_equal_responses,
+               sum(responses)::bigint as responses,
+               sum(responses - different)::bigint as repeated,
+               round(sum(responses - different) / sum(responses), 4) as share
+        from counted group by all order by all""",
+    ),
+    "verdicts": Question(
+        "what the judge said of the sampled responses",
+        """
+        select iteration, verdict, count(*) as responses,
+               sum(yes_votes)::bigint as yes_votes, sum(no_votes)::bigint as no_votes,
+               sum(unparsed_votes)::bigint as unparsed_votes
+        from judgements group by all order by all""",
+    ),
+    "vote_agreement": Question(
+        "how far the judge agrees with itself: votes that are with the majority, split judgements",
+        """
+        with judged as (
+            select iteration, 'responses' as judged, verdict, yes_votes, no_votes, unparsed_votes
+            from judgements
+            union all
+            select iteration, 'nodes', verdict, yes_votes, no_votes, unparsed_votes
+            from nodes where depth > 0)
+        select iteration, judged, verdict, count(*) as judgements,
+               round(sum(greatest(yes_votes, no_votes)) / nullif(sum(yes_votes + no_votes), 0), 3)
+                   as share_with_majority,
+               count(*) filter (yes_votes > 0 and no_votes > 0) as split,
+               round(avg((yes_votes > 0 and no_votes > 0)::int), 3) as share_split,
+               round(sum(unparsed_votes) / nullif(sum(yes_votes + no_votes + unparsed_votes), 0), 3)
+                   as share_unparsed
+        from judged group by all order by iteration, judged desc, verdict""",
+    ),
+    "judgement_values": Question(
+        "how many judgements have which value (share of Yes among the votes)",
+        """
+        with judged as (
+            select iteration, value, 'response' as judged from judgements
+            union all
+            select iteration, value, 'node' from nodes where depth > 0)
+        select iteration, round(value, 2) as value,
+               count(*) filter (judged = 'response') as responses,
+               count(*) filter (judged = 'node') as nodes
+        from judged group by all order by all""",
+    ),
+    "solved_by_depth": Question(
+        "how deep the chosen nodes lie, and how many of the trees are solved there",
+        """
+        select iteration, chosen_depth as depth, count(*) as trees,
+               count(*) filter (solved) as solved,
+               round(count(*) filter (solved) / any_value(whole.trees), 3) as share_of_all_trees,
+               sum(refinements)::bigint as refinements, sum(malformed)::bigint as malformed
+        from trees join (select iteration, count(*) as trees from trees group by all) whole
+            using (iteration)
+        group by iteration, chosen_depth order by all""",
+    ),
+    "tree_shape": Question(
+        "nodes by depth: how many are refined further, into how many, and how many pass",
+        """
+        with children as (
+            select iteration, parent_id, count(*) as children
+            from nodes where parent_id is not null group by all)
+        select n.iteration, n.depth, count(*) as nodes,
+               count(children) as refined_further,
+               round(avg(children), 2) as children_of_each,
+               round(avg((verdict = 'yes')::int), 3) as share_passed,
+               round(avg(value), 3) as value
+        from nodes n left join children c on c.iteration = n.iteration and c.parent_id = n.node_id
+        group by all order by all""",
+    ),
+    "refinements_needed": Question(
+        "how many trees are solved with how many refinements",
+        """
+        select iteration, refinements, count(*) as trees, count(*) filter (solved) as solved,
+               round(sum(count(*) filter (solved)) over so_far / sum(count(*)) over whole, 3)
+                   as share_solved_so_far
+        from trees group by iteration, refinements
+        window whole as (partition by iteration),
+               so_far as (partition by iteration order by refinements)
+        order by iteration, refinements""",
+    ),
+    "refinement_gains": Question(
+        "what a refinement does to the value, by the depth it leads to",
+        """
+        select c.iteration, c.depth, count(*) as refinements,
+               round(avg((c.value > p.value)::int), 3) as share_better,
+               round(avg((c.value = p.value)::int), 3) as share_same,
+               round(avg((c.value < p.value)::int), 3) as share_worse,
+               round(avg(p.value), 3) as value_before, round(avg(c.value), 3) as value_after
+        from nodes c join nodes p on p.iteration = c.iteration and p.node_id = c.parent_id
+        group by all order by all""",
+    ),
+    "unsolved_prompts": Question(
+        "prompts with a tree of which none is solved in any iteration, the hopeless ones first",
+        """
+        with tried as (
+            select prompt_id, count(*) as trees, sum(refinements)::bigint as refinements,
+                   round(max(chosen_value), 2) as best_value
+            from trees group by all having not bool_or(solved)),
+        texts as (select prompt_id, any_value(prompt) as prompt from prompts group by all)
+        select prompt_id, prompt, trees, refinements, best_value
+        from tried join texts using (prompt_id) order by best_value nulls first, prompt_id""",
+    ),
+    "token_cost": Question(
+        "tokens by stage, and completion tokens for each pair that came of them",
+        """
+        with spent as (
+            select iteration, 'sample' as stage, prompt_tokens, completion_tokens from responses
+            union all
+            select iteration, 'judge', prompt_tokens, completion_tokens from judgements
+            union all
+            select iteration, 'tree_search', prompt_tokens, completion_tokens from trees),
+        made as (select iteration, count(*) as pairs from pairs group by all)
+        select iteration, stage, sum(prompt_tokens)::bigint as prompt_tokens,
+               sum(completion_tokens)::bigint as completion_tokens,
+               round(sum(completion_tokens) / any_value(pairs), 0)::bigint
+                   as completion_tokens_per_pair
+        from spent left join made using (iteration)
+        group by iteration, stage order by iteration, stage""",
+    ),
+    "pair_tokens": Question(
+        "completion tokens that went into each pair, by stage",
+        """
+        with sampled as (
+            select iteration, prompt_id, sum(completion_tokens)::bigint as sample
+            from responses group by all),
+        judged as (
+            select iteration, prompt_id, sum(completion_tokens)::bigint as judge
+            from judgements group by all)
+        select iteration, pair_id, sample, judge, tree_tokens as tree_search,
+               sample + judge + tree_tokens as tokens
+        from pairs join sampled using (iteration, prompt_id)
+        join judged using (iteration, prompt_id)""",
+    ),
+    "token_percentiles": Question(
+        "completion tokens of a response, a judgement, a refinement with its judgement, a tree",
+        """
+        with spent as (
+            select iteration, '1 response' as item, completion_tokens as tokens from responses
+            union all
+            select iteration, '2 judgement', completion_tokens from judgements
+            union all
+            select iteration, '3 refinement', completion_tokens from nodes where depth > 0
+            union all
+            select iteration, '4 tree', completion_tokens from trees)
+        select iteration, item[3:] as item, count(*) as items,
+               round(avg(tokens), 0)::bigint as mean, quantile_disc(tokens, 0.5) as p50,
+               quantile_disc(tokens, 0.9) as p90, quantile_disc(tokens, 0.99) as p99,
+               max(tokens) as longest
+        from spent group by iteration, spent.item order by iteration, spent.item""",
+    ),
+    "engine_use": Question(
+        "what the engine was asked and how well it was kept busy, by stage",
+        """
+        with made as (select iteration, count(*) as pairs from pairs group by all)
+        select iteration, stage, sum(requests)::bigint as requests,
+               sum(retries)::bigint as retries, sum(replayed)::bigint as replayed,
+               round(sum(engine_s), 1) as engine_s,
+               round(sum(completion_tokens) / nullif(sum(engine_s), 0))::bigint as tokens_per_s,
+               round(sum(latency_ms_sum) / nullif(sum(slots_samples), 0))::bigint
+                   as mean_latency_ms,
+               max(latency_ms_max)::bigint as max_latency_ms,
+               round(sum(slots_sum) / nullif(sum(slots_samples), 0), 1) as mean_in_flight,
+               round(sum(engine_s) / any_value(pairs), 2) as engine_s_per_pair
+        from usage left join made using (iteration)
+        group by iteration, stage having sum(requests) + sum(replayed) > 0
+        order by iteration, stage""",
+    ),
+    "failures_by_cause": Question(
+        "what could not be done, and why",
+        """
+        select iteration, stage, error, count(*) as items, any_value(message) as example
+        from failures group by all order by all""",
+    ),
+    "judge_bias": Question(
+        "where the judge says Yes and a program that checks the constraints says No",
+        """
+        with sided as (
+            select iteration, 'judge' as stage, verdict = 'yes' as judge, checked as program
+            from judgements where verdict in ('yes', 'no')
+            union all
+            select iteration, 'tree_search', verdict = 'yes', checked
+            from nodes where depth > 0 and verdict in ('yes', 'no'))
+        select iteration, stage, count(*) as checked,
+               count(*) filter (judge and program) as both_yes,
+               count(*) filter (judge and not program) as judge_yes_check_no,
+               count(*) filter (not judge and program) as judge_no_check_yes,
+               count(*) filter (not judge and not program) as both_no,
+               round(count(*) filter (judge = program) / count(*), 3) as agreement,
+               round(count(*) filter (judge and not program)
+                   / nullif(count(*) filter (judge), 0), 3) as share_of_yes_denied
+        from sided where program is not null group by all order by all""",
+    ),
+}
+"""Views by name."""
+
+MACROS: dict[str, Question] = {
+    "pair": Question(
+        "a pair side by side, with what was found wrong and how it was mended; by its id",
+        """
+        with made as (from pairs where pair_id = id),
+        grown as (
+            select node_id, depth, critique, reflection from nodes
+            where tree_id = regexp_replace(id, '\\.pair$', ''))
+        select p.iteration, p.prompt[1].content as prompt, p.rejected[1].content as rejected,
+               r.critique, c.reflection, p.chosen[1].content as chosen,
+               c.critique as critique_of_chosen, p.similarity, p.rejected_value, p.chosen_value,
+               p.depth
+        from made p left join grown c on c.node_id = p.chosen_node_id
+        left join grown r on r.depth = 0""",
+        "id",
+    ),
+    "tree": Question(
+        "a search tree, children below their parents; by the id of the tree, its pair or a node",
+        """
+        select repeat('  ', depth) || split_part(node_id, '.t.', 2) as node, value, yes_votes,
+               no_votes, unparsed_votes, "order", response, reflection, critique
+        from nodes where id = tree_id or starts_with(id, tree_id || '.')
+        order by case when depth > 0
+                 then string_split(split_part(node_id, '.t.', 2), '.')::int[] else [] end""",
+        "id",
+    ),
+    "pairs_where_similarity": Question(
+        "the texts of pairs that are so alike, the least alike first",
+        """
+        select iteration, pair_id, similarity, prompt[1].content as prompt,
+               rejected[1].content as rejected, chosen[1].content as chosen
+        from pairs where similarity between low and high order by similarity, pair_id""",
+        "low, high",
+    ),
+    "hardest_prompts": Question(
+        "prompts whose responses get the fewest Yes votes, those never solved first",
+        """
+        with judged as (
+            select prompt_id, sum(yes_votes) / nullif(sum(yes_votes + no_votes), 0) as yes_share
+            from judgements group by all),
+        searched as (
+            select prompt_id, bool_or(solved) as solved, sum(refinements)::bigint as refinements
+            from trees group by all),
+        hardest as (
+            select prompt_id, solved, round(yes_share, 3) as yes_share, refinements
+            from judged join searched using (prompt_id)
+            order by solved, yes_share nulls last, refinements desc, prompt_id limit n),
+        texts as (
+            select prompt_id, any_value(prompt) as prompt from prompts
+            where prompt_id in (select prompt_id from hardest) group by all)
+        select prompt_id, solved, yes_share, refinements, prompt
+        from hardest join texts using (prompt_id)
+        order by solved, yes_share nulls last, refinements desc, prompt_id""",
+        "n := 10",
+    ),
+}
+"""Table macros by name."""
+
+SUMMARIES: dict[str, str] = {name: view.sql for name, view in VIEWS.items()}
+"""The SQL of the views, by name."""
