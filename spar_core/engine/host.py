@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import hashlib
 import importlib
 import shlex
 import threading
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
+from schemas.checkpoint import content
 from spar_core.engine.llamacpp import LlamaCppEngine, LlamaCppServer, bundled_model
 from spar_core.engine.openai import OpenAIEngine, only_model, served_models
 from spar_core.engine.protocol import Engine, EngineGone
@@ -139,12 +139,7 @@ def identity(spec: EngineSpec) -> dict[str, str]:
     path = model_path(spec)
     if path is None:
         return {"model": spec.model}
-    files = [*sorted(path.glob("*.safetensors")), path / "config.json"] if path.is_dir() else [path]
-    digest = hashlib.sha256()
-    for file in files:
-        if file.is_file():
-            digest.update(_sketch(file))
-    return {"model": path.name, "content": digest.hexdigest()[:16]}
+    return {"model": path.name, "content": content(path)}
 
 
 def model_path(spec: EngineSpec) -> Path | None:
@@ -154,15 +149,6 @@ def model_path(spec: EngineSpec) -> Path | None:
     if spec.model and not spec.url and Path(spec.model).exists():
         return Path(spec.model)
     return None
-
-
-def _sketch(file: Path) -> bytes:
-    """Size, first and last megabyte: checkpoints of 100 GB are told apart in no time."""
-    size = file.stat().st_size
-    with file.open("rb") as opened:
-        head = opened.read(1 << 20)
-        opened.seek(max(0, size - (1 << 20)))
-        return b"%d" % size + head + opened.read()
 
 
 def _start(spec: EngineSpec) -> Server:

@@ -1,0 +1,27 @@
+"""A checkpoint's content in a few letters, so that two of the same name are told apart."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+
+def content(path: Path) -> str:
+    """A fingerprint of a model's file, or of a folder's weights and configuration.
+
+    Of each file its size, first and last megabyte: 100 GB are told apart in no time.
+    """
+    files = [*sorted(path.glob("*.safetensors")), path / "config.json"] if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            digest.update(_sketch(file))
+    return digest.hexdigest()[:16]
+
+
+def _sketch(file: Path) -> bytes:
+    size = file.stat().st_size
+    with file.open("rb") as opened:
+        head = opened.read(1 << 20)
+        opened.seek(max(0, size - (1 << 20)))
+        return b"%d" % size + head + opened.read()

@@ -1,0 +1,1 @@
+"""Standalone TRL jobs on a run's tables: `python -m training.dpo`, `rft`, `sft`."""

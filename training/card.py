@@ -1,0 +1,88 @@
+"""The card of a trained model: what it was made from and how, in a README that the Hub reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+_METHODS = {
+    "dpo": "direct preference optimisation with a likelihood term on the chosen side",
+    "rft": "rejection-sampling fine-tuning of the refiner, on the assistant's last turn",
+    "sft": "supervised fine-tuning on the assistant's turns",
+}
+_TOLD = (
+    *("learning_rate", "lr_scheduler_type", "warmup_steps", "num_train_epochs", "max_steps"),
+    *("per_device_train_batch_size", "gradient_accumulation_steps", "processes", "max_length"),
+    *("beta", "loss_type", "loss_weights", "dtype", "bf16", "use_peft", "lora_r", "lora_alpha"),
+    "seed",
+)
+
+
+def write_card(record: dict[str, Any], folder: Path) -> None:
+    """Write `README.md`: data with its fingerprint, settings, results and lineage."""
+    (folder / "README.md").write_text(_card(record, folder.name))
+
+
+def _card(record: dict[str, Any], name: str) -> str:
+    job, model, data, result = (record[key] for key in ("job", "model", "data", "result"))
+    settings = {key: record["settings"][key] for key in _TOLD if key in record["settings"]}
+    front = {
+        **({} if model["content"] else {"base_model": model["name"]}),
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["trl", job, "spar"],
+    }
+    ancestors = [*record["lineage"], {"job": job, "model": model, "data": data}]
+    return "\n".join(
+        [
+            "---",
+            *(f"{key}: {json.dumps(value)}" for key, value in front.items()),
+            "---",
+            "",
+            f"# {name}",
+            "",
+            f"`{model['name']}` after {_METHODS[job]} (SPaR, arXiv 2412.11605).",
+            "",
+            "![loss and rewards over steps](curves.png)",
+            "",
+            "## Data",
+            "",
+            *_table(data),
+            "",
+            "## Settings",
+            "",
+            *_table(settings),
+            "",
+            "All of them stand in `training.json`.",
+            "",
+            "## Result",
+            "",
+            *_table({k: v for k, v in result.items() if k not in ("first", "final")}),
+            "",
+            "| number | first step | last step |",
+            "|---|---|---|",
+            *(
+                f"| {key} | {result['first'].get(key, float('nan')):.4g} | {value:.4g} |"
+                for key, value in result["final"].items()
+            ),
+            "",
+            "## Lineage",
+            "",
+            *(
+                f"{number}. {a['job']} of `{a['model']['name']}` on {a['data']['examples']} "
+                f"examples of `{a['data']['source']}` (data {a['data']['fingerprint']})"
+                for number, a in enumerate(ancestors, 1)
+            ),
+            "",
+            "## Versions",
+            "",
+            *_table(record["versions"]),
+            "",
+        ]
+    )
+
+
+def _table(values: dict[str, Any]) -> list[str]:
+    rows = [f"| {key} | `{str(value).replace('|', '¦')}` |" for key, value in values.items()]
+    return ["| | |", "|---|---|", *rows]

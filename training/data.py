@@ -1,0 +1,141 @@
+"""Rows to train on: of a run or of files, chosen by SQL."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+import fsspec
+import pyarrow as pa
+
+from schemas import manifest
+from schemas.views import connect
+
+Row = dict[str, object]
+
+_READERS = {"parquet": "read_parquet", "jsonl": "read_json", "json": "read_json", "csv": "read_csv"}
+_ORDER = ("iteration", "pair_id", "rft_id")
+
+
+class DataError(Exception):
+    """There is nothing to train on, or it has not the form that the job needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Rows that a condition left of a table.
+
+    source: what was read. before: its rows without the condition. rows: the columns asked for.
+    fingerprint: of the rows' content and order.
+    """
+
+    source: str
+    before: int
+    rows: pa.Table
+    fingerprint: str
+
+
+def is_run(data: str) -> bool:
+    """Whether this is a run's folder (and not files)."""
+    fs, root = fsspec.core.url_to_fs(data)
+    return bool(fs.isdir(f"{root}/{manifest.FOLDER}"))
+
+
+def select(
+    data: str, table: str, wanted: Sequence[Sequence[str]], where: str = "true"
+) -> Selection:
+    """Rows of a run's table, or of files, for which a condition holds.
+
+    Args:
+        data: a run, or a path, glob or URL of Parquet, JSONL or CSV files.
+        table: the table of a run that is meant.
+        wanted: sets of columns that will do; the first that is there is read.
+        where: an SQL condition over any column.
+
+    Raises:
+        DataError: with what is missing and what would mend it.
+    """
+    try:
+        connection = _open_run(data, table) if is_run(data) else _open_files(data)
+        with connection:
+            return _select(connection, data, wanted, where)
+    except duckdb.Error as error:
+        raise DataError(str(error).partition("\n\n")[0]) from None
+    except (OSError, ValueError, ImportError) as error:
+        raise DataError(f"cannot read {data}: {error}") from None
+
+
+def _open_run(run: str, table: str) -> duckdb.DuckDBPyConnection:
+    connection = connect(run, (table,), locked=True)
+    connection.execute(f"create temp view data as select * from {table}")
+    return connection
+
+
+def _open_files(data: str) -> duckdb.DuckDBPyConnection:
+    fs, path = fsspec.core.url_to_fs(data)
+    found = [path] if fs.isfile(path) else sorted(p for p in fs.glob(path) if fs.isfile(p))
+    if not found:
+        raise DataError(f"no run and no file at {data}")
+    endings = {name.removesuffix(".gz").rpartition(".")[2] for name in found}
+    readers = {_READERS.get(ending) for ending in endings}
+    if len(readers) > 1 or None in readers:
+        kinds = ", ".join(sorted(f".{ending}" for ending in endings))
+        raise DataError(f"{data} is {kinds}: give Parquet, JSONL or CSV files, of one kind")
+    is_local = "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
+    files = [name if is_local else fs.unstrip_protocol(name) for name in found]
+    connection = duckdb.connect()
+    if not is_local:
+        connection.register_filesystem(fs)
+    literal = [glob.escape(name) if is_local else name for name in files]
+    for setting in (
+        "enable_progress_bar = false",
+        f"allowed_paths = {_listed(sorted({*files, *literal}))}",
+        "enable_external_access = false",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"set {setting}")
+    options = "" if readers == {"read_json"} else ", hive_partitioning = false"
+    query = f"{readers.pop()}({_listed(literal)}, union_by_name = true{options})"
+    connection.execute(f"create temp view data as from {query}")
+    return connection
+
+
+def _listed(paths: Sequence[str]) -> str:
+    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
+
+
+def _select(
+    connection: duckdb.DuckDBPyConnection, data: str, wanted: Sequence[Sequence[str]], where: str
+) -> Selection:
+    there = connection.sql("from data").columns
+    columns = next((some for some in wanted if set(some) <= set(there)), None)
+    if columns is None:
+        forms = ", or ".join(" and ".join(f"`{name}`" for name in some) for some in wanted)
+        raise DataError(f"{data} needs the columns {forms} (it has {', '.join(there)})")
+    query = f"select * from data where (\n{where}\n)"
+    statements = connection.extract_statements(query)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise DataError(f"--where takes one condition, not {where!r}")
+    order = ", ".join(name for name in _ORDER if name in there)
+    ordered = f"select {', '.join(columns)} from ({query}) {f'order by {order}' if order else ''}"
+    rows = connection.sql(ordered).to_arrow_table()
+    before = int(connection.sql("select count(*) from data").fetchall()[0][0])
+    for name in columns:
+        if missing := rows.column(name).null_count:
+            raise DataError(
+                f"{missing} of {len(rows)} rows of {data} have no `{name}`: leave them out with "
+                f'--where "{name} is not null"'
+            )
+    return Selection(data, before, rows, _fingerprint(rows))
+
+
+def _fingerprint(rows: pa.Table) -> str:
+    digest = hashlib.sha256()
+    for batch in rows.to_batches(max_chunksize=1024):
+        for row in batch.to_pylist():
+            digest.update(json.dumps(row, sort_keys=True, default=str).encode())
+    return digest.hexdigest()[:16]

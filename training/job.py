@@ -1,0 +1,377 @@
+"""A training job from its command line to its exit code: select, check, train, sum up."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from schemas.checkpoint import content
+from training.card import write_card
+from training.curves import draw, write_csv
+from training.data import DataError, Row, Selection, select
+from training.examples import Example
+from training.options import Arguments, UsageError, parse
+from training.output import Output, OutputDiffers, OutputTaken, Record
+
+DONE, BAD_USAGE, STOPPED, OTHER_SETTINGS = 0, 2, 4, 5
+"""Exit codes; the same as of the Beam jobs."""
+
+_DEFAULTS: dict[str, Any] = {
+    "logging_steps": 1,
+    "save_steps": 0.1,
+    "save_total_limit": 1,
+    "disable_tqdm": True,
+}
+_LIBRARIES = ("trl", "transformers", "peft", "torch")
+_NO_MATTER = re.compile(
+    "(output_dir|run_name|project|report_to|disable_tqdm|push_to_hub|resume_from_checkpoint|do_"
+    "|log|save_|hub_|dataloader_|ddp_|local_rank|deepspeed|fsdp|accelerator_config|parallelism"
+    "|trackio|include_|eval_|per_device_eval|load_best|metric_for_best|greater_is|prediction_loss"
+    "|torch_compile|full_determinism|debug|remove_unused|enable_jit|skip_memory|restore_callback)"
+)
+"""TRL's arguments that do not change what is learnt: another value may go on."""
+_DISK = re.compile("No space left|File too large|PytorchStreamWriter|unexpected pos|I/O error")
+
+
+class Stopped(Exception):
+    """The training was stopped and can go on."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What makes a job: its data and TRL's trainer for it.
+
+    columns: as `select` takes them. examples: a row's examples in TRL's conversational form.
+    trainer, config: names in `trl`. defaults: ours where they differ from TRL's.
+    """
+
+    name: str
+    description: str
+    noun: str
+    table: str
+    columns: Sequence[Sequence[str]]
+    examples: Callable[[Row], Iterator[Example]]
+    trainer: str
+    config: str
+    defaults: dict[str, Any]
+
+
+def main(training: Training, argv: Sequence[str] | None) -> int:
+    """Run a job and say in one line what went wrong, if anything did."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    err = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        import torch
+        import trl
+    except ImportError as error:
+        return _complain(err, f"{error.name} is missing: pip install 'spar[train]'", BAD_USAGE)
+    try:
+        gpu = torch.accelerator.is_available()
+        defaults = _DEFAULTS | {"bf16": gpu, "dataloader_pin_memory": gpu} | training.defaults
+        config = getattr(trl, training.config)
+        return _run(training, *parse(training.name, training.description, config, defaults, argv))
+    except (Exception, KeyboardInterrupt) as error:
+        explained = _explained(error)
+        if explained is None:
+            raise
+        return _complain(err, *explained)
+
+
+def _explained(error: BaseException) -> tuple[str, int] | None:
+    """What to say of an error that a user can do something about, and the exit code."""
+    import torch
+    from safetensors import SafetensorError
+
+    again = "run the same command again to go on from the last checkpoint"
+    if isinstance(error, (UsageError, DataError, OutputTaken)):
+        return str(error), BAD_USAGE
+    if isinstance(error, OutputDiffers):
+        return str(error), OTHER_SETTINGS
+    if isinstance(error, (Stopped, KeyboardInterrupt)):
+        return f"{error or 'interrupted'}: {again}", STOPPED
+    if isinstance(error, torch.OutOfMemoryError):
+        reason = str(error).partition(". ")[0]
+        advice = "a smaller --per_device_train_batch_size with more --gradient_accumulation_steps"
+        return f"out of memory ({reason}): try {advice}, or --use_peft", STOPPED
+    if isinstance(error, (OSError, SafetensorError)) or (
+        isinstance(error, RuntimeError) and _DISK.search(str(error))
+    ):
+        return f"cannot read or write: {error}\n{again}", STOPPED
+    return None
+
+
+def _complain(err: Console, message: str, code: int) -> int:
+    if _is_main():
+        err.print(f"error: {message}", markup=False)
+    return code
+
+
+def _is_main() -> bool:
+    """Whether this is the first process of a launch."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _run(training: Training, arguments: Arguments, config: Any, model: Any) -> int:
+    import datasets
+    import transformers
+
+    out = Console(highlight=False, soft_wrap=True, quiet=not _is_main())
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    selection = select(arguments.data, training.table, training.columns, arguments.where)
+    record = _record(training, arguments, config, model, selection)
+    output = Output(Path(arguments.output))
+    held = output.check(record)
+    if held and held["done"]:
+        out.print(f"{output.folder} is done already: {_summary(held)}", markup=False)
+        return DONE
+    tokenizer = _tokenizer(arguments.model, config)
+    examples = _examples(training, selection, tokenizer, config.max_length, arguments.where, out)
+    evaluated = None
+    if arguments.eval_data:
+        chosen = select(arguments.eval_data, training.table, training.columns)
+        evaluated = _examples(training, chosen, tokenizer, config.max_length, "true", out)
+    with config.main_process_first(local=False):
+        if _is_main():
+            record["data"] |= {"examples": len(examples)}
+            output.write(record)
+            output.sweep()
+    trainer = _trainer(training, config, model, tokenizer, examples, evaluated)
+    _train(trainer, output, out)
+    _finish(trainer, output, record, arguments, out)
+    return DONE
+
+
+def _record(
+    training: Training, arguments: Arguments, config: Any, model: Any, selection: Selection
+) -> Record:
+    """What makes this training what it is."""
+    path = Path(arguments.model)
+    settings = {k: v for k, v in config.to_dict().items() if not _NO_MATTER.match(k)}
+    settings |= {k: v for k, v in vars(model).items() if k != "model_name_or_path"}
+    parent = Output(path).record() if path.is_dir() else None
+    return {
+        "job": training.name,
+        "model": {"name": arguments.model, "content": content(path) if path.exists() else None},
+        "data": {
+            "source": selection.source,
+            "where": arguments.where,
+            "rows": selection.before,
+            "selected": len(selection.rows),
+            "fingerprint": selection.fingerprint,
+        },
+        "settings": settings | {"processes": config.world_size},
+        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "lineage": [*parent["lineage"], _ancestor(parent)] if parent else [],
+        "done": False,
+    }
+
+
+def _ancestor(record: Record) -> Record:
+    return {name: record[name] for name in ("job", "model", "data")}
+
+
+def _tokenizer(model: str, config: Any) -> Any:
+    from transformers import AutoTokenizer
+
+    if model.startswith(("/", ".", "~")) and not Path(model).is_dir():
+        raise UsageError(f"no model folder at {model}")
+    remote = {"trust_remote_code": config.trust_remote_code}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, **remote)
+        template = getattr(config, "chat_template_path", None)
+        if template and Path(template).is_file():
+            tokenizer.chat_template = Path(template).read_text()
+        elif template:
+            other = AutoTokenizer.from_pretrained(template, **remote)
+            tokenizer.chat_template = other.chat_template
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot load {model}: {str(error).splitlines()[0]}") from None
+    if not tokenizer.chat_template:
+        raise UsageError(
+            f"{model} has no chat template, so it is no model to chat with: start from its "
+            "instruction-tuned version, or give training.sft --chat_template_path FILE.jinja"
+        )
+    return tokenizer
+
+
+def _examples(
+    training: Training,
+    selection: Selection,
+    tokenizer: Any,
+    max_length: int | None,
+    where: str,
+    out: Console,
+) -> Any:
+    """The selection as a dataset, without what is too long; says how many of each there are."""
+    from datasets import Dataset
+
+    examples = [e for row in _rows(selection) for e in training.examples(row)]
+    said = f"{training.noun}: {selection.before} in {selection.source}"
+    if where != "true":
+        said += f", {len(selection.rows)} of them with {where}"
+    lengths = _lengths(examples, tokenizer)
+    kept = [e for e, n in zip(examples, lengths, strict=True) if not max_length or n <= max_length]
+    if left_out := len(examples) - len(kept):
+        said += (
+            f"; {left_out} are longer than {max_length} tokens and left out "
+            f"(--max_length {max(lengths)} keeps them all)"
+        )
+    if len(examples) != len(selection.rows):
+        said += f"; {len(examples)} turns of the assistant"
+    out.print(f"{said}: {len(kept)} to train on", markup=False)
+    if not kept:
+        raise DataError(f"no {training.noun} left to train on")
+    return Dataset.from_list(kept)
+
+
+def _rows(selection: Selection) -> Iterator[Row]:
+    for batch in selection.rows.to_batches(max_chunksize=1024):
+        yield from batch.to_pylist()
+
+
+def _lengths(examples: Sequence[Example], tokenizer: Any, batch: int = 256) -> list[int]:
+    """Tokens of each example: the prompt with the longest of what follows it."""
+    lengths: list[int] = []
+    for start in range(0, len(examples), batch):
+        some = examples[start : start + batch]
+        longest = [0] * len(some)
+        for side in some[0].keys() - {"prompt"}:
+            chats = [example["prompt"] + example[side] for example in some]
+            ids = tokenizer.apply_chat_template(chats, tokenize=True, return_dict=True)["input_ids"]
+            longest = [max(n, len(tokens)) for n, tokens in zip(longest, ids, strict=True)]
+        lengths += longest
+    return lengths
+
+
+def _trainer(
+    training: Training, config: Any, model: Any, tokenizer: Any, examples: Any, evaluated: Any
+) -> Any:
+    import trl
+
+    config.model_init_kwargs = {
+        "revision": model.model_revision,
+        "attn_implementation": model.attn_implementation,
+        "dtype": model.dtype,
+        **(config.model_init_kwargs or {}),
+    }
+    try:
+        return getattr(trl, training.trainer)(
+            model=model.model_name_or_path,
+            args=config,
+            train_dataset=examples,
+            eval_dataset=evaluated,
+            processing_class=tokenizer,
+            quantization_config=trl.get_quantization_config(model),
+            peft_config=trl.get_peft_config(model),
+        )
+    except (ValueError, NotImplementedError) as error:
+        raise UsageError(str(error)) from None
+
+
+def _train(trainer: Any, output: Output, out: Console) -> None:
+    """Train on from the last checkpoint; a signal stops with a new one.
+
+    Raises:
+        Stopped: before the end.
+    """
+    from transformers import PrinterCallback
+
+    from training.interrupt import Interrupts
+    from training.progress import TrainingProgress
+
+    checkpoint = trainer.args.resume_from_checkpoint or output.checkpoint()
+    if checkpoint:
+        out.print(f"going on from {checkpoint}", markup=False)
+    interrupts = Interrupts()
+    trainer.add_callback(interrupts)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(TrainingProgress(out))
+    try:
+        with interrupts:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except BaseException:
+        if _is_main():
+            output.sweep()
+        raise
+    if interrupts.is_pressed and trainer.state.global_step < trainer.state.max_steps:
+        raise Stopped(
+            f"stopped after step {trainer.state.global_step} of {trainer.state.max_steps}"
+        )
+
+
+def _finish(
+    trainer: Any, output: Output, record: Record, arguments: Arguments, out: Console
+) -> None:
+    """Write the model, its curves, its card and, last of all, that it is done."""
+    is_adapter = trainer.accelerator.unwrap_model(trainer.model).__class__.__name__.startswith(
+        "Peft"
+    )
+    trainer.save_model(str(output.folder / "adapter" if is_adapter else output.folder))
+    if _is_main():
+        if is_adapter:
+            _fold(arguments.model, output.folder, trainer)
+        log = [entry for entry in trainer.state.log_history if "step" in entry]
+        write_csv(log, output.folder / "curves.csv")
+        draw(log, output.folder / "curves.png", f"{record['job']} of {Path(arguments.model).name}")
+        record |= {"done": True, "result": _result(trainer, log)}
+        write_card(record, output.folder)
+        output.write(record)
+        out.print(
+            f"{_summary(record)}\nIn {output.folder}: the model, curves.png, curves.csv, README.md",
+            markup=False,
+        )
+    trainer.accelerator.wait_for_everyone()
+
+
+def _fold(base: str, folder: Path, trainer: Any) -> None:
+    """Write the base model with the adapter folded in: a checkpoint that engines serve."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    init = {k: v for k, v in trainer.args.model_init_kwargs.items() if k in ("revision", "dtype")}
+    remote = trainer.args.trust_remote_code
+    model = AutoModelForCausalLM.from_pretrained(base, trust_remote_code=remote, **init)
+    folded = PeftModel.from_pretrained(model, folder / "adapter").merge_and_unload()
+    folded.save_pretrained(folder)
+    trainer.processing_class.save_pretrained(folder)
+
+
+def _result(trainer: Any, log: Sequence[Mapping[str, float]]) -> Record:
+    """What came out: first and last logged numbers, time, tokens and memory."""
+    import torch
+
+    whole = next((entry for entry in reversed(log) if "train_runtime" in entry), {})
+    logged = [entry for entry in log if "loss" in entry]
+    tokens = logged[-1].get("num_tokens", 0) if logged else 0
+    runtime = whole.get("train_runtime", 0.0)
+    memory = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+    return {
+        "steps": trainer.state.global_step,
+        "tokens": int(tokens),
+        "train_loss": whole.get("train_loss"),
+        "train_runtime_s": runtime,
+        "peak_gpu_bytes": memory,
+        "first": dict(logged[0]) if logged else {},
+        "final": dict(logged[-1]) if logged else {},
+    }
+
+
+def _summary(record: Record) -> str:
+    result = record["result"]
+    changes = [
+        f"{label} {result['first'][name]:.3g} -> {result['final'][name]:.3g}"
+        for name, label in (("loss", "loss"), ("rewards/margins", "reward margin"))
+        if name in result["final"]
+    ]
+    return f"{result['steps']} steps on {record['data']['examples']} examples; " + ", ".join(
+        changes
+    )

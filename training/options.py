@@ -1,0 +1,98 @@
+"""The command line of a training job: what it trains on, and every argument of TRL."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+_ALIASES = {
+    "--model_name_or_path": "--model",
+    "--model-name-or-path": "--model",
+    "--output_dir": "--output",
+    "--output-dir": "--output",
+}
+
+
+class UsageError(Exception):
+    """A command line that cannot be meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What is trained on what, and where it goes."""
+
+    data: str = field(
+        metadata={"help": "a run's folder, or Parquet, JSONL or CSV files (a path, glob or URL)"}
+    )
+    model: str = field(
+        metadata={"help": "the checkpoint to start from: a folder or a name on the Hub"}
+    )
+    output: str = field(
+        metadata={
+            "help": "folder of the result; the same command on the same folder goes on where it "
+            "stopped"
+        }
+    )
+    where: str = field(
+        default="true",
+        metadata={"help": "SQL condition on any column, e.g. 'similarity > 0.6 and iteration = 1'"},
+    )
+    eval_data: str | None = field(
+        default=None, metadata={"help": "as --data, for TRL's --eval_strategy"}
+    )
+
+
+def parse(
+    job: str,
+    description: str,
+    config: type,
+    defaults: Mapping[str, Any],
+    argv: Sequence[str] | None,
+) -> tuple[Arguments, Any, Any]:
+    """Our arguments, TRL's training config and its model config.
+
+    Args:
+        config: TRL's config class of the job. defaults: ours where they differ from its.
+
+    Raises:
+        UsageError: an unknown option, or a value that is no good.
+    """
+    from trl import ModelConfig, TrlParser
+
+    class Parser(TrlParser):  # type: ignore[misc]
+        def error(self, message: str) -> NoReturn:
+            raise UsageError(message)
+
+    parser = Parser(
+        (Arguments, config, ModelConfig),
+        prog=f"python -m training.{job}",
+        description=description,
+        epilog="Exit codes: 0 done; 2 bad usage or data; 4 stopped, run the same command to go on; "
+        "5 the output folder holds another training.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(**defaults)
+    given = [_named(argument) for argument in (sys.argv[1:] if argv is None else argv)]
+    try:
+        arguments, training, model, unknown = parser.parse_args_and_config(
+            given, return_remaining_strings=True
+        )
+    except (ValueError, TypeError, OSError) as error:
+        raise UsageError(str(error)) from None
+    if unknown:
+        name = unknown[0].partition("=")[0]
+        close = difflib.get_close_matches(name, parser._option_string_actions, n=1)
+        raise UsageError(f"no option {name}" + (f"; did you mean {close[0]}?" if close else ""))
+    if training.eval_strategy != "no" and not arguments.eval_data:
+        raise UsageError(f"--eval_strategy {training.eval_strategy.value} needs --eval_data")
+    training.output_dir = arguments.output
+    model.model_name_or_path = arguments.model
+    return arguments, training, model
+
+
+def _named(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    return _ALIASES.get(name, name) + equals + value

@@ -1,0 +1,58 @@
+"""A training's progress: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+_SHOWN = {"loss": "loss", "rewards/margins": "margin", "rewards/accuracies": "accuracy"}
+_LINE_SECONDS = 30.0
+
+
+class TrainingProgress(TrainerCallback):  # type: ignore[misc]
+    """Shows step, loss and reward margin."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("train"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("train", numbers="", total=None)
+        self._said = time.monotonic()
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        self._bar.update(self._task, total=state.max_steps, completed=state.global_step)
+        self._bar.start()
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        self._bar.stop()
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: object,
+    ) -> None:
+        logged = [(label, (logs or {}).get(name)) for name, label in _SHOWN.items()]
+        numbers = ", ".join(f"{label} {float(v):.3g}" for label, v in logged if v is not None)
+        self._bar.update(self._task, completed=state.global_step, numbers=numbers)
+        if not self._console.is_terminal and time.monotonic() - self._said > _LINE_SECONDS:
+            self._said = time.monotonic()
+            line = f"train: step {state.global_step} of {state.max_steps}, {numbers}"
+            self._console.print(line, markup=False)

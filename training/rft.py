@@ -1,0 +1,42 @@
+"""RFT: the next refiner, from its own judgements and refinements that came out right.
+
+Rejection-sampling fine-tuning (arXiv 2412.11605): the loss is on the last turn of the assistant
+and on nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from training import job
+from training.examples import last_turn
+
+RFT = job.Training(
+    name="rft",
+    description=__doc__ or "",
+    noun="samples",
+    table="rft",
+    columns=(("messages",),),
+    examples=last_turn,
+    trainer="SFTTrainer",
+    config="SFTConfig",
+    defaults={
+        "completion_only_loss": True,
+        "learning_rate": 1e-6,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": 0.1,
+        "num_train_epochs": 5.0,
+        "max_length": 4096,
+        "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 4,
+    },
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return job.main(RFT, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""SFT: a first actor or refiner, from a prompt and its answer, or from whole chats.
+
+The loss is on what the assistant says: each of its turns once. Of a run the pairs are taken, with
+the chosen side as the answer.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from training import job
+from training.examples import ANSWERS, every_turn
+
+SFT = job.Training(
+    name="sft",
+    description=__doc__ or "",
+    noun="chats",
+    table="pairs",
+    columns=(("messages",), *(("prompt", answer) for answer in ANSWERS)),
+    examples=every_turn,
+    trainer="SFTTrainer",
+    config="SFTConfig",
+    defaults={
+        "completion_only_loss": True,
+        "learning_rate": 2e-6,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup_steps": 0.1,
+        "num_train_epochs": 5.0,
+        "max_length": 4096,
+        "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 4,
+    },
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return job.main(SFT, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
