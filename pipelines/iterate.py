@@ -200,7 +200,7 @@ def _train(loop: Loop, role: Role, iteration: int, lock: int, out: Console) -> l
                 raise ChildEnded(STOPPED, f"{role.training} left no checkpoint in {folder}")
             return arguments
     out.print(
-        f"iteration {iteration} of {loop.iterations}: no {role.table} to train on, "
+        f"iteration {iteration} of {loop.iterations}: no {role.noun} to train on, "
         f"the {role.name} stays {Path(model).name}",
         markup=False,
     )

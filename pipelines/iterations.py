@@ -20,16 +20,17 @@ from schemas.views import connect
 class Role:
     """One of the two models of an iteration.
 
-    training: the module that makes the next one; table: what it is trained on.
+    training: the module that makes the next one; table: what it is trained on; noun: its rows.
     """
 
     name: str
     training: str
     table: str
+    noun: str
 
 
-ACTOR = Role("actor", "training.dpo", "pairs")
-REFINER = Role("refiner", "training.rft", "rft")
+ACTOR = Role("actor", "training.dpo", "pairs", "pairs")
+REFINER = Role("refiner", "training.rft", "rft", "refiner samples")
 ROLES = (ACTOR, REFINER)
 
 

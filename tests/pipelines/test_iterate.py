@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import os
@@ -346,7 +347,7 @@ def test_with_nothing_to_learn_from_the_models_stay(
     ]
     said = capsys.readouterr().out
     assert "iteration 1 of 2: no pairs to train on, the actor stays base" in said
-    assert "iteration 1 of 2: no rft to train on, the refiner stays base" in said
+    assert "iteration 1 of 2: no refiner samples to train on, the refiner stays base" in said
     assert "base, as before" in said
     assert run_it() == 0
     assert len(working.commands) == 4
@@ -620,11 +621,13 @@ def wait_for(path: Path, process: Popen[str]) -> None:
         time.sleep(0.05)
 
 
-def lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
+def is_free(run: Path) -> bool:
+    """Whether no process of a job is left, its children included: all of them hold its lock."""
+    with (run / "models/.lock").open() as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
     return True
 
 
@@ -638,12 +641,12 @@ def test_killed_and_interrupted_in_its_children_it_ends_with_everything_done_onc
     code, _, error = finish(begin())
     assert code == 2
     assert error == "error: another process is working on the run run\n"
+    assert not is_free(place / "run")
     process.kill()
-    trainer = int((place / "dpo.hangs").read_text())
     deadline = time.monotonic() + 20
-    while lives(trainer) and time.monotonic() < deadline:
+    while not is_free(place / "run"):
+        assert time.monotonic() < deadline, "what it started goes with it"
         time.sleep(0.05)
-    assert not lives(trainer), "what it started is gone with it"
 
     (place / "dpo.hang").unlink()
     (place / "rft.hang").touch()
