@@ -1,6 +1,6 @@
 """Runs the measurements: markdown tables on stdout, raw results and plots in files.
 
-python -m benchmarks [saturation overhead savings kills] [--quick]
+python -m benchmarks [saturation overhead savings kills training] [--quick]
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import kills, overhead, report, saturation, savings
+from benchmarks import kills, overhead, report, saturation, savings, training
 from benchmarks.report import Report
 
 FULL: dict[str, Callable[[], Report]] = {
@@ -19,6 +19,7 @@ FULL: dict[str, Callable[[], Report]] = {
     "overhead": overhead.measure,
     "savings": savings.measure,
     "kills": kills.measure,
+    "training": training.measure,
 }
 
 
@@ -31,6 +32,7 @@ def quick(plots: Path) -> dict[str, Callable[[], Report]]:
         "overhead": lambda: overhead.measure(overhead.QUICK_SIZES, plots=plots),
         "savings": lambda: savings.measure(savings.QUICK_PROMPTS, slots=32, speed=8),
         "kills": lambda: kills.measure(kills.QUICK_PROMPTS, kills.QUICK_KILLS, slots=32, speed=8),
+        "training": lambda: training.measure(training.QUICK_STEPS, hidden=32, rounds=1),
     }
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import duckdb
 import fsspec
-import pyarrow as pa
 
 from schemas import manifest
 from schemas.views import connect
@@ -35,7 +34,7 @@ class Selection:
 
     source: str
     before: int
-    rows: pa.Table
+    rows: list[Row]
     fingerprint: str
 
 
@@ -64,7 +63,7 @@ def select(
         with connection:
             return _select(connection, data, wanted, where)
     except duckdb.Error as error:
-        raise DataError(str(error).partition("\n\n")[0]) from None
+        raise DataError(" ".join(str(error).partition("\n\n")[0].split())) from None
     except (OSError, ValueError, ImportError) as error:
         raise DataError(f"cannot read {data}: {error}") from None
 
@@ -122,10 +121,10 @@ def _select(
         raise DataError(f"--where takes one condition, not {where!r}")
     order = ", ".join(name for name in _ORDER if name in there)
     ordered = f"select {', '.join(columns)} from ({query}) {f'order by {order}' if order else ''}"
-    rows = connection.sql(ordered).to_arrow_table()
+    rows = _rows(connection.sql(ordered))
     before = int(connection.sql("select count(*) from data").fetchall()[0][0])
     for name in columns:
-        if missing := rows.column(name).null_count:
+        if missing := sum(row[name] is None for row in rows):
             raise DataError(
                 f"{missing} of {len(rows)} rows of {data} have no `{name}`: leave them out with "
                 f'--where "{name} is not null"'
@@ -133,9 +132,18 @@ def _select(
     return Selection(data, before, rows, _fingerprint(rows))
 
 
-def _fingerprint(rows: pa.Table) -> str:
+def _rows(relation: duckdb.DuckDBPyRelation) -> list[Row]:
+    """Plain rows; where a file mixes texts and messages, DuckDB reads them as JSON."""
+    columns = zip(relation.columns, relation.types, strict=True)
+    mixed = [name for name, kind in columns if str(kind) == "JSON"]
+    rows: list[Row] = relation.to_arrow_table().to_pylist()
+    for row in rows:
+        row |= {name: json.loads(str(row[name])) for name in mixed if row[name] is not None}
+    return rows
+
+
+def _fingerprint(rows: Sequence[Row]) -> str:
     digest = hashlib.sha256()
-    for batch in rows.to_batches(max_chunksize=1024):
-        for row in batch.to_pylist():
-            digest.update(json.dumps(row, sort_keys=True, default=str).encode())
+    for row in rows:
+        digest.update(json.dumps(row, sort_keys=True, default=str).encode())
     return digest.hexdigest()[:16]

@@ -214,7 +214,7 @@ def _examples(
     """The selection as a dataset, without what is too long; says how many of each there are."""
     from datasets import Dataset
 
-    examples = [e for row in _rows(selection) for e in training.examples(row)]
+    examples = [e for row in selection.rows for e in training.examples(row)]
     said = f"{training.noun}: {selection.before} in {selection.source}"
     if where != "true":
         said += f", {len(selection.rows)} of them with {where}"
@@ -231,11 +231,6 @@ def _examples(
     if not kept:
         raise DataError(f"no {training.noun} left to train on")
     return Dataset.from_list(kept)
-
-
-def _rows(selection: Selection) -> Iterator[Row]:
-    for batch in selection.rows.to_batches(max_chunksize=1024):
-        yield from batch.to_pylist()
 
 
 def _lengths(examples: Sequence[Example], tokenizer: Any, batch: int = 256) -> list[int]:

@@ -33,7 +33,7 @@ class Output:
         """What the training in the folder says of itself; None without one."""
         try:
             record: Record = json.loads((self.folder / RECORD).read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return record
 
@@ -97,5 +97,5 @@ def _changes(name: str, held: Any, wanted: Any) -> list[str]:
     """What differs; names that only one side knows come from other versions of the libraries."""
     if isinstance(held, dict) and isinstance(wanted, dict):
         common = [key for key in wanted if key in held]
-        return [c for key in common for c in _changes(key, held[key], wanted[key])]
+        return [c for key in common for c in _changes(f"{name}.{key}", held[key], wanted[key])]
     return [] if held == wanted else [f"{name}: {held!r} -> {wanted!r}"]

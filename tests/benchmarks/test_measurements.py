@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import kills, overhead, report, saturation, savings
+from benchmarks import kills, overhead, report, saturation, savings, training
 
 pytest.importorskip("matplotlib")
 
@@ -42,6 +42,16 @@ def test_kills() -> None:
     for row in made.rows:
         assert row[0] == 1
         assert row[3] == "equal"
+
+
+def test_training() -> None:
+    pytest.importorskip("trl", reason="the training extra is not installed: make test")
+    made = training.measure(2, hidden=16, rounds=1)
+    for job in ("training.dpo", "trl dpo"):
+        [taken] = made.data["taken"][job]
+        assert taken["tokens"] > 100 and taken["tokens_per_s"] > 0
+    tokens = {taken[0]["tokens"] for taken in made.data["taken"].values()}
+    assert len(tokens) == 1, "both train on the same"
 
 
 def test_a_table_in_markdown() -> None:

@@ -1,0 +1,1 @@
+"""A run's pairs and rft samples as datasets that other tools read."""

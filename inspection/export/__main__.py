@@ -1,0 +1,225 @@
+"""Write a run's preference pairs and rft samples as a dataset, with a card that describes it."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import glob
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import fsspec
+import pyarrow as pa
+from rich.console import Console
+
+from inspection.export import card, files
+from inspection.export.formats import FORMATS, TABLES, Format, dataset_info
+from inspection.summary import as_text
+from schemas import TABLES as SCHEMAS
+from schemas.table import MESSAGES
+from schemas.views import connect
+
+DONE, BAD_USAGE, STOPPED = 0, 2, 4
+"""Exit codes."""
+
+MEMORY = "1GB"
+"""What sorting the rows may take; beyond it, it goes to the disk."""
+
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+
+class NothingToExport(Exception):
+    """The run has no pairs, or none that are asked for."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m inspection.export",
+        description=__doc__,
+        epilog="Exit codes: 0 done; 2 bad usage or nothing to export; 4 stopped (the disk is full, "
+        "or it was interrupted), nothing was written.",
+    )
+    parser.add_argument("--run", default="runs/demo", help="folder of the run (default: runs/demo)")
+    parser.add_argument(
+        "--format",
+        required=True,
+        choices=list(FORMATS),
+        help="trl: Parquet with what a trainer takes; huggingface: Parquet with every column, for "
+        "`datasets` and the Hub; jsonl: a file a table, every column; llamafactory: ShareGPT "
+        "files and dataset_info.json",
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="DIR", help="folder to make; it may not be there yet"
+    )
+    parser.add_argument(
+        "--where",
+        metavar="SQL",
+        help="only pairs that meet this condition on their columns, e.g. 'similarity > 0.8'; rft "
+        "samples too, if they have the columns that it names",
+    )
+    parser.add_argument("--iteration", type=int, metavar="N", help="only this one (default: all)")
+    parser.add_argument(
+        "--licence",
+        type=_licence,
+        default=card.NO_LICENCE,
+        metavar="ID",
+        help="the dataset's licence as the Hub names it: apache-2.0, cc-by-4.0, ... "
+        f"(default: {card.NO_LICENCE})",
+    )
+    options = parser.parse_args(argv)
+    out = Console(highlight=False)
+    err = Console(stderr=True, highlight=False)
+    try:
+        made = export(
+            options.run,
+            FORMATS[options.format],
+            options.output,
+            options.where,
+            options.iteration,
+            options.licence,
+        )
+    except KeyboardInterrupt:
+        err.print("stopped: nothing was written")
+        return STOPPED
+    except (NothingToExport, duckdb.Error, OSError, ValueError) as error:
+        message = str(error).partition("\n\n")[0]
+        err.print(f"error: {as_text(message)}", markup=False, soft_wrap=True)
+        return STOPPED if isinstance(error, OSError) and error.errno in _FULL else BAD_USAGE
+    out.print(as_text(_report(options.output, made)), markup=False, soft_wrap=True)
+    step = FORMATS[options.format].next_step.format(output=shlex.quote(options.output))
+    out.print(f"\nNext: {as_text(step)}", markup=False, soft_wrap=True)
+    return DONE
+
+
+def export(
+    run: str,
+    form: Format,
+    output: str,
+    where: str | None = None,
+    iteration: int | None = None,
+    licence: str = card.NO_LICENCE,
+) -> dict[str, int]:
+    """Write a run's tables in a format; returns the rows of each that has any.
+
+    Raises:
+        NothingToExport: no pair is left.
+        FileExistsError: there is something at `output`.
+        duckdb.Error: the condition is wrong, or tries to reach what is not in the run.
+    """
+    if "://" in output:
+        raise ValueError(f"--output is a folder on this machine, not {output}")
+    with files.new_folder(output) as folder:
+        picked = folder / ".picked"
+        rows, facts = _pick(run, where, iteration, picked)
+        if not rows["pairs"]:
+            raise NothingToExport(_nothing(run, where, iteration))
+        made = {table: number for table, number in rows.items() if number}
+        # What others wrote has been run, locked: from here on it is our own SQL on our own files.
+        with duckdb.connect() as connection:
+            connection.execute("set enable_progress_bar = false")
+            connection.execute(f"set memory_limit = '{MEMORY}'")
+            connection.execute(f"set temp_directory = '{_quoted(picked / 'spill')}'")
+            for table in made:
+                shards = [glob.escape(str(path)) for path in sorted((picked / table).iterdir())]
+                connection.read_parquet(shards, hive_partitioning=False).create_view(table)
+                _write(connection, form, table, folder)
+            names = os.path.basename(_root(run)), os.path.basename(os.path.realpath(output))
+            selection = card.Selection(*names, form, where, iteration, licence, made)
+            text = card.render(connection, facts, selection)
+        (folder / "README.md").write_text(text, encoding="utf-8")
+        if form.name == "llamafactory":
+            (folder / "dataset_info.json").write_text(dataset_info(list(made)))
+        shutil.rmtree(picked)
+    return made
+
+
+def _pick(
+    run: str, where: str | None, iteration: int | None, folder: Path
+) -> tuple[dict[str, int], card.Facts]:
+    """Copy the rows asked for, whatever the condition says, once; with what the run says of them.
+
+    The condition may be `random() < 0.1` or take long, so it is evaluated here only.
+    """
+    rows = {}
+    with connect(run, locked=True) as connection:
+        for table in TABLES:
+            chosen = connection.view(table)
+            if iteration is not None:
+                chosen = chosen.filter(f"iteration = {int(iteration)}")
+            if where is not None:
+                chosen = _filtered(chosen, where, table)
+            schema = SCHEMAS[table].schema.append(pa.field("iteration", pa.int32()))
+            rows[table] = files.write_parquet(
+                chosen.to_arrow_reader(files.ROWS), schema, folder / table
+            )
+            if not rows["pairs"]:
+                break
+        return rows, card.facts(connection, run, iteration)
+
+
+def _filtered(rows: duckdb.DuckDBPyRelation, where: str, table: str) -> duckdb.DuckDBPyRelation:
+    try:
+        return rows.filter(where)
+    except duckdb.BinderException:
+        if table == TABLES[0]:
+            raise
+        return rows
+
+
+def _write(connection: duckdb.DuckDBPyConnection, form: Format, table: str, folder: Path) -> None:
+    query = form.select(table)
+    if form.files == "jsonl":
+        reader = connection.sql(f"select to_json(r)::varchar from ({query}) r").to_arrow_reader(
+            files.ROWS
+        )
+        files.write_jsonl(reader, folder / form.pattern(table))
+    else:
+        relation = connection.sql(query)
+        names: list[str] = relation.columns
+        whole = SCHEMAS[table].schema.append(pa.field("iteration", pa.int32()))
+        schema = pa.schema(
+            [(name, whole.field(name).type if name in whole.names else MESSAGES) for name in names]
+        )
+        shards = (folder / form.pattern(table)).parent
+        files.write_parquet(relation.to_arrow_reader(files.ROWS), schema, shards)
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _root(run: str) -> str:
+    root: str = fsspec.core.url_to_fs(run)[1]
+    return root.rstrip("/")
+
+
+def _licence(text: str) -> str:
+    """An id of a licence, as it may stand in the card's head."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}", text):
+        raise argparse.ArgumentTypeError(f"no id of a licence, such as apache-2.0: {text!r}")
+    return text.lower()
+
+
+def _nothing(run: str, where: str | None, iteration: int | None) -> str:
+    asked = [
+        *([f"iteration {iteration}"] if iteration is not None else []),
+        *([f"--where {shlex.quote(where)}"] if where is not None else []),
+    ]
+    if asked:
+        return f"no pairs of {run} meet {' and '.join(asked)}"
+    return f"no pairs in {run} (python -m pipelines.refine makes them)"
+
+
+def _report(output: str, made: dict[str, int]) -> str:
+    rows = " and ".join(f"{number:,} {table}" for table, number in made.items())
+    return f"{rows} in {os.path.join(output, '')}; README.md there describes them."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

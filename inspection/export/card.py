@@ -1,0 +1,338 @@
+"""The dataset card: README.md, with the YAML head that `datasets` and the Hub read."""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import fsspec
+import pyarrow as pa
+
+from inspection.export.columns import described
+from inspection.export.formats import Format
+from inspection.summary import as_text
+from schemas import TABLES, manifest
+from schemas.views import SUMMARIES
+
+NO_LICENCE = "unknown"
+"""What the Hub calls a licence that nobody has stated."""
+
+_SIZES = {
+    10**3: "n<1K",
+    10**4: "1K<n<10K",
+    10**5: "10K<n<100K",
+    10**6: "100K<n<1M",
+    10**7: "1M<n<10M",
+    10**8: "10M<n<100M",
+}
+"""The Hub's size categories by the rows they end at."""
+
+_OPTIONS = {
+    "responses": "responses",
+    "seed": "seed",
+    "judge_once": "judge_once",
+    "actor.model": "actor_model",
+    "refiner.model": "refiner_model",
+    "judge.votes": "votes",
+    "judge.quorum": "quorum",
+    "judge.constrained": "constrained",
+    "judge.stop_votes": "stop_votes",
+    "search.strategy": "strategy",
+    "search.branch": "branch",
+    "search.keep": "keep",
+    "search.depth": "depth",
+    "search.budget": "budget",
+    "search.stop_level": "stop_level",
+    **{
+        f"{settings}.{name}": f"{role}_{name}"
+        for settings, role in (
+            ("actor", "actor"),
+            ("judge.sampling", "judge"),
+            ("search.sampling", "refine"),
+        )
+        for name in ("temperature", "top_p", "max_tokens")
+    },
+}
+"""The option of `pipelines.refine` that sets each setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a run says of itself, of the iterations that are exported.
+
+    settings: by iteration and name. models: (iteration, table, model).
+    counts: by table and iteration.
+    """
+
+    settings: dict[int, dict[str, Any]]
+    models: list[tuple[int, str, str]]
+    counts: dict[str, dict[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was exported and how.
+
+    run, output: the names of the two folders; where they lie is nobody's business.
+    rows: by table.
+    """
+
+    run: str
+    output: str
+    form: Format
+    where: str | None
+    iteration: int | None
+    licence: str
+    rows: dict[str, int]
+
+
+def facts(connection: duckdb.DuckDBPyConnection, run: str, iteration: int | None) -> Facts:
+    """Read what a run says of itself; `connection` has its views."""
+    only = "true" if iteration is None else f"iteration = {int(iteration)}"
+    models = connection.sql(
+        " union all ".join(
+            f"select distinct iteration, '{table}', model from {table} where {only}"
+            for table in ("responses", "judgements", "trees")
+        )
+    ).fetchall()
+    counts: dict[str, dict[int, int]] = {}
+    for table in TABLES:
+        query = f"select iteration, count(*) from {table} where {only} group by all"
+        counts[table] = dict(connection.sql(query).fetchall())
+    return Facts(_settings(run, iteration), sorted(models), counts)
+
+
+def _settings(run: str, iteration: int | None) -> dict[int, dict[str, Any]]:
+    """The settings of an iteration's stages together, by iteration."""
+    fs, root = fsspec.core.url_to_fs(run)
+    held: dict[int, dict[str, Any]] = {}
+    wanted = "*" if iteration is None else str(int(iteration))
+    pattern = f"{glob.escape(root)}/{manifest.FOLDER}/iteration={wanted}/*.settings"
+    for path in sorted(fs.glob(pattern)):
+        try:
+            plain = dict(json.loads(fs.cat_file(path)))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} holds no settings: {error}") from None
+        held.setdefault(manifest.iteration_of(path), {}).update(plain)
+    return held
+
+
+def render(connection: duckdb.DuckDBPyConnection, known: Facts, selection: Selection) -> str:
+    """The card; `connection` has views of the exported rows."""
+    quality = connection.sql(SUMMARIES["pair_quality"])
+    columns, rows = quality.columns, quality.fetchall()
+    parts = [
+        _head(selection),
+        "# SPaR preference pairs",
+        _introduction(selection),
+        "## What is in it",
+        *_contents(selection),
+        "## Pair quality",
+        "By iteration, of the exported pairs. `similarity` is of the two sides' texts, 0 to 1; "
+        "values are the share of Yes among the refiner's votes; lengths are in characters.",
+        _table([columns[0], *(str(row[0]) for row in rows)], _turned(columns, rows)),
+        "## How it was made",
+        "A model answered each prompt several times; a refiner voted on each answer. A failing "
+        "answer was refined by tree search until a refinement passed the vote. A pair's chosen "
+        "side is that refinement, its rejected side the failing answer itself, so that the two "
+        "differ where the instruction was missed. `rft` holds the refiner's own judgements and "
+        "refinements that agree with the majority of votes. Every verdict is a model's: none was "
+        "checked by people. The method is SPaR ([arXiv 2412.11605]"
+        "(https://arxiv.org/abs/2412.11605)).",
+        *_origin(known),
+        "## Making it again",
+        *_commands(known, selection),
+        "## Licence",
+        _licence(selection.licence),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(selection: Selection) -> str:
+    """The YAML; nothing in it was written by others but the licence's id, which is checked."""
+    lines = ["---", "pretty_name: SPaR preference pairs", f"license: {selection.licence}"]
+    lines += ["task_categories:", "- text-generation"]
+    lines += ["tags:"] + [f"- {tag}" for tag in ("preference", "dpo", "trl", "synthetic", "spar")]
+    lines += ["- arxiv:2412.11605", "size_categories:", f"- {_size(sum(selection.rows.values()))}"]
+    lines += ["configs:"]
+    for number, table in enumerate(selection.rows):
+        lines += [f"- config_name: {table}"]
+        lines += ["  default: true"] if number == 0 else []
+        lines += ["  data_files:", "  - split: train"]
+        lines += [f"    path: {selection.form.pattern(table)}"]
+        if selection.form.files == "jsonl":
+            # JSON does not say of what type a column is whose first rows are null.
+            lines += ["  features:"]
+            lines += [f"  - {json.dumps(each)}" for each in _features(selection.form, table)]
+    return "\n".join([*lines, "---"])
+
+
+def _size(rows: int) -> str:
+    return next((name for end, name in _SIZES.items() if rows < end), "100M<n<1B")
+
+
+def _features(form: Format, table: str) -> list[dict[str, Any]]:
+    """The columns' types as `datasets` writes them in YAML."""
+    if form.columns is None:
+        fields = [*TABLES[table].schema, pa.field("iteration", pa.int32())]
+        return [_feature(field.name, field.type) for field in fields]
+    message = [{"name": "from", "dtype": "string"}, {"name": "value", "dtype": "string"}]
+    return [
+        {"name": name, "list" if name == "conversations" else "struct": message}
+        for name in form.columns[table]
+    ]
+
+
+def _feature(name: str, kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_list(kind):
+        return {"name": name, "list": [_feature(f.name, f.type) for f in kind.value_type]}
+    return {"name": name, "dtype": {"double": "float64"}.get(str(kind), str(kind))}
+
+
+def _introduction(selection: Selection) -> str:
+    rows = " and ".join(f"{number:,} rows in `{name}`" for name, number in selection.rows.items())
+    text = f"Pairs of a refined answer and the failing answer it was refined from: {rows}."
+    if selection.iteration is not None:
+        text += f" Only iteration {selection.iteration} of the run."
+    if selection.where is not None:
+        text += f" Only pairs that meet {_code(selection.where)}."
+    loads = (
+        'from datasets import load_dataset\n\npairs = load_dataset("PATH_OR_NAME", split="train")'
+    )
+    if "rft" in selection.rows:
+        loads += '\nrft = load_dataset("PATH_OR_NAME", "rft", split="train")'
+    return f"{text}\n\n```python\n{loads}\n```"
+
+
+def _contents(selection: Selection) -> Iterable[str]:
+    for table in selection.rows:
+        yield f"`{table}` ({_code(selection.form.pattern(table))}):"
+        names = (
+            [*TABLES[table].schema.names, "iteration"]
+            if selection.form.columns is None
+            else selection.form.columns[table]
+        )
+        yield _table(["column", "what it is"], [[f"`{n}`", described(table, n)] for n in names])
+
+
+def _origin(known: Facts) -> Iterable[str]:
+    """The models, the run's counts and the settings."""
+    iterations = sorted({t for held in known.counts.values() for t in held} | {*known.settings})
+    heads = [f"iteration {t}" for t in iterations]
+    roles = {"responses": "answers", "judgements": "judges", "trees": "judges and refines"}
+    yield "Models:"
+    yield _table(
+        ["iteration", "does", "model"],
+        [[str(t), roles[table], _code(model)] for t, table, model in known.models],
+    )
+    yield "Rows of the whole run, which the exported ones were picked from:"
+    yield _table(
+        ["table", *heads],
+        [
+            [f"`{table}`", *(f"{held.get(t, 0):,}" for t in iterations)]
+            for table, held in known.counts.items()
+        ],
+    )
+    names = sorted({name for held in known.settings.values() for name in held})
+    yield "Settings:"
+    yield _table(
+        ["setting", *heads],
+        [
+            [
+                _code(name),
+                *(
+                    _code(_plain(known.settings[t][name]))
+                    if name in known.settings.get(t, {})
+                    else ""
+                    for t in iterations
+                ),
+            ]
+            for name in names
+        ],
+    )
+
+
+def _commands(known: Facts, selection: Selection) -> Iterable[str]:
+    name = f"runs/{selection.run}"
+    made = [
+        shlex.join(refine_command(name, iteration, settings))
+        for iteration, settings in sorted(known.settings.items())
+    ]
+    again = ["python", "-m", "inspection.export", "--run", name, "--format", selection.form.name]
+    again += ["--output", selection.output]
+    if selection.where is not None:
+        again += ["--where", selection.where]
+    if selection.iteration is not None:
+        again += ["--iteration", str(selection.iteration)]
+    if selection.licence != NO_LICENCE:
+        again += ["--licence", selection.licence]
+    yield (
+        "With the same prompts, and an engine that serves the same models (`--engine_url`, or "
+        "`--engine`; where a model is a local file or folder, give its path):"
+    )
+    yield _fenced([*made, shlex.join(again)])
+
+
+def refine_command(run: str, iteration: int, settings: dict[str, Any]) -> list[str]:
+    """The command line of `pipelines.refine` with these settings."""
+    line = ["python", "-m", "pipelines.refine", "--run", run, "--prompts", "PROMPTS.jsonl"]
+    line += ["--iteration", str(iteration)]
+    for name, option in _OPTIONS.items():
+        value = settings.get(name)
+        if name == "judge.constrained" and isinstance(value, bool):
+            line += ["--constrained", "on" if value else "off"]
+        elif isinstance(value, bool):
+            line += [f"--{option}"] if value else []
+        elif value is not None:
+            line += [f"--{option}", str(value)]
+    return line
+
+
+def _licence(licence: str) -> str:
+    if licence == NO_LICENCE:
+        return (
+            "No licence has been stated. Whoever publishes this should: set `license` at the top "
+            "of this file, or export with `--licence ID`. The licences of the prompts and of the "
+            "models above may restrict the choice."
+        )
+    return f"`{licence}`. The licences of the prompts and of the models above may say more."
+
+
+def _turned(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[list[str]]:
+    """Rows as columns, without the first of them."""
+    return [
+        [f"`{name}`", *(_plain(row[number]) for row in rows)]
+        for number, name in enumerate(columns)
+        if number
+    ]
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown; its cells are Markdown already."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _code(text: str) -> str:
+    """Text that others wrote, in one line that neither Markdown nor a terminal acts on."""
+    shown = as_text(" ".join(text.split()))
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    return f"{fence} {shown} {fence}" if "`" in shown or not shown else f"{fence}{shown}{fence}"
+
+
+def _fenced(lines: Sequence[str]) -> str:
+    """Lines of a shell as a block that nothing in them ends."""
+    text = as_text("\n".join(lines))
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}sh\n{text}\n{fence}"

@@ -1,0 +1,626 @@
+"""Exports: read back by `datasets`, described by their card, trained on by TRL's own script."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from inspection.export import __main__ as export
+from inspection.export import card, files
+from inspection.export.columns import described
+from inspection.export.formats import FORMATS
+from pipelines import options
+from schemas import TABLES
+from schemas.pairs import Message, Pair
+from schemas.rft import RftSample
+from schemas.views import connect
+from spar_core.dataset import Dataset, Settled
+from tests.pipelines import rounds
+from tests.training import tiny
+
+CONTROLS = "".join(map(chr, range(0x100)))
+TEXTS = [
+    "",
+    " ",
+    "\n",
+    "plain",
+    CONTROLS,
+    "line\r\nline\u2028line\u2029line\u0085line\x0bline\x0cline",
+    '"quoted" \'quoted\' \\ \\u0041 \\n {"json": [null]} ```',
+    "😀 عربي e\u0301 \u200d \u202e \ufeff \uffff \U0010ffff",
+    "null",
+    "2024-01-01",
+    "0.5",
+    "---\nlicense: mit\n---",
+    "x" * 3_000_000,
+    "{{ jinja }} {% raw %} <|im_start|> </s> <script>alert(1)</script> | cell |",
+]
+
+
+def pair(number: int, text: str, similarity: float = 0.5) -> Pair:
+    return Pair(
+        f"p{number}",
+        [Message("user", f"{text}?")],
+        [Message("assistant", text)],
+        [Message("assistant", text[::-1])],
+        *(f"prompt{number}", f"t{number}", "n", "r", "refined", similarity, 1, 0.8),
+        *(1 / 3, 4, 1, 1, 4, len(text), len(text), 3, 2**40 + number),
+    )
+
+
+def sample(number: int, text: str) -> RftSample:
+    chat = [Message("user", text), Message("assistant", text), Message("user", "Refine.")]
+    chat.append(Message("assistant", text[::-1]))
+    source, label = ("tree_refinement", None) if number < 9 else ("tree_judgement", "Yes")
+    task = "judge" if label else "refine"
+    return RftSample(
+        f"s{number}", chat, task, label, source, 0.6, f"prompt{number}", f"t{number}", None, None
+    )
+
+
+@pytest.fixture(scope="module")
+def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two iterations whose texts are made to break readers; for reading only."""
+    run = tmp_path_factory.mktemp("hostile") / "run"
+    half = len(TEXTS) // 2
+    for iteration, some in ((1, range(half)), (2, range(half, len(TEXTS)))):
+        dataset = Dataset(str(run), iteration)
+        for n in some:
+            rows = {"pairs": [pair(n, TEXTS[n], n / 20)], "rft": [sample(n, TEXTS[n])]}
+            dataset.commit("pairs", f"w{n:02}", [Settled(f"k{n}", rows)])  # type: ignore[arg-type]
+        dataset.claim_settings("sample", {"actor.model": "m|`` ` \x1b[31m\n<b>", "seed": iteration})
+    return run
+
+
+def write(run: Path | str, form: str, output: Path | str, *more: str) -> int:
+    return export.main(["--run", str(run), "--format", form, "--output", str(output), *more])
+
+
+def held(run: Path, table: str, columns: str = "*", where: str = "true") -> list[dict[str, Any]]:
+    """Rows of a run by iteration and id."""
+    with connect(str(run)) as connection:
+        order = {"pairs": "order by iteration, pair_id", "rft": "order by iteration, rft_id"}
+        query = f"select {columns} from {table} where {where} {order.get(table, '')}"
+        rows: list[dict[str, Any]] = connection.sql(query).to_arrow_table().to_pylist()
+        return rows
+
+
+def loaded(folder: Path, cache: Path, config: str | None = None) -> list[dict[str, Any]]:
+    """Rows as `datasets` reads them from the folder."""
+    import datasets
+
+    rows = datasets.load_dataset(str(folder), config, split="train", cache_dir=str(cache))
+    assert isinstance(rows, datasets.Dataset)
+    return list(rows)
+
+
+def leftovers(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def sharegpt(message: dict[str, str]) -> dict[str, str]:
+    return {
+        "from": {"user": "human", "assistant": "gpt"}[message["role"]],
+        "value": message["content"],
+    }
+
+
+@pytest.mark.parametrize("form", ["trl", "huggingface", "jsonl"])
+def test_what_was_written_is_read_back(hostile_run: Path, tmp_path: Path, form: str) -> None:
+    assert write(hostile_run, form, tmp_path / "out") == 0
+    chat = "messages, messages[:-2] as prompt, messages[-1:] as completion"
+    columns = {"trl": ("prompt, chosen, rejected", chat)}.get(form, ("*", "*"))
+    assert loaded(tmp_path / "out", tmp_path / "cache") == held(hostile_run, "pairs", columns[0])
+    assert loaded(tmp_path / "out", tmp_path / "cache", "rft") == held(
+        hostile_run, "rft", columns[1]
+    )
+
+
+def test_what_trl_is_to_learn_of_a_chat_is_its_last_turn(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    assert write(finished_run, "trl", tmp_path / "out") == 0
+    rows = loaded(tmp_path / "out", tmp_path / "cache", "rft")
+    assert {len(row["messages"]) for row in rows} == {2, 4}
+    for row in rows:
+        assert row["prompt"] == row["messages"][:-1]
+        assert row["completion"] == row["messages"][-1:]
+        assert row["completion"][0]["role"] == "assistant"
+
+
+def test_jsonl_holds_a_row_a_line_for_every_reader(hostile_run: Path, tmp_path: Path) -> None:
+    assert write(hostile_run, "jsonl", tmp_path / "out") == 0
+    for table in ("pairs", "rft"):
+        text = (tmp_path / "out" / f"{table}.jsonl").read_text(encoding="utf-8")
+        rows = held(hostile_run, table)
+        assert [json.loads(line) for line in text.splitlines()] == rows
+        with connect(str(hostile_run)) as connection:
+            path = str(tmp_path / "out" / f"{table}.jsonl").replace("'", "''")
+            names = ", ".join(f"{name}::varchar" for name in TABLES[table].schema.names)
+            read = f"select {names} from read_json('{path}', maximum_object_size = 100000000)"
+            assert len(connection.sql(read).fetchall()) == len(rows)
+
+
+def test_llamafactory_reads_what_is_described(hostile_run: Path, tmp_path: Path) -> None:
+    import datasets
+
+    out = tmp_path / "out"
+    assert write(hostile_run, "llamafactory", out) == 0
+    info = json.loads((out / "dataset_info.json").read_text())
+    assert sorted(info) == ["spar_pairs", "spar_rft"]
+    read = {}
+    for name, each in info.items():
+        assert each["formatting"] == "sharegpt"
+        files_of_it = [str(out / each["file_name"])]
+        read[name] = list(
+            datasets.load_dataset(
+                "json", data_files=files_of_it, split="train", cache_dir=str(tmp_path / "cache")
+            )
+        )
+        tags = each["tags"]
+        asks, answers = tags["user_tag"], tags["assistant_tag"]
+        for row in read[name]:
+            turns = [turn[tags["role_tag"]] for turn in row[each["columns"]["messages"]]]
+            if each.get("ranking"):
+                sides = [row[each["columns"][side]] for side in ("chosen", "rejected")]
+                assert {side[tags["role_tag"]] for side in sides} == {answers}
+                turns.append(answers)
+            assert turns == [asks, answers] * (len(turns) // 2)
+    assert info["spar_pairs"]["ranking"] is True
+    assert "ranking" not in info["spar_rft"]
+    assert read["spar_pairs"] == [
+        {
+            "conversations": [sharegpt(message) for message in row["prompt"]],
+            "chosen": sharegpt(row["chosen"][0]),
+            "rejected": sharegpt(row["rejected"][0]),
+        }
+        for row in held(hostile_run, "pairs")
+    ]
+    assert read["spar_rft"] == [
+        {"conversations": [sharegpt(message) for message in row["messages"]]}
+        for row in held(hostile_run, "rft")
+    ]
+    assert loaded(out, tmp_path / "cache") == read["spar_pairs"]
+    assert loaded(out, tmp_path / "cache", "rft") == read["spar_rft"]
+
+
+def test_large_tables_are_written_in_shards(
+    hostile_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "ROWS", 1)
+    monkeypatch.setattr(files, "SHARD_BYTES", 5_000)
+    assert write(hostile_run, "huggingface", tmp_path / "out") == 0
+    names = leftovers(tmp_path / "out" / "data" / "pairs")
+    assert 2 < len(names) <= len(TEXTS)
+    assert names == [f"train-{n:05}-of-{len(names):05}.parquet" for n in range(len(names))]
+    assert loaded(tmp_path / "out", tmp_path / "cache") == held(hostile_run, "pairs")
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+def test_an_export_holds_its_files_and_no_other_and_is_the_same_again(
+    finished_run: Path, tmp_path: Path, form: str
+) -> None:
+    before = rounds.files(finished_run)
+    for name in ("one", "two"):
+        assert write(finished_run, form, tmp_path / name / "set") == 0
+        assert leftovers(tmp_path / name) == ["set"]
+    one, two = (
+        {
+            str(path.relative_to(tmp_path / name)): path.read_bytes()
+            for path in (tmp_path / name).rglob("*")
+            if path.is_file()
+        }
+        for name in ("one", "two")
+    )
+    assert one == two
+    tables = {"set/data/pairs/train-00000-of-00001.parquet", "set/pairs.jsonl"}
+    assert len(tables & set(one)) == 1
+    assert len(one) == 4 if form == "llamafactory" else 3
+    assert (tmp_path / "one" / "set").stat().st_mode & 0o777 == 0o777 & ~_umask()
+    assert rounds.files(finished_run) == before
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_a_condition_picks_pairs(hostile_run: Path, tmp_path: Path) -> None:
+    where = "similarity > 0.2 and iteration = 1 or pair_id in (select max(pair_id) from pairs)"
+    assert write(hostile_run, "huggingface", tmp_path / "out", "--where", where) == 0
+    assert loaded(tmp_path / "out", tmp_path / "cache") == held(hostile_run, "pairs", "*", where)
+    assert len(loaded(tmp_path / "out", tmp_path / "cache", "rft")) == len(TEXTS)
+
+
+def test_a_condition_on_what_both_tables_have_picks_from_both(
+    hostile_run: Path, tmp_path: Path
+) -> None:
+    where = "prompt_id <> 'prompt3'"
+    assert write(hostile_run, "jsonl", tmp_path / "out", "--where", where) == 0
+    for table in ("pairs", "rft"):
+        rows = loaded(tmp_path / "out", tmp_path / "cache", table)
+        assert rows == held(hostile_run, table, "*", where)
+        assert len(rows) == len(TEXTS) - 1
+
+
+def test_one_iteration(hostile_run: Path, tmp_path: Path) -> None:
+    assert write(hostile_run, "jsonl", tmp_path / "out", "--iteration", "2") == 0
+    for table in ("pairs", "rft"):
+        rows = loaded(tmp_path / "out", tmp_path / "cache", table)
+        assert rows == held(hostile_run, table, "*", "iteration = 2")
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "iteration 1" not in text
+
+
+def test_a_condition_by_chance_is_asked_once(
+    hostile_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    where = "random() < 0.5 or pair_id = 'p1'"
+    assert write(hostile_run, "trl", out, "--where", where) == 0
+    made = len(loaded(out, tmp_path / "cache"))
+    assert f"{made} pairs" in capsys.readouterr().out
+    quality = (out / "README.md").read_text().partition("## Pair quality")[2]
+    rows = (line.split("|") for line in quality.splitlines() if line.startswith("| `pairs` |"))
+    assert sum(int(cell) for cell in next(rows)[2:-1]) == made
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ("", "syntax|selection"),
+        ("nosuch > 1", "nosuch"),
+        ("true) union all (select * from pairs", "syntax"),
+        ("true; drop view pairs", "modifiers|syntax"),
+        ("true, false", "single expression"),
+        ("true limit 1", "modifiers"),
+        ("count(*) > 1", "aggregates"),
+        ("prompt[1].content::int > 1", "convert"),
+        ("exists (from read_text('{secret}'))", "secret.csv"),
+        ("exists (from read_csv('{secret}'))", "secret.csv"),
+        ("exists (from '{secret}')", "secret.csv"),
+        ("exists (from glob('{folder}/*'))", "disabled|denied|Permission"),
+        ("(copy pairs to '{folder}/out.csv')", "syntax"),
+        ("similarity > 2", "no pairs of .* meet --where 'similarity > 2'"),
+        ("\ud800", "."),
+    ],
+)
+def test_a_condition_that_is_no_good_is_one_line(
+    finished_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    where: str,
+    says: str,
+) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("word\nTOPSECRET\n")
+    where = where.replace("{secret}", str(secret)).replace("{folder}", str(tmp_path))
+    assert write(finished_run, "trl", tmp_path / "out", "--where", where) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert len(err.splitlines()) <= 2, "DuckDB may suggest another name in a second line"
+    assert re.search(says, err)
+    assert "TOPSECRET" not in err
+    assert leftovers(tmp_path) == ["secret.csv"]
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "file", "nowhere://x"])
+def test_no_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("no run")
+    run = name if "://" in name else str(tmp_path / name)
+    assert write(run, "trl", tmp_path / "sets" / "new" / "out") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("error: ")
+    assert name.partition(":")[0] in err
+    assert leftovers(tmp_path) == ["empty", "file"]
+
+
+def test_a_run_without_pairs_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {"rft": [sample(1, "x")]}
+    Dataset(str(tmp_path / "run"), 1).commit("s", "w", [Settled("k", rows)])  # type: ignore[arg-type]
+    assert write(tmp_path / "run", "trl", tmp_path / "out") == 2
+    assert "no pairs in" in capsys.readouterr().err
+    assert leftovers(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+def test_a_run_without_rft_has_no_rft(tmp_path: Path, form: str) -> None:
+    rows = {"pairs": [pair(1, "x")]}
+    Dataset(str(tmp_path / "run"), 1).commit("s", "w", [Settled("k", rows)])  # type: ignore[arg-type]
+    assert write(tmp_path / "run", form, tmp_path / "out") == 0
+    assert len(loaded(tmp_path / "out", tmp_path / "cache")) == 1
+    assert not list((tmp_path / "out").rglob("*rft*"))
+
+
+@pytest.mark.parametrize("there", ["full folder", "file", "link"])
+def test_nothing_is_overwritten(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], there: str
+) -> None:
+    out = tmp_path / "out"
+    if there == "file":
+        out.write_text("mine")
+    else:
+        full = out if there == "full folder" else tmp_path / "elsewhere"
+        full.mkdir()
+        (full / "mine").write_text("mine")
+        if there == "link":
+            out.symlink_to(full)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert write(finished_run, "trl", out) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_an_empty_folder_is_filled(finished_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    assert write(finished_run, "trl", tmp_path / "out") == 0
+    assert leftovers(tmp_path / "out") == ["README.md", "data"]
+
+
+@pytest.mark.parametrize("name", ["it's a set", "iteration=9/x=1", "set [1]", 'quote"d', "a*b"])
+def test_an_export_may_lie_anywhere(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert write(finished_run, "jsonl", name) == 0
+    rows = [json.loads(line) for line in (tmp_path / name / "pairs.jsonl").open()]
+    assert rows == held(finished_run, "pairs")
+
+
+def test_a_run_may_lie_in_a_bucket(tmp_path: Path) -> None:
+    fs = fsspec.filesystem("memory")
+    name = f"/{uuid.uuid4().hex}"
+    rows = {"pairs": [pair(1, "x")]}
+    dataset = Dataset(f"memory:/{name}", 1)
+    dataset.commit("s", "w", [Settled("k", rows)])  # type: ignore[arg-type]
+    dataset.claim_settings("sample", {"actor.model": "the model"})
+    try:
+        assert write(f"memory:/{name}", "trl", tmp_path / "out") == 0
+    finally:
+        fs.rm(name, recursive=True)
+    assert loaded(tmp_path / "out", tmp_path / "cache")[0]["chosen"][0]["content"] == "x"
+    assert "--actor_model 'the model'" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_an_address_is_no_folder(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert write(finished_run, "trl", "gs://bucket/set") == 2
+    assert "gs://bucket/set" in capsys.readouterr().err
+
+
+def test_an_interrupt_leaves_nothing(
+    finished_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(card, "render", stop)
+    assert write(finished_run, "trl", tmp_path / "out") == 4
+    assert capsys.readouterr().err == "stopped: nothing was written\n"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_full_disk_leaves_nothing(hostile_run: Path, tmp_path: Path) -> None:
+    command = ["--run", str(hostile_run), "--format", "jsonl", "--output", str(tmp_path / "out")]
+    process = rounds.start(*command, job="inspection.export", file_blocks=200)
+    out, err = process.communicate()
+    assert (process.returncode, out) == (4, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert leftovers(tmp_path) == []
+
+
+def test_a_killed_export_is_not_there(hostile_run: Path, tmp_path: Path) -> None:
+    process = rounds.start(
+        *("--run", str(hostile_run), "--format", "trl", "--output", str(tmp_path / "out")),
+        job="inspection.export",
+    )
+    deadline = time.monotonic() + 60
+    while not leftovers(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert "out" not in leftovers(tmp_path)
+    assert write(hostile_run, "trl", tmp_path / "out") == 0
+
+
+@pytest.mark.parametrize("licence", ["", "a b", "x\ny: z", "mit'", "-mit", "m" * 100])
+def test_a_licence_is_an_id(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], licence: str
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        write(finished_run, "trl", tmp_path / "out", f"--licence={licence}")
+    assert left.value.code == 2
+    assert "licence" in capsys.readouterr().err
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+def test_the_card_is_read_by_the_hub(finished_run: Path, tmp_path: Path, form: str) -> None:
+    from huggingface_hub import DatasetCard
+
+    out = tmp_path / "out"
+    assert write(finished_run, form, out, "--licence", "CC-BY-4.0") == 0
+    head = DatasetCard.load(out / "README.md").data.to_dict()
+    assert head["license"] == "cc-by-4.0"
+    assert head["size_categories"] == ["n<1K"]
+    assert head["task_categories"] == ["text-generation"]
+    assert [(each["config_name"], each.get("default")) for each in head["configs"]] == [
+        ("pairs", True),
+        ("rft", None),
+    ]
+    for each in head["configs"]:
+        [split] = each["data_files"]
+        assert split["split"] == "train"
+        assert list(out.glob(split["path"]))
+
+
+def test_the_card_tells_what_the_run_holds(finished_run: Path, tmp_path: Path) -> None:
+    assert write(finished_run, "huggingface", tmp_path / "out") == 0
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "license: unknown" in text
+    assert "`--licence ID`" in text
+    for table in TABLES:
+        assert f"| `{table}` | {len(held(finished_run, table)):,} |" in text
+    [quality] = held(finished_run, "pair_quality")
+    for name, value in quality.items():
+        assert name == "iteration" or f"| `{name}` | {json.dumps(value)} |" in text
+    assert "| 1 | answers | `loopback` |" in text
+    settings = json.loads(
+        (finished_run / "_manifest" / "iteration=1" / "tree_search.settings").read_text()
+    )
+    for name, value in settings.items():
+        shown = value if isinstance(value, str) else json.dumps(value)
+        assert f"| `{name}` | `{shown}` |" in text
+    assert "2412.11605" in text
+    assert str(finished_run.parent) not in text
+    for table, column in [(t, c) for t in ("pairs", "rft") for c in TABLES[t].schema.names]:
+        assert f"| `{column}` | {described(table, column)} |" in text
+    assert not any(row["prompt"] in text for row in held(finished_run, "prompts"))
+
+
+def test_the_cards_command_makes_the_same_run(finished_run: Path, tmp_path: Path) -> None:
+    assert write(finished_run, "trl", tmp_path / "out") == 0
+    block = (tmp_path / "out" / "README.md").read_text().partition("```sh\n")[2].partition("\n```")
+    refine, again = (shlex.split(line) for line in block[0].splitlines())
+    assert refine[:3] == ["python", "-m", "pipelines.refine"]
+    job = options.parse("refine", "", [*refine[3:], "--engine_url", "http://127.0.0.1:9"])
+    for stage in rounds.STAGES:
+        path = finished_run / "_manifest" / "iteration=1" / f"{stage}.settings"
+        assert job.settings.of_stage(stage) == json.loads(path.read_text())
+    assert again[:3] == ["python", "-m", "inspection.export"]
+    assert again[3:] == ["--run", "runs/run", "--format", "trl", "--output", "out"]
+
+
+def test_the_cards_commands_follow_every_setting() -> None:
+    from pipelines.options import Settings
+
+    given = ["--run", "r", "--prompts", "p", "--engine", "vllm", "--actor_model", "a b"]
+    given += ["--refiner_model", "b", "--responses", "2", "--votes", "7", "--quorum", "5"]
+    given += ["--strategy", "dfs", "--branch", "4", "--keep", "1", "--depth", "5", "--budget", "9"]
+    given += ["--stop_votes", "--stop_level", "--judge_once", "--constrained", "on", "--seed", "3"]
+    for number, role in enumerate(("actor", "judge", "refine"), 1):
+        given += [f"--{role}_temperature", f"0.{number}", f"--{role}_top_p", f"0.9{number}"]
+        given += [f"--{role}_max_tokens", f"{number}00"]
+
+    def told(argv: list[str]) -> dict[str, Any]:
+        settings: Settings = options.parse("refine", "", argv).settings
+        return {k: v for s in rounds.STAGES for k, v in settings.of_stage(s).items()}
+
+    command = card.refine_command("r", 1, told(given))
+    assert told([*command[3:], "--engine", "vllm"]) == told(given)
+
+
+def test_text_of_others_does_nothing_in_the_card(hostile_run: Path, tmp_path: Path) -> None:
+    where = "prompt_id <> '```\n# Heading | <img src=x> \x1b[31m\u202e --- $(rm -rf /) `id`'"
+    assert write(hostile_run, "jsonl", tmp_path / "out", "--where", where) == 0
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert not set("\x1b\u202e") & set(text)
+    assert "| `actor.model` | ``` m\\|`` ` \\u001b[31m <b> ``` |" in text
+    lines = text.splitlines()
+    fences = [number for number, line in enumerate(lines) if line.startswith("````")]
+    [heading] = [number for number, line in enumerate(lines) if line.startswith("# Heading")]
+    assert len(fences) == 2
+    assert fences[0] < heading < fences[1]
+    assert lines.count("---") == 2
+
+
+def test_a_broken_settings_file_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {"pairs": [pair(1, "x")]}
+    Dataset(str(tmp_path / "run"), 1).commit("s", "w", [Settled("k", rows)])  # type: ignore[arg-type]
+    for text in ("{", "[1]", "null", "\xff"):
+        path = tmp_path / "run" / "_manifest" / "iteration=1" / "sample.settings"
+        path.write_bytes(text.encode("latin-1"))
+        assert write(tmp_path / "run", "trl", tmp_path / "out") == 2
+        err = capsys.readouterr().err
+        assert err.startswith("error: ")
+        assert "sample.settings" in err
+        assert err.count("\n") == 1
+    assert leftovers(tmp_path) == ["run"]
+
+
+def test_every_column_is_described() -> None:
+    for form in FORMATS.values():
+        for table in ("pairs", "rft"):
+            names = form.columns[table] if form.columns else TABLES[table].schema.names
+            assert all(described(table, name) for name in names)
+
+
+def trained(module: str, folder: Path, *argv: str) -> None:
+    """Run a training script offline; it must succeed."""
+    environment = {
+        **os.environ,
+        **{"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(folder / "cache")},
+        **{"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", module, *argv],
+        cwd=rounds.ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_trls_own_scripts_train_on_an_export(finished_run: Path, tmp_path: Path) -> None:
+    out, model = tmp_path / "out", tiny.write_model(tmp_path / "model")
+    assert write(finished_run, "trl", out) == 0
+    common = ["--dataset_name", str(out), "--model_name_or_path", str(model)]
+    common += ["--max_steps", "2", "--per_device_train_batch_size", "2", "--report_to", "none"]
+    common += ["--use_cpu", "--gradient_checkpointing", "false", "--bf16", "false"]
+    for job, more in (("dpo", []), ("sft", ["--dataset_config", "rft"])):
+        made = tmp_path / job
+        trained(f"trl.scripts.{job}", tmp_path, *common, *more, "--output_dir", str(made))
+        assert (made / "model.safetensors").stat().st_size > 0
+        state = json.loads((made / "checkpoint-2" / "trainer_state.json").read_text())
+        assert state["global_step"] == 2
+
+
+def test_training_takes_an_export(finished_run: Path, tmp_path: Path) -> None:
+    out, model = tmp_path / "out", tiny.write_model(tmp_path / "model")
+    assert write(finished_run, "trl", out) == 0
+    made = tmp_path / "made"
+    arguments = ["--data", str(out / "data" / "pairs" / "*.parquet"), "--model", str(model)]
+    arguments += ["--output", str(made), "--max_steps", "2", "--use_cpu"]
+    trained("training.dpo", tmp_path, *arguments)
+    assert (made / "model.safetensors").stat().st_size > 0
+
+
+def test_the_order_of_commits_is_not_seen(tmp_path: Path) -> None:
+    made = []
+    for name, order in (("one", (1, 2, 3)), ("two", (3, 1, 2))):
+        run = tmp_path / name / "run"
+        for place, number in enumerate(order):
+            rows = {"pairs": [pair(number, "x")]}
+            settled = [Settled("k", rows)]  # type: ignore[arg-type]
+            Dataset(str(run), 1).commit("s", f"w{place}", settled)
+        assert write(run, "jsonl", tmp_path / name / "out") == 0
+        made.append({path.name: path.read_bytes() for path in (tmp_path / name / "out").iterdir()})
+    assert made[0] == made[1]

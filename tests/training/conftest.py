@@ -1,0 +1,46 @@
+"""A tiny model and data for the training jobs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.training import tiny
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported
+
+if importlib.util.find_spec("trl") is None:
+    pytest.skip("the training extra is not installed: make test", allow_module_level=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Models this small are slower on two threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random Llama's folder; for reading only."""
+    return tiny.write_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    return tiny.write_jsonl(tmp_path / "pairs.jsonl", [tiny.pair(n) for n in range(24)])
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Path:
+    return tiny.write_jsonl(tmp_path / "rft.jsonl", [tiny.chat(n) for n in range(24)])
