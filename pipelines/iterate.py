@@ -16,13 +16,16 @@ from rich.console import Console
 from inspection.summary import as_text
 from pipelines import child, interrupt, prompts
 from pipelines.iterate_options import Loop, understand
-from pipelines.iterations import ROLES, Models, Record, Role, made_nothing_of, rows, table
+from pipelines.iterations import ROLES, Models, Record, Role, rows, table
 from pipelines.job import BAD_USAGE, DONE, OTHER_SETTINGS, STOPPED, WITH_FAILURES
 from pipelines.options import DEMO_PROMPTS, UsageError
 from pipelines.prompts import InputError
 from pipelines.stage import INTERRUPTED, RunStopped
 from schemas.views import connect
 from spar_core.dataset import RunLocked, SettingsDiffer
+
+NOTHING_LEFT = 3
+"""A training's exit code where none of its rows can be trained on."""
 
 
 class ChildEnded(Exception):
@@ -194,7 +197,7 @@ def _train(loop: Loop, role: Role, iteration: int, lock: int, out: Console) -> l
         given = ["--data", loop.run, "--where", f"iteration = {iteration}"]
         given += ["--model", model, "--output", str(folder)]
         code = child.run([*loop.launch, "-m", role.training, *given, *arguments], [lock])
-        if code != BAD_USAGE or not made_nothing_of(folder):
+        if code != NOTHING_LEFT:
             _end(code, f"{role.training} of iteration {iteration}")
             if not (folder / "config.json").is_file():
                 raise ChildEnded(STOPPED, f"{role.training} left no checkpoint in {folder}")

@@ -107,11 +107,6 @@ def _training(folder: Path) -> Any:
         return None
 
 
-def made_nothing_of(folder: Path) -> bool:
-    """Whether a training says that none of its rows could be trained on."""
-    return _number(_training(folder), "data", "examples") == 0
-
-
 _ROUND = """
     select (select count(*) from prompts where iteration = $t) as prompts,
            (select round(avg((verdict = 'yes')::int), 3) from judgements where iteration = $t)

@@ -354,12 +354,9 @@ def test_with_nothing_to_learn_from_the_models_stay(
 
 
 def test_pairs_of_which_none_can_be_trained_on_leave_the_actor_as_it_is(
-    children: Children, place: Path, capsys: pytest.CaptureFixture[str]
+    children: Children, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = place / "run/models/actor-2"
-    folder.mkdir(parents=True)
-    (folder / "training.json").write_text(json.dumps({"data": {"examples": 0}, "done": False}))
-    children.ends = {1: 2, 3: 4}
+    children.ends = {1: 3, 3: 4}
     assert run_it() == 4
     assert children.done() == [*WHOLE[:3], "refine 2 base refiner-2"]
     assert "no pairs to train on, the actor stays base" in capsys.readouterr().out
