@@ -154,7 +154,7 @@ def _training_arguments(name: str, value: str) -> list[str]:
 def _check_launch(launch: Sequence[str]) -> None:
     """Hours before it is needed."""
     if launch and not shutil.which(launch[0]):
-        raise UsageError(f"--launch: no program {launch[0]}")
+        raise UsageError(f"--launch: no program {launch[0]} on the PATH")
     if not launch and not importlib.util.find_spec("trl"):
         raise UsageError("training needs TRL: pip install 'spar[train]'")
 
