@@ -22,7 +22,7 @@ pytestmark = [
 
 SMALL = [
     *("--iterations", "2", "--limit", "3", "--responses", "2", "--votes", "3"),
-    *("--depth", "1", "--branch", "4", "--keep", "1", "--constrained", "on"),
+    *("--depth", "1", "--budget", "3", "--constrained", "on"),
     *("--actor_max_tokens", "48", "--judge_max_tokens", "64", "--refine_max_tokens", "128"),
 ]
 TRAINING = (
@@ -45,7 +45,7 @@ def test_each_iteration_is_served_what_the_one_before_made(
     print(out)
     assert process.returncode == 0, out + err
     assert not writers(run / "engine.log"), "the servers are gone"
-    check(run, responses=2, depth=1, budget=4)
+    check(run, responses=2, depth=1, budget=3)
     assert query(run, "select iteration, count(*) from prompts group by all order by all") == [
         (1, 3),
         (2, 3),
