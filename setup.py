@@ -18,8 +18,10 @@ TRAIN = [
     "transformers>=5.19,<5.20",
     "trl>=1.16,<1.17",
 ]
+CHECKS = ["lm-eval[ifeval]>=0.4.13,<0.5"]
 DEV = [
     *BENCH,
+    *CHECKS,
     "hypothesis>=6.155,<7",
     "mypy>=2.4,<3",
     "pytest>=9.2,<10",
@@ -49,5 +51,12 @@ setup(
         "rich>=15,<16",
         "tenacity>=9.2,<10",
     ],
-    extras_require={"local": LOCAL, "train": TRAIN, "gcp": GCP, "bench": BENCH, "dev": DEV},
+    extras_require={
+        "local": LOCAL,
+        "train": TRAIN,
+        "checks": CHECKS,
+        "gcp": GCP,
+        "bench": BENCH,
+        "dev": DEV,
+    },
 )

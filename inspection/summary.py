@@ -16,13 +16,14 @@ _TITLES = {
     "pair_quality": "Pair quality",
     "solved_by_depth": "Trees, by the depth of their chosen node",
     "verdicts": "Verdicts on the sampled responses",
+    "judge_bias": "Verdicts beside checks, by stage",
     "token_cost": "Tokens, by stage",
     "engine_use": "Use of the engine, by stage",
     "failures_by_cause": "Failures, by cause",
 }
 
 
-_TURNED = {"pair_quality": 1, "engine_use": 2}
+_TURNED = {"pair_quality": 1, "engine_use": 2, "judge_bias": 2}
 """Views shown with a row for each column, and how many columns make the head."""
 
 
@@ -68,7 +69,8 @@ def _turned(
 
 def as_text(value: Any) -> str:
     """A value as text that no terminal acts on: control characters are spelt out."""
-    text = "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    text = "" if value is None else f"{value:,}" if is_count else str(value)
     return "".join(c if _is_harmless(c) else f"\\u{ord(c):04x}" for c in text)
 
 

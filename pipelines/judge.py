@@ -9,6 +9,7 @@ from dataclasses import replace
 from pipelines import job
 from pipelines.options import Settings
 from pipelines.stage import Item, Stage
+from spar_core.checks import check
 from spar_core.dataset import Rows
 from spar_core.engine.host import EngineSpec
 from spar_core.engine.protocol import Engine, seed_of
@@ -18,9 +19,10 @@ from spar_core.voting import judge
 
 async def _judge(engine: Engine, item: Item, settings: Settings, iteration: int) -> Rows:
     seed = seed_of(settings.seed, iteration, "judge", item["key"])
+    checked = await check(item["checks"], item["response"])
     judged = await judge(engine, item["prompt"], item["response"], settings.judge, seed)
     rows = [
-        judgement_row(response_id, item["prompt_id"], judged, engine.name)
+        judgement_row(response_id, item["prompt_id"], judged, engine.name, checked)
         for response_id in item["response_ids"]
     ]
     free = [replace(row, prompt_tokens=0, completion_tokens=0) for row in rows[1:]]
@@ -36,7 +38,8 @@ STAGE = Stage(
     noun="responses",
     items="""
         select min(response_id) as key, list(response_id order by response_id) as response_ids,
-               prompt_id, any_value(prompt) as prompt, any_value(response) as response
+               prompt_id, any_value(prompt) as prompt, any_value(checks) as checks,
+               any_value(response) as response
         from responses join prompts using (iteration, prompt_id)
         where iteration = $iteration and prompt_id in (select prompt_id from scope)
         group by prompt_id, case when $judge_once then md5(response) else response_id end""",

@@ -32,7 +32,8 @@ PAIRS = Stage(
                c.depth, c.value as chosen_value, r.value as rejected_value,
                c.yes_votes as chosen_yes_votes, c.no_votes as chosen_no_votes,
                r.yes_votes as rejected_yes_votes, r.no_votes as rejected_no_votes,
-               t.refinements, t.completion_tokens as tree_tokens
+               t.refinements, t.completion_tokens as tree_tokens,
+               c.checked as chosen_checked, r.checked as rejected_checked
         from trees t
         join prompts p using (iteration, prompt_id)
         join nodes c on c.iteration = t.iteration and c.node_id = t.chosen_node_id

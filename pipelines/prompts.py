@@ -6,24 +6,28 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.failures import PAYLOAD_CHARS, Failure
-from schemas.prompts import Prompt
+from schemas.prompts import Check, Prompt
 from schemas.views import connect
+from spar_core import checks
 from spar_core.dataset import Dataset, Settled
 
 STAGE = "prompts"
 COLUMN = "prompt"
 _SHARD_ROWS = 10_000
 _HELD_FAILURES = 1_000
+
+Held = dict[str, tuple[int, list[Check] | None]]
+"""Prompts of a run by their id: the iteration, and the checks they came with."""
 
 
 class InputError(Exception):
@@ -39,6 +43,7 @@ class InputRow:
     error: str = ""
     message: str = ""
     payload: str = ""
+    checks: list[Check] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +92,17 @@ def deal(run: str, iterations: Sequence[int], files: str, limit: int | None) -> 
 def _ingest(
     datasets: dict[int, Dataset],
     rejects: Dataset,
-    held: dict[str, int],
+    held: Held,
     files: str,
     limit: int | None,
 ) -> Intake:
     """Add prompts to the iteration of `datasets` with the fewest, and failures to `rejects`.
 
     Args:
-        held: the prompts that are not added again, and their iterations.
+        held: the prompts that are not added again.
     """
     paths = find(files)
-    sizes, read_of = Counter(held.values()), Counter[int]()
+    sizes, read_of = Counter(t for t, _ in held.values()), Counter[int]()
     seen: dict[str, str] = {}
     failures: list[InputRow] = []
     new: dict[int, list[Prompt]] = {iteration: [] for iteration in datasets}
@@ -117,15 +122,21 @@ def _ingest(
             failures.append(InputRow(row.source, None, "duplicate", message, row.prompt))
             continue
         seen[key] = row.source
-        iteration = held.get(key) or min(short, key=lambda each: (sizes[each], each))
-        read_of[iteration] += 1
-        if key not in held:
-            new[iteration].append(Prompt(key, row.prompt, _shown(row.source), sizes[iteration]))
+        if key in held:
+            iteration, before = held[key]
+            if row.checks is not None and row.checks != before:
+                failures.append(_came_late(row))
+        else:
+            iteration = min(short, key=lambda each: (sizes[each], each))
+            new[iteration].append(
+                Prompt(key, row.prompt, _shown(row.source), sizes[iteration], row.checks)
+            )
             sizes[iteration] += 1
             added += 1
             if len(new[iteration]) >= _SHARD_ROWS:
                 _commit(datasets[iteration], new[iteration])
                 new[iteration] = []
+        read_of[iteration] += 1
     if not seen:
         reason = f"{failures[0].source}: {failures[0].message}" if failures else "no rows"
         raise InputError(f"no prompt in {files} ({reason}); {_remedy()}")
@@ -206,7 +217,7 @@ def _read_jsonl(path: str, file: IO[bytes]) -> Iterator[InputRow]:
             message = f"no field `{COLUMN}` (fields: {names})"
             yield InputRow(source, None, "no_prompt", message, shown)
             continue
-        yield _checked(source, row[COLUMN])
+        yield _checked(source, row)
     if not number:
         yield InputRow(path, None, "empty_file", "the file is empty")
 
@@ -241,7 +252,7 @@ def _read_csv(path: str, file: IO[bytes]) -> Iterator[InputRow]:
             message = f"{len(cells)} cells where the header has {len(header)}"
             yield InputRow(source, None, "bad_csv", message, ",".join(map(_shown, cells)))
         elif cells:
-            yield _checked(source, cells[header.index(COLUMN)])
+            yield _checked(source, dict(zip(header, cells, strict=True)))
     if header is None:
         yield InputRow(path, None, "empty_file", "the file is empty")
 
@@ -251,22 +262,24 @@ def _read_parquet(path: str, file: IO[bytes]) -> Iterator[InputRow]:
     if COLUMN not in parquet.schema_arrow.names:
         names = ", ".join(parquet.schema_arrow.names[:8])
         raise InputError(f"{path}: no column `{COLUMN}` (columns: {names}); {_remedy()}")
+    used = {COLUMN, checks.COLUMN, *checks.IFEVAL_COLUMNS} & {*parquet.schema_arrow.names}
     number = 0
-    for batch in parquet.iter_batches(batch_size=4096, columns=[COLUMN]):
-        for value in batch.column(0):
+    for batch in parquet.iter_batches(batch_size=4096, columns=sorted(used)):
+        for values in zip(*batch.columns, strict=True):
             number += 1
             source = f"{path}:{number}"
             try:
-                prompt = value.as_py()
+                cells = [value.as_py() for value in values]
             except UnicodeDecodeError as error:
                 yield InputRow(source, None, "not_utf8", f"not UTF-8: {error.reason}")
                 continue
-            yield _checked(source, prompt)
+            yield _checked(source, dict(zip(batch.schema.names, cells, strict=True)))
     if not number:
         yield InputRow(path, None, "empty_file", "the file has no rows")
 
 
-def _checked(source: str, prompt: object) -> InputRow:
+def _checked(source: str, row: Mapping[str, Any]) -> InputRow:
+    prompt = row[COLUMN]
     if not isinstance(prompt, str):
         message = f"`{COLUMN}` is {json.dumps(prompt, default=str)[:80]}, not text"
         return InputRow(source, None, "no_prompt", message, str(prompt))
@@ -277,7 +290,20 @@ def _checked(source: str, prompt: object) -> InputRow:
     except UnicodeEncodeError:
         message = "not UTF-8: half of a surrogate pair, or a byte that is no character"
         return InputRow(source, None, "not_utf8", message, _shown(prompt))
-    return InputRow(source, prompt)
+    try:
+        return InputRow(source, prompt, checks=checks.read_checks(row))
+    except checks.BadChecks as error:
+        return InputRow(source, None, "bad_checks", str(error), prompt)
+    except checks.NoChecker as error:
+        raise InputError(f"{source}: {error}") from None
+
+
+def _came_late(row: InputRow) -> InputRow:
+    message = (
+        "the iteration holds this prompt without these checks, and keeps what it was begun with; "
+        "give them to another --run or --iteration"
+    )
+    return InputRow(row.source, None, "late_checks", message, row.prompt or "")
 
 
 def _shown(text: str) -> str:
@@ -288,11 +314,12 @@ def _remedy() -> str:
     return f"prompts are JSONL, CSV or Parquet with a text column `{COLUMN}`"
 
 
-def _held(run: str, where: str = "true") -> dict[str, int]:
-    """The first iteration of each prompt that a run holds."""
+def _held(run: str, where: str = "true") -> Held:
+    """What a run holds; of a prompt in several iterations the first."""
     with connect(run, ("prompts",)) as connection:
-        query = f"select prompt_id, min(iteration) from prompts where {where} group by all"
-        return dict(connection.sql(query).fetchall())
+        query = f"select prompt_id, iteration, checks from prompts where {where}"
+        rows = connection.sql(f"{query} order by iteration desc").fetchall()
+    return {key: (t, some and [Check(**one) for one in some]) for key, t, some in rows}
 
 
 def _commit(dataset: Dataset, prompts: list[Prompt]) -> None:

@@ -9,6 +9,7 @@ from pipelines import job
 from pipelines.judge import refiner
 from pipelines.options import Settings
 from pipelines.stage import Item, Stage
+from spar_core.checks import check
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import Engine, seed_of
 from spar_core.records import judged_of_row, node_rows, tree_id, tree_row
@@ -16,6 +17,7 @@ from spar_core.search import search
 
 
 async def _search(engine: Engine, item: Item, settings: Settings, iteration: int) -> Rows:
+    root_checked = await check(item["checks"], item["response"])
     grown = await search(
         engine,
         item["prompt"],
@@ -27,7 +29,9 @@ async def _search(engine: Engine, item: Item, settings: Settings, iteration: int
     root, prompt_id = item["response_id"], item["key"]
     tree = tree_id(root)
     row = tree_row(tree, prompt_id, root, grown, settings.search.strategy, engine.name)
-    return {"trees": [row], "nodes": node_rows(tree, prompt_id, grown)}
+    refined = grown.nodes[1:]
+    checked = [root_checked, *[await check(item["checks"], node.response) for node in refined]]
+    return {"trees": [row], "nodes": node_rows(tree, prompt_id, grown, checked)}
 
 
 STAGE = Stage(
@@ -41,7 +45,8 @@ STAGE = Stage(
             from judgements where iteration = $iteration and verdict = 'no'
             qualify row_number() over (
                 partition by prompt_id order by md5(response_id || ':' || $seed)) = 1)
-        select prompt_id as key, response_id, prompt, response, verdict, value, critique, votes
+        select prompt_id as key, response_id, prompt, checks, response, verdict, value, critique,
+               votes
         from failing join responses using (iteration, response_id, prompt_id)
         join prompts using (iteration, prompt_id)
         where prompt_id in (select prompt_id from scope)""",

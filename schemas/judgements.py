@@ -25,6 +25,8 @@ class Judgement:
     verdict: `yes`, `no`, `tie`, or `no_quorum` where too few votes could be read.
     value: share of Yes among the votes that could be read, 0 to 1; None without any.
     critique: the text of a vote that agrees with the verdict.
+    checked: whether the response passes the prompt's checks; None without any, or where one could
+        not be run.
     """
 
     response_id: str
@@ -39,6 +41,7 @@ class Judgement:
     model: str
     prompt_tokens: int
     completion_tokens: int
+    checked: bool | None = None
 
 
 JUDGEMENTS = Table(
@@ -58,6 +61,7 @@ JUDGEMENTS = Table(
             ("model", pa.string()),
             ("prompt_tokens", pa.int64()),
             ("completion_tokens", pa.int64()),
+            ("checked", pa.bool_()),
         ]
     ),
 )

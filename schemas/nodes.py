@@ -17,7 +17,8 @@ class Node:
     The root (depth 0, no parent, empty reflection) is the failing response; every other node is
     a refinement of its parent. `order` numbers the nodes of a tree as they were made. Tokens are
     those spent to refine and to judge this node (0 for the root, which an earlier stage judged);
-    the prompt tokens of a refine request stand on the first of the siblings it made.
+    the prompt tokens of a refine request stand on the first of the siblings it made. `checked`
+    is as in `judgements`.
     """
 
     tree_id: str
@@ -37,6 +38,7 @@ class Node:
     votes: list[VoteRecord]
     prompt_tokens: int
     completion_tokens: int
+    checked: bool | None = None
 
 
 NODES = Table(
@@ -61,6 +63,7 @@ NODES = Table(
             ("votes", VOTES),
             ("prompt_tokens", pa.int64()),
             ("completion_tokens", pa.int64()),
+            ("checked", pa.bool_()),
         ]
     ),
 )

@@ -23,7 +23,7 @@ class Pair:
 
     similarity: of the two texts, 0 to 1 (1 - insertions and deletions over the summed length,
     the ratio of rapidfuzz). depth: refinements between the two. Lengths are in characters.
-    tree_tokens: completion tokens of the search that made the pair.
+    tree_tokens: completion tokens of the search that made the pair. Checked: as in `judgements`.
     """
 
     pair_id: str
@@ -47,6 +47,8 @@ class Pair:
     rejected_chars: int
     refinements: int
     tree_tokens: int
+    chosen_checked: bool | None = None
+    rejected_checked: bool | None = None
 
 
 PAIRS = Table(
@@ -75,6 +77,8 @@ PAIRS = Table(
             ("rejected_chars", pa.int32()),
             ("refinements", pa.int32()),
             ("tree_tokens", pa.int64()),
+            ("chosen_checked", pa.bool_()),
+            ("rejected_checked", pa.bool_()),
         ]
     ),
 )

@@ -10,13 +10,25 @@ from schemas.table import Table
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """A checker that an answer must pass (docs/checks.md); `kwargs` is a JSON object."""
+
+    id: str
+    kwargs: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt; `position` is its place among the run's prompts, `source` the file and line."""
+    """A prompt; `position` is its place among the run's prompts, `source` the file and line.
+
+    checks: what a program can check of an answer; None where there is nothing.
+    """
 
     prompt_id: str
     prompt: str
     source: str
     position: int
+    checks: list[Check] | None = None
 
 
 PROMPTS = Table(
@@ -28,6 +40,7 @@ PROMPTS = Table(
             ("prompt", pa.string()),
             ("source", pa.string()),
             ("position", pa.int64()),
+            ("checks", pa.list_(pa.struct([("id", pa.string()), ("kwargs", pa.string())]))),
         ]
     ),
 )

@@ -68,6 +68,22 @@ SUMMARIES: dict[str, str] = {
     "failures_by_cause": """
         select iteration, stage, error, count(*) as items, any_value(message) as example
         from failures group by all order by all""",
+    "judge_bias": """
+        with sided as (
+            select iteration, 'judge' as stage, verdict = 'yes' as judge, checked as program
+            from judgements where verdict in ('yes', 'no')
+            union all
+            select iteration, 'tree_search', verdict = 'yes', checked
+            from nodes where depth > 0 and verdict in ('yes', 'no'))
+        select iteration, stage, count(*) as checked,
+               count(*) filter (judge and program) as both_yes,
+               count(*) filter (judge and not program) as judge_yes_check_no,
+               count(*) filter (not judge and program) as judge_no_check_yes,
+               count(*) filter (not judge and not program) as both_no,
+               round(count(*) filter (judge = program) / count(*), 3) as agreement,
+               round(count(*) filter (judge and not program)
+                   / nullif(count(*) filter (judge), 0), 3) as share_of_yes_denied
+        from sided where program is not null group by all order by all""",
 }
 """Views that sum a run up, by name."""
 
@@ -118,17 +134,15 @@ def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
 def _create_view(
     connection: duckdb.DuckDBPyConnection, name: str, paths: dict[int, list[str]]
 ) -> None:
-    if paths:
-        parts = [
-            f"select *, {iteration} as iteration "
-            f"from read_parquet({_listed(_literal(some))}, hive_partitioning = false)"
-            for iteration, some in sorted(paths.items())
-        ]
-        connection.execute(f"create view {name} as {' union all '.join(parts)}")
-    else:
-        schema = TABLES[name].schema.append(pa.field("iteration", pa.int32()))
-        connection.register(f"_no_{name}", schema.empty_table())
-        connection.execute(f"create view {name} as select * from _no_{name}")
+    """A view over files, some of which may be of earlier times and lack a column."""
+    schema = TABLES[name].schema.append(pa.field("iteration", pa.int32()))
+    connection.register(f"_no_{name}", schema.empty_table())
+    parts = [f"select * from _no_{name}"] + [
+        f"select *, {iteration} as iteration from read_parquet("
+        f"{_listed(_literal(some))}, hive_partitioning = false, union_by_name = true)"
+        for iteration, some in sorted(paths.items())
+    ]
+    connection.execute(f"create view {name} as {' union all by name '.join(parts)}")
 
 
 def _usage(entries: dict[str, manifest.Entry]) -> pa.Table:

@@ -30,7 +30,9 @@ def similarity(one: str, other: str) -> float:
     return float(fuzz.ratio(one, other)) / 100
 
 
-def pair(prompt: str, chosen: str, rejected: str, **columns: str | int | float) -> Pair | None:
+def pair(
+    prompt: str, chosen: str, rejected: str, **columns: str | int | float | None
+) -> Pair | None:
     """A pair with its quality; None where both sides are the same text.
 
     Args:

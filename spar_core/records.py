@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from schemas.judgements import Judgement, VoteRecord
@@ -16,7 +16,9 @@ def vote_records(judged: Judged) -> list[VoteRecord]:
     return [VoteRecord(b.vote, b.text, b.finish_reason) for b in judged.ballots]
 
 
-def judgement_row(response_id: str, prompt_id: str, judged: Judged, model: str) -> Judgement:
+def judgement_row(
+    response_id: str, prompt_id: str, judged: Judged, model: str, checked: bool | None = None
+) -> Judgement:
     return Judgement(
         response_id=response_id,
         prompt_id=prompt_id,
@@ -30,6 +32,7 @@ def judgement_row(response_id: str, prompt_id: str, judged: Judged, model: str) 
         model=model,
         prompt_tokens=judged.prompt_tokens,
         completion_tokens=judged.completion_tokens,
+        checked=checked,
     )
 
 
@@ -48,11 +51,18 @@ def node_id(tree: str, path: tuple[int, ...]) -> str:
     return ".".join([tree, *map(str, path)]) if path else f"{tree}.root"
 
 
-def node_rows(tree: str, prompt_id: str, grown: SearchTree) -> list[Node]:
-    return [_node_row(tree, prompt_id, node) for node in grown.nodes]
+def node_rows(
+    tree: str, prompt_id: str, grown: SearchTree, checked: Sequence[bool | None] | None = None
+) -> list[Node]:
+    """Rows of all nodes; `checked` says of each whether it passes the prompt's checks."""
+    checked = checked or [None] * len(grown.nodes)
+    return [
+        _node_row(tree, prompt_id, node, passed)
+        for node, passed in zip(grown.nodes, checked, strict=True)
+    ]
 
 
-def _node_row(tree: str, prompt_id: str, node: TreeNode) -> Node:
+def _node_row(tree: str, prompt_id: str, node: TreeNode, checked: bool | None) -> Node:
     judged = node.judged
     return Node(
         tree_id=tree,
@@ -72,6 +82,7 @@ def _node_row(tree: str, prompt_id: str, node: TreeNode) -> Node:
         votes=vote_records(judged),
         prompt_tokens=node.prompt_tokens + judged.prompt_tokens if node.path else 0,
         completion_tokens=node.completion_tokens + judged.completion_tokens if node.path else 0,
+        checked=checked,
     )
 
 

@@ -25,6 +25,8 @@ _COLUMNS = {
         "rejected_chars": "length of the rejected answer in characters",
         "refinements": "refinements that the tree tried in all",
         "tree_tokens": "completion tokens of the search",
+        "chosen_checked": "whether the chosen answer passes the prompt's checks; null without any",
+        "rejected_checked": "the same of the rejected answer",
         "conversations": "the conversation to answer: a list of `{from, value}`",
     },
     "rft": {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from inspection.summary import as_table, print_summary
+from inspection.summary import as_table, as_text, print_summary
 from pipelines import refine
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines.rounds import command, query
@@ -109,3 +109,18 @@ def test_cells_are_text_not_markup() -> None:
     assert isinstance(text, io.StringIO)
     for part in ("[b]name[/b]", "[/x]", "[red]a[/]", "[/y]"):
         assert part in text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, ""),
+        (True, "True"),
+        (False, "False"),
+        (1234, "1,234"),
+        (0.5, "0.5"),
+        ("\x07", "\\u0007"),
+    ],
+)
+def test_a_value_as_text(value: object, shown: str) -> None:
+    assert as_text(value) == shown

@@ -12,6 +12,7 @@ import pytest
 from schemas import TABLES
 from schemas.judgements import VoteRecord
 from schemas.pairs import Message
+from schemas.prompts import Check
 from schemas.responses import SamplingRecord
 from schemas.table import Table
 
@@ -22,6 +23,7 @@ EXAMPLES: dict[Any, Any] = {
     bool: True,
     list[VoteRecord]: [VoteRecord("Yes", "ok", "stop"), VoteRecord(None, "", "length")],
     list[Message]: [Message("user", "hi"), Message("assistant", "ho")],
+    list[Check]: [Check("punctuation:no_comma", "{}")],
     SamplingRecord: SamplingRecord(0.7, 1.0, 64, 5),
 }
 

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import duckdb
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from schemas import TABLES, manifest
 from schemas.failures import Failure
 from schemas.judgements import Judgement
 from schemas.pairs import Message, Pair
-from schemas.prompts import Prompt
+from schemas.prompts import Check, Prompt
 from schemas.responses import Response, SamplingRecord
 from schemas.trees import Tree
 from schemas.views import SUMMARIES, connect
@@ -334,3 +336,87 @@ def test_child_not_judged_is_a_node_of_that_verdict(run: str) -> None:
             "prompt_tokens, completion_tokens from nodes where depth = 1"
         ).fetchall()
     assert found == [("unjudged", None, 0, 0, "", 5, 7)]
+
+
+def drop_columns(run: str, iteration: int, table: str, *names: str) -> None:
+    """Rewrite a table's files as a version wrote them that knew no such columns."""
+    dataset = Dataset(run, iteration)
+    for path in dataset.fs.ls(f"{dataset.root}/{table}/iteration={iteration}", detail=False):
+        with dataset.fs.open(path, "rb") as file:
+            held = pq.read_table(file)
+        sink = pa.BufferOutputStream()
+        pq.write_table(held.drop_columns(list(names)), sink)
+        dataset.fs.pipe_file(path, sink.getvalue().to_pybytes())
+
+
+def checked_judgement(key: str, verdict: str, checked: bool | None) -> Judgement:
+    return Judgement(key, "p", verdict, 0.5, 1, 1, 0, "c", [], "m", 20, 200, checked)
+
+
+def test_files_of_earlier_times_lack_a_column_beside_new_ones(run: str) -> None:
+    for iteration, work in ((1, "old"), (2, "old"), (2, "new"), (3, "new")):
+        rows = [checked_judgement(f"{iteration}.{work}", "yes", True)]
+        Dataset(run, iteration).commit("judge", work, [Settled(work, {"judgements": rows})])
+        if work == "old":
+            drop_columns(run, iteration, "judgements", "checked")
+    with connect(run) as connection:
+        found = connection.execute(
+            "select response_id, checked, iteration, completion_tokens from judgements order by 1"
+        ).fetchall()
+        assert columns(connection, "judgements")[-2:] == [
+            ("checked", "BOOLEAN"),
+            ("iteration", "INTEGER"),
+        ]
+    assert found == [
+        ("1.old", None, 1, 200),
+        ("2.new", True, 2, 200),
+        ("2.old", None, 2, 200),
+        ("3.new", True, 3, 200),
+    ]
+    assert [row[:3] for row in summary(run, "judge_bias")] == [(2, "judge", 1), (3, "judge", 1)]
+
+
+def test_a_run_of_earlier_times_only_has_the_column_empty(run: str) -> None:
+    Dataset(run, 1).commit("s", "w", [prompt("a")])
+    drop_columns(run, 1, "prompts", "checks")
+    with connect(run) as connection:
+        assert connection.execute("select prompt_id, checks from prompts").fetchall() == [
+            ("a", None)
+        ]
+    assert summary(run, "judge_bias") == []
+
+
+def test_checks_of_a_prompt_can_be_asked_about(run: str) -> None:
+    checks = [Check("punctuation:no_comma", "{}"), Check("startend:quotation", "{}")]
+    row = Prompt("p", "x", "f:1", 0, checks)
+    Dataset(run, 1).commit("s", "w", [Settled("p", {"prompts": [row]})])
+    with connect(run) as connection:
+        found = connection.execute(
+            "select prompt_id, c.id from prompts, unnest(checks) as u(c) order by all"
+        ).fetchall()
+    assert found == [("p", "punctuation:no_comma"), ("p", "startend:quotation")]
+
+
+def test_bias_sets_verdicts_beside_checks_by_iteration_and_stage(run: str) -> None:
+    sides: list[tuple[str, bool | None]] = [
+        *[("yes", True)] * 3,
+        *[("yes", False)] * 2,
+        ("no", True),
+        *[("no", False)] * 4,
+        *[("tie", True), ("no_quorum", False), ("yes", None), ("no", None)],
+    ]
+    rows = [checked_judgement(str(i), *side) for i, side in enumerate(sides)]
+    tree = SearchTree([TreeNode((), 0, "r", "", count([Ballot("No", "n")] * 3, 3))])
+    for number, vote in enumerate(("Yes", "Yes", "No")):
+        judged = count([Ballot(vote, "n")] * 3, 3)  # type: ignore[arg-type]
+        tree.nodes.append(TreeNode((number,), number + 1, "a", "why", judged))
+    tree.nodes.append(TreeNode((3,), 4, "a", "why", UNJUDGED))
+    nodes = node_rows("t", "p", tree, [True, True, False, None, False])
+    Dataset(run, 1).commit("s", "w", [Settled("k", {"judgements": rows, "nodes": nodes})])
+    Dataset(run, 2).commit("s", "w", [Settled("k", {"judgements": rows[-3:-1]})])
+    Dataset(run, 3).commit("s", "w", [Settled("k", {"judgements": rows[5:6]})])
+    assert summary(run, "judge_bias") == [
+        (1, "judge", 10, 3, 2, 1, 4, 0.7, 0.4),
+        (1, "tree_search", 2, 1, 1, 0, 0, 0.5, 0.5),
+        (3, "judge", 1, 0, 0, 1, 0, 0.0, None),
+    ]

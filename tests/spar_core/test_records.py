@@ -100,3 +100,13 @@ def test_rows_of_a_tree_fit_their_tables() -> None:
     assert nodes.num_rows == 3 and nodes.column("votes").type == TABLES["nodes"].schema[14].type
     row = tree_row("t", "p1", "r1", tree(), "bfs", "m")
     assert isinstance(TABLES["trees"].to_arrow([row]), pa.Table)
+
+
+def test_rows_say_what_a_check_found() -> None:
+    assert judgement_row("r1", "p1", SPLIT, "m").checked is None
+    assert judgement_row("r1", "p1", SPLIT, "m", False).checked is False
+    assert [row.checked for row in node_rows("t", "p1", tree())] == [None] * 3
+    found = [True, None, False]
+    assert [row.checked for row in node_rows("t", "p1", tree(), found)] == found
+    with pytest.raises(ValueError, match="shorter"):
+        node_rows("t", "p1", tree(), [True])
