@@ -94,14 +94,14 @@ class SparOptions(PipelineOptions):
         add_arguments(parser)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser, default_run: str = DEMO_RUN) -> None:
     """Add the options that all jobs share."""
     run = parser.add_argument_group("the run")
     run.add_argument(
         "--run",
         metavar="DIR",
         help="folder of the run: a path, gs://, s3:// or anything fsspec knows "
-        f"(default: {DEMO_RUN}). The same command on the same run goes on where it stopped.",
+        f"(default: {default_run}). The same command on the same run goes on where it stopped.",
     )
     run.add_argument(
         "--iteration", type=int, default=1, metavar="N", help="iteration of the self-play, from 1"
@@ -226,7 +226,9 @@ class UsageError(Exception):
     """A command line that cannot be meant."""
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Raises UsageError where argparse would exit."""
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(message)
 
@@ -237,7 +239,7 @@ def parse(job: str, description: str, argv: Sequence[str] | None = None) -> Job:
     Raises:
         UsageError: an unknown option, or a value that is no good.
     """
-    parser = _Parser(
+    parser = Parser(
         prog=f"python -m pipelines.{job}",
         description=description,
         epilog="Every option of Apache Beam passes through: --runner (default: DirectRunner), "
@@ -247,7 +249,7 @@ def parse(job: str, description: str, argv: Sequence[str] | None = None) -> Job:
         allow_abbrev=False,
     )
     add_arguments(parser)
-    arguments = [_underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)]
+    arguments = [underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     options, rest = parser.parse_known_args(arguments)
     _check_beam_options(parser, rest)
     beam = PipelineOptions(arguments)
@@ -257,7 +259,7 @@ def parse(job: str, description: str, argv: Sequence[str] | None = None) -> Job:
     return _resolve(options, beam)
 
 
-def _underscored(argument: str) -> str:
+def underscored(argument: str) -> str:
     """`--engine-url` is `--engine_url`."""
     if not argument.startswith("--"):
         return argument
@@ -267,7 +269,7 @@ def _underscored(argument: str) -> str:
 
 def _check_beam_options(parser: argparse.ArgumentParser, rest: Sequence[str]) -> None:
     """Whatever is not ours must be Beam's: a misspelt option must not be passed over."""
-    beam_parser: Any = _Parser(add_help=False, allow_abbrev=False)
+    beam_parser: Any = Parser(add_help=False, allow_abbrev=False)
     for options in PipelineOptions.__subclasses__():
         if options is not SparOptions:
             options._add_argparse_args(beam_parser)

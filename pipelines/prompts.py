@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
@@ -24,6 +25,9 @@ STAGE = "prompts"
 COLUMN = "prompt"
 _SHARD_ROWS = 10_000
 _HELD_FAILURES = 1_000
+
+Held = dict[str, tuple[int, list[Check] | None]]
+"""Prompts of a run by their id: the iteration, and the checks they came with."""
 
 
 class InputError(Exception):
@@ -57,7 +61,7 @@ class Intake:
 
 
 def ingest(dataset: Dataset, files: str, limit: int | None) -> Intake:
-    """Add the prompts of files to a run that it does not hold yet.
+    """Add the prompts of files to an iteration that does not hold them yet.
 
     Args:
         files: a path, glob or URL. limit: stop after so many different prompts.
@@ -65,15 +69,48 @@ def ingest(dataset: Dataset, files: str, limit: int | None) -> Intake:
     Raises:
         InputError: there is no such file, it cannot be read, or no row of it is a prompt.
     """
+    held = _held(dataset.run, f"iteration = {dataset.iteration}")
+    return _ingest({dataset.iteration: dataset}, dataset, held, files, limit)
+
+
+def deal(run: str, iterations: Sequence[int], files: str, limit: int | None) -> Intake:
+    """Deal the prompts of files that no iteration of a run holds yet to these iterations.
+
+    Each goes to the iteration with the fewest: a file is dealt in turn, and what is appended to
+    it later moves nothing. Rows that cannot be used are failures of iteration 1.
+
+    Args:
+        files: a path, glob or URL. limit: stop when each iteration has so many of these files.
+
+    Raises:
+        InputError: as `ingest`, or an iteration is left without prompts; nothing was added then.
+    """
+    datasets = {iteration: Dataset(run, iteration) for iteration in iterations}
+    return _ingest(datasets, Dataset(run, 1), _held(run), files, limit)
+
+
+def _ingest(
+    datasets: dict[int, Dataset],
+    rejects: Dataset,
+    held: Held,
+    files: str,
+    limit: int | None,
+) -> Intake:
+    """Add prompts to the iteration of `datasets` with the fewest, and failures to `rejects`.
+
+    Args:
+        held: the prompts that are not added again.
+    """
     paths = find(files)
-    known = _known(dataset)
+    sizes, read_of = Counter(t for t, _ in held.values()), Counter[int]()
     seen: dict[str, str] = {}
     failures: list[InputRow] = []
-    new: list[Prompt] = []
+    new: dict[int, list[Prompt]] = {iteration: [] for iteration in datasets}
     added, more = 0, False
     rows = (row for path in paths for row in read(path))
     for row in rows:
-        if limit is not None and len(seen) >= limit:
+        short = [each for each in new if limit is None or read_of[each] < limit]
+        if not short:
             more = True
             break
         if row.prompt is None:
@@ -85,20 +122,33 @@ def ingest(dataset: Dataset, files: str, limit: int | None) -> Intake:
             failures.append(InputRow(row.source, None, "duplicate", message, row.prompt))
             continue
         seen[key] = row.source
-        if key in known:
-            if row.checks is not None and row.checks != known[key]:
+        if key in held:
+            iteration, before = held[key]
+            if row.checks is not None and row.checks != before:
                 failures.append(_came_late(row))
         else:
-            new.append(Prompt(key, row.prompt, _shown(row.source), len(known) + added, row.checks))
+            iteration = min(short, key=lambda each: (sizes[each], each))
+            new[iteration].append(
+                Prompt(key, row.prompt, _shown(row.source), sizes[iteration], row.checks)
+            )
+            sizes[iteration] += 1
             added += 1
-            if len(new) >= _SHARD_ROWS:
-                _commit(dataset, new)
-                new = []
+            if len(new[iteration]) >= _SHARD_ROWS:
+                _commit(datasets[iteration], new[iteration])
+                new[iteration] = []
+        read_of[iteration] += 1
     if not seen:
         reason = f"{failures[0].source}: {failures[0].message}" if failures else "no rows"
         raise InputError(f"no prompt in {files} ({reason}); {_remedy()}")
-    _commit(dataset, new)
-    _commit_failures(dataset, failures)
+    for iteration in new:
+        if not sizes[iteration]:
+            raise InputError(
+                f"iteration {iteration} gets no prompt: {files} has {len(seen)} different ones, "
+                f"of which {added} are new to the run"
+            )
+    for iteration, prompts in new.items():
+        _commit(datasets[iteration], prompts)
+    _commit_failures(rejects, failures)
     return Intake(len(paths), len(seen), added, len(failures), more, tuple(seen))
 
 
@@ -264,12 +314,12 @@ def _remedy() -> str:
     return f"prompts are JSONL, CSV or Parquet with a text column `{COLUMN}`"
 
 
-def _known(dataset: Dataset) -> dict[str, list[Check] | None]:
-    """The prompts that the iteration holds, with their checks."""
-    with connect(dataset.run, ("prompts",)) as connection:
-        query = "select prompt_id, checks from prompts where iteration = ?"
-        rows = connection.execute(query, [dataset.iteration]).fetchall()
-    return {key: held and [Check(**one) for one in held] for key, held in rows}
+def _held(run: str, where: str = "true") -> Held:
+    """What a run holds; of a prompt in several iterations the first."""
+    with connect(run, ("prompts",)) as connection:
+        query = f"select prompt_id, iteration, checks from prompts where {where}"
+        rows = connection.sql(f"{query} order by iteration desc").fetchall()
+    return {key: (t, some and [Check(**one) for one in some]) for key, t, some in rows}
 
 
 def _commit(dataset: Dataset, prompts: list[Prompt]) -> None:

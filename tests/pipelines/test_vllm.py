@@ -18,7 +18,6 @@ import aiohttp
 import pytest
 
 from pipelines import refine
-from spar_core.engine.llamacpp import bundled_model
 from spar_core.engine.protocol import ChatAnswer
 from spar_core.engine.vllm import VllmEngine, VllmServer
 from tests.pipelines.rounds import check, query, start
@@ -39,26 +38,6 @@ SMALL = [
 ]
 
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled model as the checkpoint folder that vLLM reads."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    file = bundled_model()
-    tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
-    model = AutoModelForCausalLM.from_pretrained(
-        str(file.parent),
-        gguf_file=file.name,
-        quantization_config=GgufConfig(dequantize=True),
-        dtype=torch.bfloat16,
-    )
-    folder = tmp_path_factory.mktemp("smollm2")
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
     """A server that tests attach to."""
@@ -69,14 +48,6 @@ def server(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     yield running
     running.close()
     assert not writers(log)
-
-
-@pytest.fixture
-def scratch(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where jobs put temporary files; its path is short, vLLM's sockets lie there."""
-    folder = tmp_path_factory.mktemp("t")
-    monkeypatch.setenv("TMPDIR", str(folder))
-    return folder
 
 
 def own(run: Path, model: Path) -> list[str]:

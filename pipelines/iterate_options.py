@@ -1,0 +1,186 @@
+"""The options of `pipelines.iterate`: its own, and those of the rounds that it passes on."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.iterations import ACTOR, REFINER, Models
+from pipelines.options import Job, Parser, UsageError, add_arguments, parse, underscored
+from spar_core.dataset import Dataset
+
+RUN = "runs/iterate"
+ITERATIONS = 3
+
+_QUOTED = ("--dpo_args", "--rft_args", "--launch", "--engine_args")
+_OURS = ("--data", "--where", "--model", "--model_name_or_path", "--output", "--output_dir")
+"""Arguments of the trainings that this job sets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A command line, understood.
+
+    job: of iteration 1. options: those of `pipelines.refine` that are the same for all iterations.
+    arguments: of the trainings, by role. launch: starts a Python program.
+    """
+
+    job: Job
+    iterations: int
+    options: list[str]
+    arguments: dict[str, list[str]]
+    launch: list[str]
+    models: Models
+
+    @property
+    def run(self) -> str:
+        return self.job.dataset.run
+
+
+def understand(description: str, argv: Sequence[str]) -> Loop:
+    """Understand a command line, the options of the rounds included.
+
+    Raises:
+        UsageError: an unknown option, or a value that is no good.
+    """
+    given = [underscored(argument) for argument in _joined(argv)]
+    whole = Parser(
+        prog="python -m pipelines.iterate",
+        description=description,
+        epilog="Every option of pipelines.refine (and so of Apache Beam) passes through to the "
+        "data rounds.  Exit codes: 0 done; 2 bad usage or input; 3 done, but some items are in "
+        "the table `failures`; 4 stopped, run the same command to go on; 5 the run was begun with "
+        "other settings.",
+        allow_abbrev=False,
+    )
+    _add_arguments(whole)
+    add_arguments(whole, RUN)
+    whole.set_defaults(run=RUN, engine="vllm")
+    options, _ = whole.parse_known_args(given)
+    ours = Parser(add_help=False, allow_abbrev=False)
+    _add_arguments(ours)
+    ours.add_argument("--prompts")
+    ours.add_argument("--iteration")
+    mine, rest = ours.parse_known_args(given)
+    if mine.iteration is not None:
+        raise UsageError("--iteration is set by this job: --iterations N says how many to do")
+    if options.engine_url or options.engine != "vllm":
+        raise UsageError(
+            "the engine of this job is vllm, started for each new checkpoint: llamacpp reads GGUF "
+            "only, and a server at --engine_url stays with its model"
+        )
+    if options.iterations < 1:
+        raise UsageError(f"--iterations must be at least 1, not {options.iterations}")
+    rest = ["--run", options.run, "--engine", options.engine, *rest]
+    prompts = () if mine.prompts is None else ("--prompts", mine.prompts)
+    job = parse("iterate", description, [*rest, *prompts])
+    launch = _split("launch", options.launch)
+    _check_launch(launch)
+    return Loop(
+        job=job,
+        iterations=options.iterations,
+        options=rest,
+        arguments={
+            ACTOR.name: _training_arguments("dpo_args", options.dpo_args),
+            REFINER.name: _training_arguments("rft_args", options.rft_args),
+        },
+        launch=launch or [sys.executable],
+        models=_models(options, job.dataset),
+    )
+
+
+def _joined(argv: Sequence[str]) -> Iterator[str]:
+    """`--dpo_args X` as `--dpo_args=X`: X may begin with dashes."""
+    rest = iter(argv)
+    for argument in rest:
+        value = next(rest, None) if underscored(argument) in _QUOTED else None
+        yield argument if value is None else f"{argument}={value}"
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the iterations")
+    group.add_argument(
+        "--iterations",
+        type=int,
+        default=ITERATIONS,
+        metavar="N",
+        help=f"how many (default: {ITERATIONS}). The prompts are dealt to them in turn, and "
+        "--limit is the most that each does",
+    )
+    group.add_argument(
+        "--dpo_args",
+        default="",
+        metavar="ARGS",
+        help="arguments for training.dpo, as one string: --dpo_args='--beta 0.2 --use_peft'",
+    )
+    group.add_argument("--rft_args", default="", metavar="ARGS", help="the same for training.rft")
+    group.add_argument(
+        "--launch",
+        default="",
+        metavar="COMMAND",
+        help="starts the trainings, e.g. 'accelerate launch --config_file FILE' (default: this "
+        "Python)",
+    )
+    group.add_argument(
+        "--models",
+        metavar="DIR",
+        help="local folder for the checkpoints (default: RUN/models; needed where the run is on "
+        "an object store)",
+    )
+
+
+def _split(name: str, value: str) -> list[str]:
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise UsageError(f"--{name} {value!r}: {error}") from None
+
+
+def _training_arguments(name: str, value: str) -> list[str]:
+    arguments = _split(name, value)
+    for argument in arguments:
+        option = underscored(argument).partition("=")[0]
+        if option in _OURS:
+            raise UsageError(f"--{name} must not hold {option}: it is set for each iteration")
+    return arguments
+
+
+def _check_launch(launch: Sequence[str]) -> None:
+    """Hours before it is needed."""
+    if launch and not shutil.which(launch[0]):
+        raise UsageError(f"--launch: no program {launch[0]} on the PATH")
+    if not launch and not importlib.util.find_spec("trl"):
+        raise UsageError("training needs TRL: pip install 'spar[train]'")
+
+
+def _models(options: argparse.Namespace, dataset: Dataset) -> Models:
+    first = {
+        ACTOR.name: options.actor_model or options.model,
+        REFINER.name: options.refiner_model or options.model,
+    }
+    for role, model in first.items():
+        if not model:
+            raise UsageError(f"no {role} to begin with: give --model, a checkpoint folder")
+        _check_checkpoint(model)
+    if options.models is None and not dataset.is_local:
+        raise UsageError(f"--models DIR is needed: checkpoints cannot be in {dataset.run}")
+    if options.models is not None and (not options.models or "://" in options.models):
+        raise UsageError(f"--models must be a local folder, not {options.models!r}")
+    return Models(Path(options.models or Path(dataset.run) / "models"), first)
+
+
+def _check_checkpoint(model: str) -> None:
+    """As far as can be seen from here: other names are left to the Hub."""
+    path = Path(model)
+    if path.is_file():
+        raise UsageError(f"{model} is a file: training needs a checkpoint folder")
+    if not path.is_dir() and (model.startswith(("/", ".", "~")) or model.count("/") > 1):
+        raise UsageError(f"no model folder at {model}")
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise UsageError(f"no checkpoint in {model}: it has no config.json")
