@@ -92,6 +92,8 @@ def run(loop: Loop, lock: int, out: Console) -> int:
             markup=False,
         )
     else:
+        if not done[0].refined:
+            _check_trainings(loop, lock)
         _deal(loop, done, out)
     for iteration in range(1, loop.iterations + 1):
         _iterate(loop, iteration, lock, out)
@@ -115,6 +117,16 @@ def _check_settings(loop: Loop, records: Sequence[Record]) -> None:
                     f"other settings ({role.training}: {shlex.join(held)!r} -> "
                     f"{shlex.join(wanted)!r})"
                 )
+
+
+def _check_trainings(loop: Loop, lock: int) -> None:
+    """Have the trainings look at their arguments, hours before they are needed."""
+    for role in ROLES:
+        if arguments := loop.arguments[role.name]:
+            given = ["--data", loop.run, "--model", loop.models.first[role.name]]
+            given += ["--output", str(loop.models.made(role, 1)), "--check"]
+            command = [sys.executable, "-m", role.training, *given, *arguments]
+            _end(child.run(command, [lock]), f"{role.training} --check")
 
 
 def _claim(loop: Loop) -> None:

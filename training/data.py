@@ -21,7 +21,11 @@ _ORDER = ("iteration", "pair_id", "rft_id")
 
 
 class DataError(Exception):
-    """There is nothing to train on, or it has not the form that the job needs."""
+    """The data cannot be read, or has not the form that the job needs."""
+
+
+class NothingLeft(Exception):
+    """No row is left to train on."""
 
 
 @dataclass(frozen=True, slots=True)

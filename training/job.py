@@ -15,13 +15,13 @@ from rich.console import Console
 from schemas.checkpoint import content
 from training.card import write_card
 from training.curves import draw, write_csv
-from training.data import DataError, Row, Selection, select
+from training.data import DataError, NothingLeft, Row, Selection, select
 from training.examples import Example
 from training.options import Arguments, UsageError, parse
 from training.output import Output, OutputDiffers, OutputTaken, Record
 
-DONE, BAD_USAGE, STOPPED, OTHER_SETTINGS = 0, 2, 4, 5
-"""Exit codes; the same as of the Beam jobs."""
+DONE, BAD_USAGE, NOTHING_LEFT, STOPPED, OTHER_SETTINGS = 0, 2, 3, 4, 5
+"""Exit codes; but for 3 those of the Beam jobs."""
 
 _DEFAULTS: dict[str, Any] = {
     "logging_steps": 1,
@@ -38,6 +38,14 @@ _NO_MATTER = re.compile(
 )
 """TRL's arguments that do not change what is learnt: another value may go on."""
 _DISK = re.compile("No space left|File too large|PytorchStreamWriter|unexpected pos|I/O error")
+
+
+_MEANT: dict[tuple[type[Exception], ...], int] = {
+    (UsageError, DataError, OutputTaken): BAD_USAGE,
+    (NothingLeft,): NOTHING_LEFT,
+    (OutputDiffers,): OTHER_SETTINGS,
+}
+"""Errors that say all there is to say, and their exit codes."""
 
 
 class Stopped(Exception):
@@ -90,10 +98,9 @@ def _explained(error: BaseException) -> tuple[str, int] | None:
     from safetensors import SafetensorError
 
     again = "run the same command again to go on from the last checkpoint"
-    if isinstance(error, (UsageError, DataError, OutputTaken)):
-        return str(error), BAD_USAGE
-    if isinstance(error, OutputDiffers):
-        return str(error), OTHER_SETTINGS
+    for kinds, code in _MEANT.items():
+        if isinstance(error, kinds):
+            return str(error), code
     if isinstance(error, (Stopped, KeyboardInterrupt)):
         return f"{error or 'interrupted'}: {again}", STOPPED
     if isinstance(error, torch.OutOfMemoryError):
@@ -126,6 +133,9 @@ def _run(training: Training, arguments: Arguments, config: Any, model: Any) -> i
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     datasets.disable_progress_bars()
+    if arguments.check:
+        _tokenizer(arguments.model, config)
+        return DONE
     selection = select(arguments.data, training.table, training.columns, arguments.where)
     record = _record(training, arguments, config, model, selection)
     output = Output(Path(arguments.output))
@@ -229,7 +239,7 @@ def _examples(
         said += f"; {len(examples)} turns of the assistant"
     out.print(f"{said}: {len(kept)} to train on", markup=False)
     if not kept:
-        raise DataError(f"no {training.noun} left to train on")
+        raise NothingLeft(f"no {training.noun} left to train on")
     return Dataset.from_list(kept)
 
 

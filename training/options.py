@@ -43,6 +43,10 @@ class Arguments:
     eval_data: str | None = field(
         default=None, metadata={"help": "as --data, for TRL's --eval_strategy"}
     )
+    check: bool = field(
+        default=False,
+        metadata={"help": "only make sure that the command line and the model will do"},
+    )
 
 
 def parse(
@@ -70,8 +74,8 @@ def parse(
         (Arguments, config, ModelConfig),
         prog=f"python -m training.{job}",
         description=description,
-        epilog="Exit codes: 0 done; 2 bad usage or data; 4 stopped, run the same command to go on; "
-        "5 the output folder holds another training.",
+        epilog="Exit codes: 0 done; 2 bad usage or data; 3 no rows are left to train on; 4 "
+        "stopped, run the same command to go on; 5 the output folder holds another training.",
         allow_abbrev=False,
     )
     parser.set_defaults(**defaults)

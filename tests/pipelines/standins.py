@@ -82,6 +82,10 @@ def trainings(folder: Path) -> list[list[str]]:
 
 def train(job: str, argv: Sequence[str]) -> int:
     """A training in the current folder: its checkpoint's weights name what it was made of."""
+    if "--check" in argv:
+        bad = "--no_such" in argv
+        sys.stderr.write("error: no option --no_such\n" if bad else "")
+        return 2 if bad else 0
     with Path("trainings.jsonl").open("a") as file:
         file.write(json.dumps([job, *argv]) + "\n")
     parser = argparse.ArgumentParser()

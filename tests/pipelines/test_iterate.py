@@ -134,10 +134,14 @@ class Children:
     def __init__(self, url: str = "") -> None:
         self._url = url
         self.commands: list[list[str]] = []
+        self.checked: list[list[str]] = []
         self.ends: dict[int, int] = {}
 
     def __call__(self, command: Sequence[str], keep: Sequence[int] = ()) -> int:
         assert keep, "the child holds the lock"
+        if "--check" in command:
+            self.checked.append(list(command))
+            return standins.train("", command)
         number = len(self.commands)
         self.commands.append(list(command))
         if number in self.ends:
@@ -412,6 +416,15 @@ def test_other_settings_are_refused(
         assert len(error.splitlines()) == 1
     assert rounds.files(place / "run") == held
     assert len(children.commands) == started
+
+
+def test_trainings_check_their_arguments_before_any_work(children: Children) -> None:
+    assert run_it("--dpo_args", "--beta 0.2", "--rft_args", "--no_such") == 2
+    assert not children.commands
+    assert ["training.dpo" in checked for checked in children.checked] == [True, False]
+    assert run_it("--dpo_args", "--beta 0.2") == 0
+    assert run_it("--dpo_args", "--beta 0.2") == 0
+    assert len(children.checked) == 3, "once, and only those that were given any"
 
 
 def test_arguments_that_a_training_refused_can_be_mended(children: Children) -> None:

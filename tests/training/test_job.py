@@ -185,9 +185,9 @@ def test_lineage_and_card(model: Path, pairs: Path, chats: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("change", "code", "said"),
     [
-        (["--where", "similarity > 7"], 2, "no pairs left to train on"),
+        (["--where", "similarity > 7"], 3, "no pairs left to train on"),
         (["--where", "similarity >"], 2, "Parser Error"),
-        (["--max_length", "8"], 2, "no pairs left to train on"),
+        (["--max_length", "8"], 3, "no pairs left to train on"),
         (["--bta", "0.2"], 2, "no option --bta; did you mean --beta?"),
         (["--beta", "high"], 2, "invalid float value"),
         (["--loss_weights", "1"], 2, "same length"),
@@ -213,6 +213,16 @@ def test_base_model_without_a_chat_template(pairs: Path, tmp_path: Path, capsys:
     assert dpo.main(command(pairs, base, tmp_path / "out")) == 2
     assert "has no chat template" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_command_line_is_checked_without_data(model: Path, tmp_path: Path, capsys: Any) -> None:
+    out = tmp_path / "out"
+    assert dpo.main(command(tmp_path / "later", model, out, "--check")) == 0
+    assert dpo.main(command(tmp_path / "later", model, out, "--check", "--bta", "1")) == 2
+    assert "did you mean --beta" in capsys.readouterr().err
+    base = tiny.write_model(tmp_path / "base", template=None)
+    assert dpo.main(command(tmp_path / "later", base, out, "--check")) == 2
+    assert not out.exists()
 
 
 def test_chat_template_from_a_file(chats: Path, tmp_path: Path) -> None:
