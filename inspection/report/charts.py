@@ -6,6 +6,7 @@ every bar says in words what it shows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ from inspection.report.figures import Rows
 _WIDTH = 420
 """Of a chart's plot and the labels left of it, in pixels."""
 
-_COLOURS = [f"var(--c{number})" for number in range(1, 7)]
+_ITERATIONS = [f"var(--c{number})" for number in range(1, 7)]
+_STAGES = [f"var(--s{number})" for number in range(1, 4)]
 _TEXT = {
     "labelColor": "var(--soft)",
     "titleColor": "var(--soft)",
@@ -63,22 +65,26 @@ def charts(figures: dict[str, Rows]) -> dict[str, Markup]:
         "chosen_value": _histogram(
             figures["chosen_value"], "share of Yes for the chosen side", "pairs", 0.1
         ),
-        "longer_by": _histogram(
-            figures["longer_by"], "characters, chosen minus rejected", "pairs"
-        ),
+        "longer_by": _histogram(figures["longer_by"], "characters, chosen minus rejected", "pairs"),
         "length": _histogram(figures["length"], "characters", "pairs", by="side"),
         "search_tokens": _histogram(figures["search_tokens"], "tokens", "searches"),
         "response_tokens": _histogram(figures["response_tokens"], "tokens", "responses"),
         "yes_share": _histogram(
             figures["yes_share"], "share of Yes among the votes", "responses", 0.1
         ),
+        "node_yes_share": _histogram(
+            figures["node_yes_share"], "share of Yes among the votes", "refinements", 0.1
+        ),
     }
-    return {name: _svg(spec) for name, spec in specs.items() if spec["data"]["values"]}
+    return {name: _svg(name, spec) for name, spec in specs.items() if spec["data"]["values"]}
 
 
-def _svg(spec: dict[str, Any]) -> Markup:
+def _svg(name: str, spec: dict[str, Any]) -> Markup:
     whole = {"background": None, "config": _CONFIG, "padding": 2, **spec}
     drawn = vl_convert.vegalite_to_svg(whole, allowed_base_urls=[])
+    # The library counts ids on from chart to chart; a report of the same run is the same file.
+    for number, label in enumerate(re.findall(r'id="(clip\d+)"', drawn)):
+        drawn = re.sub(rf"\b{label}\b", f"{name}-{number}", drawn)
     return Markup(drawn)  # noqa: S704 (numbers, and words of this file)
 
 
@@ -177,7 +183,7 @@ def _tokens(rows: Rows) -> dict[str, Any]:
         for place, (stage, name) in enumerate(names.items())
         if row["stage"] == stage
     ]
-    return _stacked(values, "tokens written", list(names.values()), _COLOURS[3:])
+    return _stacked(values, "tokens written", list(names.values()), _STAGES)
 
 
 def _stacked(
@@ -240,7 +246,14 @@ def _histogram(
     return {
         "data": {"values": values},
         "transform": [{"calculate": "0", "as": "zero"}],
-        "facet": {"row": {"field": "row", "type": "nominal", "header": {"labels": several}}},
+        "facet": {
+            "row": {
+                "field": "row",
+                "type": "nominal",
+                "sort": list(dict.fromkeys(value["row"] for value in values)),
+                "header": {"labels": several},
+            }
+        },
         "spec": {
             "width": _WIDTH - 50,
             "height": max(36, 170 // max(1, len(sums))),
@@ -277,10 +290,10 @@ def _amount(name: str, title: str | None, number: str) -> dict[str, Any]:
 
 def _by_iteration(several: bool, legend: dict[str, str] | None = None) -> dict[str, Any]:
     if not several:
-        return {"value": _COLOURS[0]}
+        return {"value": _ITERATIONS[1]}
     return {
         "field": "iteration",
         "type": "ordinal",
-        "scale": {"range": _COLOURS},
+        "scale": {"range": _ITERATIONS},
         "legend": legend,
     }

@@ -106,6 +106,9 @@ QUERIES: dict[str, str] = {
     "yes_share": """
         select iteration, round(value, 1) as bin, count(*) as n
         from judgements where value is not null group by all order by all""",
+    "node_yes_share": """
+        select iteration, round(value, 1) as bin, count(*) as n
+        from nodes where depth > 0 and value is not null group by all order by all""",
 }
 """By name; each row is of one iteration unless its columns say otherwise."""
 

@@ -79,7 +79,10 @@ def _headline(figures: dict[str, Rows]) -> str:
     pairs, prompts = _sum(figures["steps"], "pairs"), _sum(figures["steps"], "prompts")
     rounds = len(figures["steps"])
     over = f" in {rounds} iterations" if rounds > 1 else ""
-    return f"{pairs:,} preference {_plural(pairs, 'pair')} from {prompts:,} {_plural(prompts, 'prompt')}{over}"
+    return (
+        f"{pairs:,} preference {_plural(pairs, 'pair')} "
+        f"from {prompts:,} {_plural(prompts, 'prompt')}{over}"
+    )
 
 
 def _cards(figures: dict[str, Rows]) -> list[tuple[str, str, str]]:

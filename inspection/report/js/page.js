@@ -102,10 +102,10 @@ function facts(pair) {
     ["Refinements tried", pair.refinements],
     ["Tokens of the search", pair.tree_tokens?.toLocaleString("en") ?? "–"],
     ["Iteration", pair.iteration],
-    ["Id", plain(pair.id)],
+    ["Id", make("span", { class: "id" }, plain(pair.id))],
   ];
   return make("dl", { class: "facts-list" }, ...rows.map(([name, value]) =>
-    make("div", {}, make("dt", {}, name), make("dd", {}, String(value)))));
+    make("div", {}, make("dt", {}, name), make("dd", {}, value instanceof Node ? value : String(value)))));
 }
 
 function changes(marks, pair) {
@@ -163,7 +163,7 @@ function showTree(target, pair, texts) {
   };
   const drawing = treeDrawing(texts.nodes, texts.chosen, open);
   target.append(
-    make("h2", {}, "The search", make("span", { class: "legend" }, "share of Yes at each node; open one for its texts and votes")),
+    make("h2", {}, "The search", make("span", { class: "legend" }, "votes for Yes at each node; open one for its texts")),
     drawing, panel);
 }
 

@@ -1,7 +1,7 @@
 // A search tree as a drawing whose nodes open.
 
 const SVG = "http://www.w3.org/2000/svg";
-const NODE = { width: 66, height: 34, across: 84, down: 78 };
+const NODE = { width: 54, height: 32, across: 64, down: 76 };
 
 function draw(tag, attributes, ...children) {
   const element = document.createElementNS(SVG, tag);
@@ -35,7 +35,7 @@ function layout(nodes) {
 }
 
 const passes = (node) => node.value !== null && node.value > 0.5;
-const share = (value) => (value === null ? "–" : value.toLocaleString("en", { maximumFractionDigits: 2 }));
+const share = (value) => (value === null ? "–" : value.toFixed(2));
 
 function votesSaid(node) {
   const unread = node.unread ? `, ${node.unread} unreadable` : "";
@@ -78,7 +78,7 @@ function treeDrawing(nodes, chosen, open) {
       "aria-label": `${nodeName(node, i, chosen)}, depth ${node.depth}, ${votesSaid(node)}`,
     },
       draw("rect", { x: x - NODE.width / 2, y: y - NODE.height / 2, width: NODE.width, height: NODE.height, rx: 9 }),
-      draw("text", { x, y: y + 4.5 }, `${sign}${share(node.value)}`));
+      draw("text", { x, y: y + 4.5 }, node.value === null ? "?" : `${sign}${node.yes}/${node.yes + node.no}`));
     if (node.parent === null) group.append(draw("text", { x, y: y - NODE.height / 2 - 6, class: "label" }, "rejected"));
     if (i === chosen) group.append(draw("text", { x, y: y + NODE.height / 2 + 16, class: "label" }, "chosen"));
     group.addEventListener("click", () => open(i));
