@@ -56,6 +56,8 @@ def page(name: str, figures: dict[str, Rows], drawn: Drawn) -> Iterator[str]:
 
 def shown(drawn: Drawn) -> str:
     """Which pairs the page holds, in words."""
+    if not drawn.total:
+        return "The run has no pairs yet."
     if drawn.shown == drawn.total:
         return f"All {drawn.total:,} pairs of the run are in this file."
     return (
