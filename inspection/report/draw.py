@@ -16,16 +16,15 @@ from inspection.report.marks import marked
 PAIRS = 10_000
 """So many pairs are shown at most unless asked otherwise."""
 
-ROOM = 28_000_000
+ROOM = 22_000_000
 """Bytes of the page that all pairs and trees may take."""
 
 TEXT_CHARS = 2_000_000
 """Longer texts are cut, and say so."""
 
-_FIRST = 256
-"""So many are read first; what they take tells how many more to read."""
+_PACKING = 3
+"""Characters of text in a byte of the page, about: how many rows to read follows from it."""
 
-_MARGIN = 1.1
 _BATCH = 64
 _SNIPPET_CHARS = 160
 
@@ -50,6 +49,14 @@ _DRAW = """
     select iteration, pair_id, tree_id, row_number() over (order by draw, iteration) - 1 as rank
     from (select iteration, pair_id, tree_id, md5(pair_id) as draw from pairs
           order by draw, iteration limit {limit})"""
+
+_PAIR_CHARS = "select avg(chosen_chars + rejected_chars) from (from pairs limit 2000)"
+
+_TREE_CHARS = """
+    select sum(length(response) + length(reflection)
+               + coalesce(list_sum(list_transform(votes, lambda v: length(v.text))), 0))
+           / count(distinct tree_id)
+    from (from nodes limit 5000)"""
 
 _TEXT = "array_to_string(list_transform({0}, lambda m: m.content), chr(10) || chr(10))"
 
@@ -92,12 +99,14 @@ class Drawn:
 
 def draw(connection: duckdb.DuckDBPyConnection, limit: int = PAIRS, room: int = ROOM) -> Drawn:
     """Draw and pack pairs: at most `limit`, in at most `room` bytes, half of it kept for trees."""
-    [(total,)] = connection.sql("select count(*) from pairs").fetchall()
+    total = _number(connection, "select count(*) from pairs")
     connection.execute(_DRAW.format(limit=int(limit)))
     pairs = Chunks(room // 2)
-    entries = _fill(pairs, min(total, limit), partial(_read_pairs, connection))
+    chars = _number(connection, _PAIR_CHARS)
+    entries = _fill(pairs, chars, min(total, limit), partial(_read_pairs, connection))
     trees = Chunks(room - pairs.used)
-    _fill(trees, len(entries), partial(_read_trees, connection))
+    chars = _number(connection, _TREE_CHARS)
+    _fill(trees, chars, len(entries), partial(_read_trees, connection))
     held = [
         {**entry, "at": place, "tree": tree if entry["nodes"] else None}
         for entry, place, tree in itertools.zip_longest(entries, pairs.places, trees.places)
@@ -115,20 +124,28 @@ def draw(connection: duckdb.DuckDBPyConnection, limit: int = PAIRS, room: int = 
 
 
 def _fill(
-    chunks: Chunks, limit: int, read: Callable[[int, int], Iterator[tuple[Label, Any]]]
+    chunks: Chunks,
+    chars: int,
+    limit: int,
+    read: Callable[[int, int], Iterator[tuple[Label, Any]]],
 ) -> list[Label]:
-    """Read by rank, pack until nothing more fits, and return the labels of what was packed."""
+    """Read by rank, pack until nothing more fits, and return the labels of what was packed.
+
+    Args:
+        chars: the common length of an item; how many are read at once follows from it.
+        limit: ranks from here on are not read.
+    """
     labels: list[Label] = []
-    first, last = 0, min(limit, _FIRST)
-    while first < last:
-        for label, item in read(first, last):
+    step = max(_BATCH, chunks.room * _PACKING // max(1, chars))
+    for first in range(0, limit, step):
+        for label, item in read(first, min(limit, first + step)):
             if not chunks.has_room():
                 break
             chunks.add(item)
             labels.append(label)
         chunks.close()
-        fitting = len(labels) * chunks.room / max(1, chunks.used)
-        first, last = last, min(limit, int(fitting * _MARGIN)) if chunks.has_room() else last
+        if not chunks.has_room():
+            break
     return labels
 
 
@@ -204,8 +221,14 @@ def _node_texts(nodes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[dict[str, Any]]:
-    for batch in connection.sql(query).to_arrow_reader(_BATCH):
-        yield from batch.to_pylist()
+    with connection.sql(query).to_arrow_reader(_BATCH) as reader:
+        for batch in reader:
+            yield from batch.to_pylist()
+
+
+def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    [(number,)] = connection.sql(query).fetchall()
+    return int(number or 0)
 
 
 def _cut(text: str | None) -> str:

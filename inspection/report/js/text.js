@@ -1,6 +1,7 @@
 // Text of models on the page: always as text, never as markup.
 
 const SHOWN_CHARS = 20000;
+const PIECE_CHARS = 4000;
 const SPELT_AT_MOST = 2000;
 
 // Control characters, and characters that nobody sees or that turn the writing direction.
@@ -47,25 +48,54 @@ function appendText(target, text, inChange) {
   });
 }
 
+function appendParts(target, parts, room = Infinity) {
+  for (const [kind, text] of parts) {
+    if (room <= 0) return;
+    const shown = text.slice(0, room);
+    room -= shown.length;
+    if (kind === "same") appendText(target, shown, false);
+    else {
+      const change = make(kind === "in" ? "ins" : "del");
+      appendText(change, shown, true);
+      target.append(change);
+    }
+  }
+}
+
+// Browsers take minutes to break a line of a megabyte; in pieces that are laid out when they come
+// into sight it is at once. A piece ends with a line where it can.
+function pieces(parts) {
+  const blocks = [];
+  let piece = [];
+  let room = PIECE_CHARS;
+  const end = () => {
+    const block = make("div", { class: "piece", dir: "auto" });
+    appendParts(block, piece);
+    blocks.push(block);
+    piece = [];
+    room = PIECE_CHARS;
+  };
+  for (const [kind, text] of parts) {
+    let at = 0;
+    while (at < text.length) {
+      const line = text.lastIndexOf("\n", at + room - 1) + 1;
+      const fits = text.length - at <= room;
+      const to = fits ? text.length : line > at ? line : at + room;
+      piece.push([kind, text.slice(at, to)]);
+      room -= to - at;
+      at = to;
+      if (!fits || room <= 0) end();
+    }
+  }
+  if (piece.length) end();
+  return blocks;
+}
+
 // A block of [kind, text] parts: kind is "same", "out" or "in". Long ones are cut until asked for.
 function textBlock(parts, more = "") {
   const length = parts.reduce((sum, part) => sum + part[1].length, 0);
   const block = make("div", { class: `text ${more}`, dir: "auto" });
-  const write = (room) => {
-    block.replaceChildren();
-    for (const [kind, text] of parts) {
-      if (room <= 0) break;
-      const shown = text.length > room ? text.slice(0, room) : text;
-      room -= shown.length;
-      if (kind === "same" || !shown) appendText(block, shown, false);
-      else {
-        const change = make(kind === "in" ? "ins" : "del");
-        appendText(change, shown, true);
-        block.append(change);
-      }
-    }
-  };
-  write(SHOWN_CHARS);
+  appendParts(block, parts, SHOWN_CHARS);
   if (!length) {
     block.classList.add("empty");
     block.textContent = "no text";
@@ -73,7 +103,7 @@ function textBlock(parts, more = "") {
   if (length <= SHOWN_CHARS) return block;
   const button = make("button", { type: "button", class: "all" }, `Show all ${length.toLocaleString("en")} characters`);
   button.addEventListener("click", () => {
-    write(Infinity);
+    block.replaceChildren(...pieces(parts));
     button.remove();
   });
   return make("div", {}, block, button);
