@@ -283,7 +283,7 @@ def test_hostile_text_is_text(page: Page, nasty: Path) -> None:
     detail = page.text("#detail")
     shown = MARKUP.replace("\u2028\u2029", "U+2028U+2029")
     assert detail.count(shown) >= 2, "in the prompt and in the pair"
-    assert "␛[31m␀␇U+202EbackU+202CU+200BU+200FU+FEFF end" in detail
+    assert "ESC[31mNULBELU+202EbackU+202CU+200BU+200FU+FEFF end" in detail
     assert RTL in detail
     assert page.js(
         "return [...document.querySelectorAll('.text')].every((block) => block.dir === 'auto')"

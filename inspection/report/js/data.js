@@ -54,14 +54,11 @@ const chosenOf = (marks) => marks.filter((_, i) => i % 3 !== 1).join("");
 // Lower-case texts for searching, chunk by chunk; made once.
 const searchable = new Map();
 
-async function searchableChunk(number) {
+function searchableChunk(number) {
   if (!searchable.has(number)) {
-    const pairs = await chunk(`pairs-${number}`);
-    kept.delete(`pairs-${number}`);
-    const texts = pairs.map((pair) =>
+    searchable.set(number, chunk(`pairs-${number}`).then((pairs) => pairs.map((pair) =>
       [...pair.prompt.map((turn) => turn[1]), rejectedOf(pair.marks), chosenOf(pair.marks)]
-        .join("\n").toLowerCase());
-    searchable.set(number, texts);
+        .join("\n").toLowerCase())));
   }
   return searchable.get(number);
 }

@@ -246,6 +246,9 @@ $("filters").addEventListener("input", () => {
   typed = setTimeout(apply, 120);
 });
 
+// Who goes to the search field will search: open the texts meanwhile.
+$("search").addEventListener("focus", () => list && searched(list.all, [], () => false, () => {}), { once: true });
+
 let list = null;
 addEventListener("hashchange", route);
 route();

@@ -18,15 +18,16 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+const CONTROLS = ("NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK "
+  + "SYN ETB CAN EM SUB ESC FS GS RS US").split(" ");
+
 function spelt(character) {
   const code = character.codePointAt(0);
-  if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-  if (code === 0x7f) return "\u2421";
-  return `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+  return CONTROLS[code] ?? `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
 }
 
 // One line, for lists and labels.
-const plain = (text) => text.replace(ALL_UNSEEN, spelt);
+const plain = (text) => text.replace(ALL_UNSEEN, (character) => `⟨${spelt(character)}⟩`);
 
 function appendText(target, text, inChange) {
   const pieces = text.split(UNSEEN);
@@ -36,7 +37,7 @@ function appendText(target, text, inChange) {
   }
   pieces.forEach((piece, i) => {
     if (i % 2) {
-      target.append(make("span", { class: "control", title: `U+${piece.codePointAt(0).toString(16)}` }, spelt(piece)));
+      target.append(make("span", { class: "control" }, spelt(piece)));
     } else if (inChange && piece.includes("\n")) {
       piece.split("\n").forEach((line, n) => {
         if (n) target.append(make("span", { class: "newline", "aria-hidden": "true" }, "\u21b5"), "\n");
