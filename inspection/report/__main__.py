@@ -19,7 +19,7 @@ from inspection.summary import as_text
 from schemas import manifest
 from schemas.views import connect
 
-DONE, BAD_USAGE = 0, 2
+DONE, BAD_USAGE, STOPPED = 0, 2, 4
 """Exit codes."""
 
 _MEMORY = "2GB"
@@ -46,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (duckdb.Error, ImportError, OSError, ValueError) as error:
         err.print(f"error: {as_text(_first_line(error))}", markup=False, soft_wrap=True)
         return BAD_USAGE
+    except KeyboardInterrupt:
+        err.print("stopped: nothing was written")
+        return STOPPED
     Console(highlight=False).print(says, markup=False, soft_wrap=True)
     return DONE
 

@@ -19,6 +19,8 @@ from inspection.summary import as_text
 _SCRIPTS = ("data", "text", "tree", "list", "page")
 _PAPER_SIMILARITY = "0.90 in the paper"
 
+_OF_PAIRS = ("Similarity of the two sides", "Chosen side is longer", "Tokens a pair")
+
 Cells = list[Sequence[str]]
 
 
@@ -126,9 +128,6 @@ def _cards(figures: dict[str, Rows]) -> list[tuple[str, str, str]]:
     if failures:
         cards.append(("Items left out", f"{failures:,}", "see Failures, at the end"))
     return cards
-
-
-_OF_PAIRS = ("Similarity of the two sides", "Chosen side is longer", "Tokens a pair")
 
 
 def _numbers(figures: dict[str, Rows]) -> Cells:

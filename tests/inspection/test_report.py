@@ -44,8 +44,13 @@ def text_of(html: str) -> str:
     return " ".join(re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", html, flags=re.S).split())
 
 
-def test_it_holds_the_pairs_and_their_trees(finished_run: Path, tmp_path: Path) -> None:
-    html = made(finished_run, tmp_path / "r.html")
+@pytest.fixture(scope="module")
+def html(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of `finished_run`."""
+    return made(finished_run, tmp_path_factory.mktemp("report") / "r.html")
+
+
+def test_it_holds_the_pairs_and_their_trees(finished_run: Path, html: str) -> None:
     index, texts, trees = (data(html, name) for name in ("index", "pairs-0", "trees-0"))
     rows = rounds.query(
         finished_run,
@@ -77,8 +82,7 @@ def test_it_holds_the_pairs_and_their_trees(finished_run: Path, tmp_path: Path) 
         assert response == chosen
 
 
-def test_its_numbers_are_those_of_the_tables(finished_run: Path, tmp_path: Path) -> None:
-    html = made(finished_run, tmp_path / "r.html")
+def test_its_numbers_are_those_of_the_tables(finished_run: Path, html: str) -> None:
     said = text_of(html)
     [(similarity,)] = rounds.query(finished_run, "select round(avg(similarity), 3) from pairs")
     [(tokens,)] = rounds.query(finished_run, "select sum(completion_tokens) from trees")
@@ -99,10 +103,7 @@ def test_its_numbers_are_those_of_the_tables(finished_run: Path, tmp_path: Path)
     assert 'aria-label="iteration 1, No: 50 responses, 83.3%"' in html
 
 
-def test_it_needs_nothing_else_and_runs_only_its_own_script(
-    finished_run: Path, tmp_path: Path
-) -> None:
-    html = made(finished_run, tmp_path / "r.html")
+def test_it_needs_nothing_else_and_runs_only_its_own_script(html: str) -> None:
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)
     assert policy
     assert "default-src &#39;none&#39;" in policy[1]
@@ -114,8 +115,8 @@ def test_it_needs_nothing_else_and_runs_only_its_own_script(
     assert not re.search(r"\s(style|on\w+)=", html.partition("<body>")[2].partition("<script")[0])
 
 
-def test_the_same_run_gives_the_same_file(finished_run: Path, tmp_path: Path) -> None:
-    assert made(finished_run, tmp_path / "a.html") == made(finished_run, tmp_path / "b.html")
+def test_the_same_run_gives_the_same_file(finished_run: Path, html: str, tmp_path: Path) -> None:
+    assert made(finished_run, tmp_path / "r.html") == html
 
 
 def test_a_part_is_drawn_and_said(
@@ -133,7 +134,6 @@ def test_it_stays_within_its_room(
     finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inspection.report.chunks.CHUNK_CHARS", 600)
-    monkeypatch.setattr(draw, "ROOM", 6_000)
     monkeypatch.setattr(draw.draw, "__defaults__", (draw.PAIRS, 6_000))
     html = made(finished_run, tmp_path / "r.html")
     chunks = re.findall(r'id="(?:pairs|trees)-\d+">([^<]*)<', html)
@@ -193,9 +193,11 @@ def test_an_existing_file_is_replaced_at_once_or_not_at_all(
 ) -> None:
     output = tmp_path / "r.html"
     output.write_text("old")
-    monkeypatch.setattr(
-        "inspection.report.page.charts", lambda _: (_ for _ in ()).throw(OSError("no space left"))
-    )
+
+    def full(_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("inspection.report.page.charts", full)
     assert report.main(["--run", str(finished_run), "--output", str(output)]) == 2
     assert output.read_text() == "old"
     assert os.listdir(tmp_path) == ["r.html"]
@@ -239,6 +241,40 @@ def test_bad_input_is_one_line(
     assert err.count("\n") == 1
     assert says in err
     assert os.listdir(tmp_path) == ["folder.html"]
+
+
+def test_an_interrupt_leaves_nothing_behind(
+    finished_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("inspection.report.page.charts", interrupted)
+    argv = ["--run", str(finished_run), "--output", str(tmp_path / "r.html")]
+    assert report.main(argv) == 4
+    assert capsys.readouterr().err == "stopped: nothing was written\n"
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_missing_library_is_named(finished_run: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.modules['vl_convert'] = None; from inspection.report.__main__ import main;"
+        f"sys.exit(main(['--run', {str(finished_run)!r}, '--output', 'r.html']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(rounds.ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: vl_convert is missing: pip install '.[report]'\n"
+    assert os.listdir(tmp_path) == []
 
 
 def test_looking_changes_nothing(finished_run: Path, tmp_path: Path) -> None:

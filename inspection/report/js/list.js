@@ -68,7 +68,7 @@ class PairList {
     },
       make("div", { class: "ask", dir: "auto" }, plain(pair.snippet) || "(empty prompt)"),
       make("div", { class: "facts" },
-        `${share(pair.similarity)} similar · depth ${pair.depth} · ${signed(pair.chosen_chars - pair.rejected_chars)} chars · iteration ${pair.iteration}`));
+        `${share(pair.similarity)} similar · depth ${pair.depth ?? "–"} · ${signed(pair.chosen_chars - pair.rejected_chars)} chars · iteration ${pair.iteration}`));
     row.style.top = `${at * ROW}px`;
     return row;
   }
