@@ -237,12 +237,18 @@ def _histogram(
             "to": row["bin"] - shift + step * 0.96,
             "share": row["n"] / sums[row[by]],
             "says": f"{by + ' ' if by == 'iteration' else ''}{row[by]}, "
-            + (f"{row['bin']:g}" if shift else f"{row['bin']:g} to {row['bin'] + step:g}")
+            + (
+                f"{row['bin']:,.10g}"
+                if shift
+                else f"{row['bin']:,.10g} to {row['bin'] + step:,.10g}"
+            )
             + f": {row['n']:,} {of}, {row['n'] / sums[row[by]]:.1%}",
         }
         for row in rows
     ]
     several = len(sums) > 1
+    edges = [edge for value in values for edge in (value["from"], value["to"])]
+    edges += [-shift, 1 + shift] if width else [0, 10 * step]
     return {
         "data": {"values": values},
         "transform": [{"calculate": "0", "as": "zero"}],
@@ -251,7 +257,6 @@ def _histogram(
                 "field": "row",
                 "type": "nominal",
                 "sort": list(dict.fromkeys(value["row"] for value in values)),
-                "header": {"labels": several},
             }
         },
         "spec": {
@@ -263,7 +268,7 @@ def _histogram(
                     "field": "from",
                     "type": "quantitative",
                     "title": title,
-                    "scale": {"zero": False, "nice": False},
+                    "scale": {"domain": [min(edges), max(edges)], "nice": False},
                     "axis": {"grid": False, "tickCount": 6},
                 },
                 "x2": {"field": "to"},
