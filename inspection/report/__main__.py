@@ -1,0 +1,124 @@
+"""One HTML file that shows a run: its numbers, charts, and its pairs to read, without a network."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import duckdb
+import fsspec
+from rich.console import Console
+
+from inspection.summary import as_text
+from schemas import manifest
+from schemas.views import connect
+
+DONE, BAD_USAGE, STOPPED = 0, 2, 4
+"""Exit codes."""
+
+_MEMORY = "2GB"
+"""DuckDB's; what does not fit goes to disk."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m inspection.report", description=__doc__)
+    parser.add_argument("--run", default="runs/demo", help="folder of the run (default: runs/demo)")
+    parser.add_argument(
+        "--output", default="report.html", help="the file, replaced if there (default: report.html)"
+    )
+    parser.add_argument(
+        "--pairs",
+        type=int,
+        metavar="N",
+        help="show at most so many pairs, drawn at random (default: 10000, and fewer "
+        "where the file would grow over 30 MB); fewer pairs leave room for more of their trees",
+    )
+    options = parser.parse_args(argv)
+    err = Console(stderr=True, highlight=False)
+    try:
+        says = write(options.run, Path(options.output), options.pairs)
+    except (duckdb.Error, ImportError, OSError, ValueError) as error:
+        err.print(f"error: {as_text(_first_line(error))}", markup=False, soft_wrap=True)
+        return BAD_USAGE
+    except KeyboardInterrupt:
+        err.print("stopped: nothing was written")
+        return STOPPED
+    Console(highlight=False).print(says, markup=False, soft_wrap=True)
+    return DONE
+
+
+def write(run: str, output: Path, pairs: int | None = None) -> str:
+    """Write the report and say in a line what it is.
+
+    Raises:
+        ValueError: an argument is no good.
+        OSError: no run is there, or the file cannot be written.
+        ImportError: a library of the extra `report` is missing.
+    """
+    try:
+        from inspection.report.draw import PAIRS, draw
+        from inspection.report.figures import figures
+        from inspection.report.page import page, shown
+    except ImportError as error:
+        raise ImportError(f"{error.name} is missing: pip install '.[report]'") from error
+    if pairs is not None and pairs < 1:
+        raise ValueError(f"--pairs {pairs}: at least 1 is needed")
+    fs, root = fsspec.core.url_to_fs(run)
+    if not manifest.read(fs, root):
+        raise FileNotFoundError(f"no run at {run} (python -m pipelines.refine makes one)")
+    with (
+        _replacing(output) as file,
+        tempfile.TemporaryDirectory() as spill,
+        connect(run) as connection,
+    ):
+        connection.execute(f"set memory_limit = '{_MEMORY}'")
+        connection.execute(f"set temp_directory = '{spill}'")
+        drawn = draw(connection, pairs or PAIRS)
+        name = root.rstrip("/").rpartition("/")[2] or run
+        for piece in page(name, figures(connection), drawn):
+            file.write(piece)
+    size = output.stat().st_size
+    return f"{as_text(str(output))}: {size / 1e6:.1f} MB. {shown(drawn)}"
+
+
+@contextmanager
+def _replacing(output: Path) -> Iterator[IO[str]]:
+    """A new file that takes the output's place when the body is done, and is gone if it fails."""
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"--output {output}: give it a name that ends in .html")
+    if output.is_dir():
+        raise IsADirectoryError(f"--output {output} is a folder: name a file in it")
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"--output {output}: there is no folder {output.parent}; make it")
+    try:
+        handle, name = tempfile.mkstemp(dir=output.parent, prefix=".report-", suffix=".html")
+    except OSError as error:
+        raise type(error)(f"--output {output} cannot be written: {error.strerror}") from error
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+            yield file
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, output)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n\n")[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
