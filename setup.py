@@ -18,16 +18,19 @@ TRAIN = [
     "transformers>=5.19,<5.20",
     "trl>=1.16,<1.17",
 ]
+REPORT = ["jinja2>=3.1,<4", "vl-convert-python>=1.9,<2"]
 CHECKS = ["lm-eval[ifeval]>=0.4.13,<0.5"]
 DEV = [
     *BENCH,
     *CHECKS,
+    *REPORT,
     "hypothesis>=6.155,<7",
     "mypy>=2.4,<3",
     "pytest>=9.2,<10",
     "pytest-timeout>=2.4,<3",
     "pytest-xdist>=3.8,<4",
     "ruff>=0.17,<0.18",
+    "selenium>=4.51,<5",
 ]
 GCP = ["apache-beam[gcp]>=2.77,<2.78", "gcsfs>=2026.9,<2027"]
 
@@ -40,7 +43,11 @@ setup(
     packages=find_packages(
         include=["pipelines*", "spar_core*", "inspection*", "schemas*", "training*"]
     ),
-    package_data={"pipelines": ["demo_prompts.jsonl"], "training": ["configs/*.yaml"]},
+    package_data={
+        "pipelines": ["demo_prompts.jsonl"],
+        "training": ["configs/*.yaml"],
+        "inspection": ["report/*.j2", "report/*.css", "report/js/*.js"],
+    },
     install_requires=[
         "aiohttp>=3.14,<4",
         "apache-beam>=2.77,<2.78",
@@ -54,6 +61,7 @@ setup(
     extras_require={
         "local": LOCAL,
         "train": TRAIN,
+        "report": REPORT,
         "checks": CHECKS,
         "gcp": GCP,
         "bench": BENCH,
