@@ -109,13 +109,12 @@ QUERIES: dict[str, str] = {
     "node_yes_share": """
         select iteration, round(value, 1) as bin, count(*) as n
         from nodes where depth > 0 and value is not null group by all order by all""",
+    "checked": """
+        select iteration, if(stage = 'judge', 'responses', 'refinements') as what,
+               both_yes + judge_yes_check_no as said_yes, judge_yes_check_no as refuted
+        from judge_bias where said_yes > 0 order by stage, iteration""",
 }
 """By name; each row is of one iteration unless its columns say otherwise."""
-
-_CHECKED = """
-    select iteration, '{what}' as what, count(*) as said_yes,
-           count(*) filter (not checked) as refuted
-    from {table} where verdict = 'yes' and checked is not null {more} group by all order by all"""
 
 
 def figures(connection: duckdb.DuckDBPyConnection) -> dict[str, Rows]:
@@ -136,7 +135,6 @@ def figures(connection: duckdb.DuckDBPyConnection) -> dict[str, Rows]:
     found["response_tokens"] = _binned(
         connection, "select iteration, completion_tokens as x from responses", "iteration"
     )
-    found["checked"] = _checked(connection)
     return found
 
 
@@ -172,15 +170,3 @@ def _round_width(width: float) -> int:
             if round_number >= width:
                 return round_number
         step *= 10
-
-
-def _checked(connection: duckdb.DuckDBPyConnection) -> Rows:
-    """Where an external check refutes a Yes; empty where no table holds the column `checked`."""
-    found: Rows = []
-    for table, what, more in (
-        ("judgements", "responses", ""),
-        ("nodes", "refinements", "and depth > 0"),
-    ):
-        if "checked" in connection.table(table).columns:
-            found += rows(connection, _CHECKED.format(table=table, what=what, more=more))
-    return found
