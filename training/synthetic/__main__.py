@@ -18,8 +18,8 @@ DONE, BAD_USAGE, STOPPED, OTHER_SETTINGS = 0, 2, 4, 5
 """Exit codes."""
 
 FIGURE = "figure.png"
-_STEPS = 150
-_FROM_SCRATCH_LEARNING_RATE = 1e-4
+_STEPS = 300
+_FROM_SCRATCH_LEARNING_RATE = 3e-5
 _CHECKPOINT_LEARNING_RATE = 1e-6
 
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         from training.synthetic import experiment, figure, results
     except ImportError as error:
-        return _complain(err, f"{error}; pip install '.[training]'", BAD_USAGE)
+        return _complain(err, f"{error.name} is missing: pip install 'spar[train]'", BAD_USAGE)
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()

@@ -52,7 +52,7 @@ class Settings:
     sft_weight: float = 0.1
     pairs: int = 3200
     held_out: int = 500
-    every: int = 10
+    every: int = 20
     start_answers: int = 20_000
     shape: tiny_llama.Shape = field(default_factory=tiny_llama.Shape)
 
@@ -165,7 +165,7 @@ def answers(
     return written
 
 
-class _Measure(TrainerCallback):
+class _Measure(TrainerCallback):  # type: ignore[misc]
     """Answers the held-out prompts at step 0 and every few steps, with the same random numbers."""
 
     def __init__(
@@ -257,4 +257,7 @@ def _user(prompt: str) -> list[dict[str, str]]:
 
 def _first_to_last(curve: Sequence[Measurement]) -> str:
     first, last = curve[0], curve[-1]
-    return f"{first.accuracy:.3f} -> {last.accuracy:.3f}, factor {first.factor:.3f} -> {last.factor:.3f}"
+    return (
+        f"{first.accuracy:.3f} -> {last.accuracy:.3f}, "
+        f"interfering factor {first.factor:.3f} -> {last.factor:.3f}"
+    )

@@ -11,8 +11,7 @@ from training.synthetic.task import START_RIGHT, Example, Material, Task
 
 _NAMES = ("Anna", "Ben", "Clara", "David", "Emma", "Felix", "Greta", "Hugo", "Ida", "Jonas")
 _FIRST = ("found", "lost", "bought", "drew", "broke", "hid")
-_LAST = ("sold", "kept", "washed", "buried", "mended", "gave away")
-_COLOURS = ("red", "blue", "green", "yellow", "black", "white", "brown", "golden")
+_LAST = ("sold", "kept", "washed", "buried", "mended", "gave")
 _THINGS = ("key", "coat", "lamp", "map", "ring", "drum", "cup", "kite", "clock", "box")
 
 _FOREST = (
@@ -42,7 +41,7 @@ class _Story:
 
 def material(seed: int, start: int, pairs: int, held_out: int) -> Material:
     """Each prompt is new; one that was drawn before is drawn again."""
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311
     unseen = [_example(rng) for _ in range(held_out)]
     reserved = {example.prompt for example in unseen}
     answers: list[tuple[str, str]] = []
@@ -95,7 +94,7 @@ def _story(rng: random.Random, world: Sequence[Sequence[str]]) -> _Story:
 
 
 def _begins(rng: random.Random) -> str:
-    return f"One day {rng.choice(_NAMES)} {rng.choice(_FIRST)} a {_thing(rng)}."
+    return f"One day {rng.choice(_NAMES)} {rng.choice(_FIRST)} a {rng.choice(_THINGS)}."
 
 
 def _middle(rng: random.Random, world: Sequence[Sequence[str]]) -> tuple[str, ...]:
@@ -107,11 +106,7 @@ def _middle(rng: random.Random, world: Sequence[Sequence[str]]) -> tuple[str, ..
 
 
 def _ends(rng: random.Random) -> str:
-    return f"At last {rng.choice(_NAMES)} {rng.choice(_LAST)} the {_thing(rng)}."
-
-
-def _thing(rng: random.Random) -> str:
-    return f"{rng.choice(_COLOURS)} {rng.choice(_THINGS)}"
+    return f"At last {rng.choice(_NAMES)} {rng.choice(_LAST)} the {rng.choice(_THINGS)}."
 
 
 def _prompt(story: _Story) -> str:
@@ -124,7 +119,7 @@ def _prompt(story: _Story) -> str:
 TASK = Task(
     name="story",
     factor="outputs in the other story's words",
-    pieces=r" ?\w+|[^\w]",
+    pieces=r'Write [^"]+"|" and [^"]+"|One day| ?At last| near the \w+| ?(?:A|a|the) \w+| ?\w+|.',
     material=material,
     is_right=is_right,
     has_factor=has_factor,
