@@ -16,12 +16,10 @@ _COLOURS = {"interfering": "tab:red", "refined": "tab:blue"}
 
 def draw(measurements: Sequence[Measurement], factor: str, path: Path) -> None:
     """Accuracy and interfering factor: means over the seeds in a band of one deviation."""
-    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    axes = figure.subplots(1, 2)
     for axis, name, title in (
         (axes[0], "accuracy", "accuracy"),
         (axes[1], "factor", f"interfering factor: {factor}"),
@@ -50,7 +48,6 @@ def draw(measurements: Sequence[Measurement], factor: str, path: Path) -> None:
     new = path.with_suffix(".new.png")
     figure.savefig(new, dpi=110)
     new.replace(path)
-    pyplot.close(figure)
 
 
 def table(measurements: Sequence[Measurement], factor: str) -> Table:

@@ -10,12 +10,10 @@ from dataclasses import dataclass, replace
 from training.synthetic.task import START_RIGHT, Example, Material, Task
 
 _NAMES = ("Anna", "Ben", "Clara", "David", "Emma", "Felix", "Greta", "Hugo", "Ida", "Jonas")
-_FIRST = ("found", "lost", "bought", "drew", "broke", "hid")
-_LAST = ("sold", "kept", "washed", "buried", "mended", "gave")
 _THINGS = ("key", "coat", "lamp", "map", "ring", "drum", "cup", "kite", "clock", "box")
 
 _FOREST = (
-    ("fox", "deer", "owl", "squirrel", "badger", "hedgehog"),
+    ("fox", "deer", "hare", "squirrel", "badger", "hedgehog"),
     ("ran", "climbed", "slept", "hunted", "dug"),
     ("oak", "pond", "meadow", "brook", "fern"),
 )
@@ -94,7 +92,7 @@ def _story(rng: random.Random, world: Sequence[Sequence[str]]) -> _Story:
 
 
 def _begins(rng: random.Random) -> str:
-    return f"One day {rng.choice(_NAMES)} {rng.choice(_FIRST)} a {rng.choice(_THINGS)}."
+    return f"One day {rng.choice(_NAMES)} found a {rng.choice(_THINGS)}."
 
 
 def _middle(rng: random.Random, world: Sequence[Sequence[str]]) -> tuple[str, ...]:
@@ -106,7 +104,7 @@ def _middle(rng: random.Random, world: Sequence[Sequence[str]]) -> tuple[str, ..
 
 
 def _ends(rng: random.Random) -> str:
-    return f"At last {rng.choice(_NAMES)} {rng.choice(_LAST)} the {rng.choice(_THINGS)}."
+    return f"At last {rng.choice(_NAMES)} sold the {rng.choice(_THINGS)}."
 
 
 def _prompt(story: _Story) -> str:
@@ -119,7 +117,7 @@ def _prompt(story: _Story) -> str:
 TASK = Task(
     name="story",
     factor="outputs in the other story's words",
-    pieces=r'Write [^"]+"|" and [^"]+"|One day| ?At last| near the \w+| ?(?:A|a|the) \w+| ?\w+|.',
+    pieces=r'Write [^"]+"|" and [^"]+"|One day| ?At last| (?:found|sold|near)| ?(?:A|a|the) \w+| ?\w+|.',
     material=material,
     is_right=is_right,
     has_factor=has_factor,
