@@ -38,7 +38,7 @@ class _Story:
 
 
 def material(seed: int, start: int, pairs: int, held_out: int) -> Material:
-    """Each prompt is new; one that was drawn before is drawn again."""
+    """Prompts of the held-out examples are drawn first and passed over afterwards."""
     rng = random.Random(seed)  # noqa: S311
     unseen = [_example(rng) for _ in range(held_out)]
     reserved = {example.prompt for example in unseen}
@@ -81,10 +81,12 @@ def _example(rng: random.Random) -> Example:
 
 def _spoilt(rng: random.Random, story: _Story) -> _Story:
     """The first or the last sentence is missing or another one."""
-    another = rng.random() < 0.5
-    if rng.random() < 0.5:
-        return replace(story, begins=_begins(rng) if another else "")
-    return replace(story, ends=_ends(rng) if another else "")
+    is_first, is_missing = rng.random() < 0.5, rng.random() < 0.5
+    draw, right = (_begins, story.begins) if is_first else (_ends, story.ends)
+    sentence = right
+    while sentence == right:
+        sentence = "" if is_missing else draw(rng)
+    return replace(story, begins=sentence) if is_first else replace(story, ends=sentence)
 
 
 def _story(rng: random.Random, world: Sequence[Sequence[str]]) -> _Story:
@@ -117,7 +119,7 @@ def _prompt(story: _Story) -> str:
 TASK = Task(
     name="story",
     factor="outputs in the other story's words",
-    pieces=r'Write [^"]+"|" and [^"]+"|One day| ?At last| (?:found|sold|near)| ?(?:A|a|the) \w+| ?\w+|.',
+    pieces=r'Write [^"]+"|" and [^"]+"|One day| ?At last| ?(?:A|a|the) \w+| ?\w+|.',
     material=material,
     is_right=is_right,
     has_factor=has_factor,
