@@ -6,9 +6,7 @@ python -m training.synthetic --task characters|story
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,19 +23,31 @@ _CHECKPOINT_LEARNING_RATE = 1e-6
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
-    out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+    folder = options.output or Path("runs") / f"synthetic-{options.task}"
+    err = Console(stderr=True, highlight=False)
     try:
         import datasets
         import transformers
-
-        from training.synthetic import experiment, figure, results
+        import trl  # noqa: F401
     except ImportError as error:
         return _complain(err, f"{error.name} is missing: pip install 'spar[train]'", BAD_USAGE)
     datasets.disable_progress_bars()
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
-    logging.getLogger("trl").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning)
+    transformers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()
+    try:
+        _run(options, folder, err)
+    except (Exception, KeyboardInterrupt) as error:
+        explained = _explained(error, folder)
+        if explained is None:
+            raise
+        return _complain(err, *explained)
+    return DONE
+
+
+def _run(options: argparse.Namespace, folder: Path, err: Console) -> None:
+    """Measure what is missing, draw and sum up all that is there."""
+    from training.synthetic import experiment, figure
+
     default_rate = _CHECKPOINT_LEARNING_RATE if options.model else _FROM_SCRATCH_LEARNING_RATE
     settings = experiment.Settings(
         task=options.task,
@@ -45,27 +55,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         steps=options.steps,
         learning_rate=options.learning_rate or default_rate,
     )
-    folder = options.output or Path("runs") / f"synthetic-{options.task}"
-    try:
-        measured = experiment.run(
-            settings,
-            range(options.seeds),
-            folder,
-            lambda line: err.print(line, markup=False, soft_wrap=True),
-        )
-        factor = experiment.TASKS[options.task].factor
-        figure.draw(measured, factor, folder / FIGURE)
-    except (experiment.BadModel, results.BadResults) as error:
-        return _complain(err, str(error), BAD_USAGE)
-    except results.OtherSettings as error:
-        return _complain(err, f"{error}; give those, or another --output", OTHER_SETTINGS)
-    except OSError as error:
-        return _complain(err, f"cannot read or write {folder}: {error}", STOPPED)
-    except KeyboardInterrupt:
-        return _complain(err, "interrupted: run the same command again to go on", STOPPED)
+    measured = experiment.run(
+        settings,
+        range(options.seeds),
+        folder,
+        lambda line: err.print(line, markup=False, soft_wrap=True),
+    )
+    factor = experiment.TASKS[options.task].factor
+    figure.draw(measured, factor, folder / FIGURE)
+    out = Console(highlight=False)
     out.print(figure.table(measured, factor))
     out.print(f"figure: {folder / FIGURE}", markup=False, soft_wrap=True)
-    return DONE
+
+
+def _explained(error: BaseException, folder: Path) -> tuple[str, int] | None:
+    """What to say of an error that a user can do something about, and the exit code."""
+    import torch
+
+    from training.synthetic.experiment import BadModel
+    from training.synthetic.results import BadResults, OtherSettings
+
+    if isinstance(error, (BadModel, BadResults)):
+        return str(error), BAD_USAGE
+    if isinstance(error, OtherSettings):
+        return f"{error}; give those, or another --output", OTHER_SETTINGS
+    if isinstance(error, torch.OutOfMemoryError):
+        reason = str(error).partition(". ")[0]
+        return f"out of memory ({reason}): give a smaller --model", STOPPED
+    if isinstance(error, OSError):
+        return f"cannot read or write {folder}: {error}", STOPPED
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted: run the same command again to go on", STOPPED
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -106,16 +127,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 up, not {text!r}")
+    return int(text)
 
 
 def _rate(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must be over 0 and under 1, not {text}")
+        raise argparse.ArgumentTypeError(f"must be over 0 and under 1, not {text!r}")
     return value
 
 

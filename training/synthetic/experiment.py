@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -72,6 +73,10 @@ def run(
     """
     with results.opened(folder, asdict(settings)):
         measured = results.read(folder)
+        if not settings.model:
+            torch.set_num_threads(
+                1
+            )  # sums, so results, depend on it; more do not help one so small
         for seed in seeds:
             missing = [kind for kind in KINDS if (seed, kind) not in results.done(measured)]
             if not missing:
@@ -97,17 +102,14 @@ def train(
         BadModel: see there.
     """
     model, tokenizer = _load(start)
-    # On the CPU the results must not depend on how many threads the machine offers.
     on_gpu = torch.cuda.is_available()
-    if not on_gpu:
-        torch.set_num_threads(1)
     task = TASKS[settings.task]
     measure = _Measure(task, material.held_out, tokenizer, settings.every, seed, kind)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = DPOTrainer(
             model=model,
             processing_class=tokenizer,
-            train_dataset=Dataset.from_list([_pair(example, kind) for example in material.pairs]),
+            train_dataset=Dataset.from_list([pair(example, kind) for example in material.pairs]),
             callbacks=[measure],
             args=DPOConfig(
                 output_dir=scratch,
@@ -218,7 +220,6 @@ def _start(
     start = folder / "start" / str(seed)
     if not start.exists():
         say(f"seed {seed}: training a small model from scratch")
-        torch.set_num_threads(1)
         new = start.with_suffix(".new")
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
@@ -233,7 +234,7 @@ def _load(start: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
         model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(start)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except (OSError, ValueError, ImportError, KeyError, SafetensorError) as error:
         why = str(error).strip().partition("\n")[0]
         raise BadModel(f"cannot load {start}: {why}") from None
     if tokenizer.chat_template is None:
@@ -243,7 +244,8 @@ def _load(start: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     return model, tokenizer
 
 
-def _pair(example: Example, kind: Kind) -> dict[str, list[dict[str, str]]]:
+def pair(example: Example, kind: Kind) -> dict[str, list[dict[str, str]]]:
+    """A pair in TRL's conversational form."""
     return {
         "prompt": _user(example.prompt),
         "chosen": [{"role": "assistant", "content": example.chosen(kind)}],

@@ -30,7 +30,7 @@ class Measurement:
 
 
 class BadResults(Exception):
-    """A folder with files that are not ours, or that another process is writing."""
+    """A folder that holds something else, or that another process is writing."""
 
 
 class OtherSettings(Exception):
@@ -43,9 +43,11 @@ def opened(folder: Path, settings: Mapping[str, Any]) -> Iterator[None]:
 
     Raises:
         OtherSettings: it was begun with others.
-        BadResults: its settings cannot be read, or another process has the folder.
+        BadResults: it is no experiment's, or another process has it.
         OSError: it cannot be made or written.
     """
+    if folder.exists() and not folder.is_dir():
+        raise BadResults(f"{folder} is no folder; give another --output")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("w") as lock:
         try:
@@ -107,10 +109,13 @@ def _place(measurement: Measurement) -> tuple[int, str, int]:
 
 def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     path = folder / SETTINGS
+    new = folder / f"{SETTINGS}.new"
     if not path.exists():
-        if (folder / MEASUREMENTS).exists():
-            raise BadResults(f"{folder / MEASUREMENTS} has no {SETTINGS}; give another --output")
-        new = folder / f"{SETTINGS}.new"
+        if any(file.name not in (_LOCK, new.name) for file in folder.iterdir()):
+            raise BadResults(
+                f"{folder} is not empty and holds no {SETTINGS}; give another --output "
+                "(nothing was overwritten)"
+            )
         new.write_text(json.dumps(settings, indent=1) + "\n")
         os.replace(new, path)
         return
@@ -118,7 +123,7 @@ def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
         begun = json.loads(path.read_bytes())
         differ = [n for n in {**begun, **settings} if begun.get(n) != settings.get(n)]
     except (ValueError, TypeError, AttributeError):
-        raise BadResults(f"{path} is not ours; give another --output") from None
+        raise BadResults(f"{path} holds no settings; give another --output") from None
     if differ:
         shown = ", ".join(f"{n} is {begun.get(n)!r}, not {settings.get(n)!r}" for n in differ)
         raise OtherSettings(f"{folder} was begun with other settings: {shown}")
