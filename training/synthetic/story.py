@@ -119,7 +119,8 @@ def _prompt(story: _Story) -> str:
 TASK = Task(
     name="story",
     factor="outputs in the other story's words",
-    pieces=r'Write [^"]+"|" and [^"]+"|One day| ?At last| ?(?:A|a|the) \w+| ?\w+|.',
+    # A first or last sentence is one token: copying it is then learnt within the start's steps.
+    pieces=r'Write [^"]+"|" and [^"]+"|One day [^.]+\.| ?At last [^.]+\.| ?(?:A|near the) \w+| ?\w+|.',
     material=material,
     is_right=is_right,
     has_factor=has_factor,

@@ -82,7 +82,7 @@ def test_kinds_differ_in_what_is_chosen_alone() -> None:
 def test_texts_survive_the_small_tokenizer(task: experiment.Task) -> None:
     material = task.material(0, 300, 20, 20)
     tokenizer = tiny_llama.make_tokenizer([t for pair in material.start for t in pair], task.pieces)
-    assert len(tokenizer) < 120
+    assert len(tokenizer) < 300
     for example in [*material.pairs, *material.held_out]:
         for text in (example.prompt, example.rejected, example.refined, example.interfering):
             assert tokenizer.decode(tokenizer.encode(text)) == text
