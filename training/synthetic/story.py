@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from training.synthetic.task import START_RIGHT, Example, Material, Task
 
-_NAMES = ("Anna", "Ben", "Clara", "David", "Emma", "Felix", "Greta", "Hugo", "Ida", "Jonas")
-_THINGS = ("key", "coat", "lamp", "map", "ring", "drum", "cup", "kite", "clock", "box")
+_NAMES = ("Anna", "Ben", "Clara", "David", "Emma", "Felix")
+_THINGS = ("key", "coat", "lamp", "map", "ring", "drum")
 
 _FOREST = (
     ("fox", "deer", "hare", "squirrel", "badger", "hedgehog"),
