@@ -20,7 +20,6 @@ from transformers import (
     PreTrainedTokenizerBase,
     PrinterCallback,
     TrainerCallback,
-    set_seed,
 )
 from trl import DPOConfig, DPOTrainer
 
@@ -230,7 +229,6 @@ def _start(
 
 
 def _load(start: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    set_seed(0)
     try:
         model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(start)

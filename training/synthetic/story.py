@@ -25,6 +25,11 @@ _SEA = (
 _START_SEA = 0.3
 _MIDDLE = 2
 """Sentences between the first and the last."""
+_PIECES = (
+    r'Write [^"]+"|" and [^"]+"|One day [^.]+\.| ?At last [^.]+\.'
+    r"| ?(?:A|near the) \w+| ?\w+|."
+)
+"""A first or last sentence is one token: copying it is then learnt within the start's steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +124,7 @@ def _prompt(story: _Story) -> str:
 TASK = Task(
     name="story",
     factor="outputs in the other story's words",
-    # A first or last sentence is one token: copying it is then learnt within the start's steps.
-    pieces=r'Write [^"]+"|" and [^"]+"|One day [^.]+\.| ?At last [^.]+\.| ?(?:A|near the) \w+| ?\w+|.',
+    pieces=_PIECES,
     material=material,
     is_right=is_right,
     has_factor=has_factor,
