@@ -1,0 +1,1 @@
+"""What interfering factors in preference pairs do: the synthetic experiments of the paper."""
