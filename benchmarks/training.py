@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import harness, report
+from benchmarks import harness, llama, report
 from benchmarks.answers import stream
 from benchmarks.report import Report
 
@@ -37,7 +37,7 @@ def measure(steps: int = STEPS, *, model: str = "", hidden: int = 256, rounds: i
     """Train with both in turn, `rounds` times; of each the fastest counts."""
     machine = report.machine()
     with harness.folder() as place:
-        base = model or str(_write_llama(place / "llama", hidden))
+        base = model or str(llama.write(place / "llama", hidden=hidden, layers=4))
         data = _write_pairs(place / "data", count=4 * steps)
         shared = [f for k, v in _SETTINGS.items() for f in (f"--{k}", *v.split())]
         shared += ["--max_steps", str(steps), *_precision()]
@@ -123,43 +123,6 @@ def _write_pairs(folder: Path, count: int) -> Path:
             answers = {k: [{"role": "assistant", "content": v}] for k, v in sides.items()}
             prompt = [{"role": "user", "content": f"Write something, number {number}."}]
             file.write(json.dumps({"prompt": prompt, **answers}) + "\n")
-    return folder
-
-
-def _write_llama(folder: Path, hidden: int) -> Path:
-    """A random Llama of four layers whose tokens are bytes."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    marks = ["<|end|>", "<|user|>", "<|assistant|>"]
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: i for i, token in enumerate([*marks, *alphabet])}
-    tokens = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokens.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokens.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=tokens,
-        eos_token="<|end|>",
-        pad_token="<|end|>",
-        additional_special_tokens=marks[1:],
-    )
-    tokenizer.chat_template = (
-        "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
-        "{% if add_generation_prompt %}<|assistant|>{% endif %}"
-    )
-    config = LlamaConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=hidden,
-        intermediate_size=2 * hidden,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        eos_token_id=0,
-        pad_token_id=0,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
     return folder
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from training import job
 from training.examples import last_turn
+from training.sft import FINE_TUNING
 
 RFT = job.Training(
     name="rft",
@@ -21,16 +22,7 @@ RFT = job.Training(
     examples=last_turn,
     trainer="SFTTrainer",
     config="SFTConfig",
-    defaults={
-        "completion_only_loss": True,
-        "learning_rate": 1e-6,
-        "lr_scheduler_type": "constant_with_warmup",
-        "warmup_steps": 0.1,
-        "num_train_epochs": 5.0,
-        "max_length": 4096,
-        "per_device_train_batch_size": 2,
-        "gradient_accumulation_steps": 4,
-    },
+    defaults=FINE_TUNING | {"learning_rate": 1e-6},
 )
 
 

@@ -12,6 +12,18 @@ from collections.abc import Sequence
 from training import job
 from training.examples import ANSWERS, every_turn
 
+FINE_TUNING = {
+    "completion_only_loss": True,
+    "learning_rate": 2e-6,
+    "lr_scheduler_type": "constant_with_warmup",
+    "warmup_steps": 0.1,
+    "num_train_epochs": 5.0,
+    "max_length": 4096,
+    "per_device_train_batch_size": 2,
+    "gradient_accumulation_steps": 4,
+}
+"""The paper's settings, and its published configuration's batch."""
+
 SFT = job.Training(
     name="sft",
     description=__doc__ or "",
@@ -21,16 +33,7 @@ SFT = job.Training(
     examples=every_turn,
     trainer="SFTTrainer",
     config="SFTConfig",
-    defaults={
-        "completion_only_loss": True,
-        "learning_rate": 2e-6,
-        "lr_scheduler_type": "constant_with_warmup",
-        "warmup_steps": 0.1,
-        "num_train_epochs": 5.0,
-        "max_length": 4096,
-        "per_device_train_batch_size": 2,
-        "gradient_accumulation_steps": 4,
-    },
+    defaults=FINE_TUNING,
 )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import fsspec
 import pytest
 
+from benchmarks import llama
 from inspection.export import __main__ as export
 from inspection.export import card, files
 from inspection.export.columns import described
@@ -28,7 +29,6 @@ from schemas.rft import RftSample
 from schemas.views import connect
 from spar_core.dataset import Dataset, Settled
 from tests.pipelines import rounds
-from tests.training import tiny
 
 CONTROLS = "".join(map(chr, range(0x100)))
 TEXTS = [
@@ -590,7 +590,7 @@ def trained(module: str, folder: Path, *argv: str) -> None:
 
 
 def test_trls_own_scripts_train_on_an_export(finished_run: Path, tmp_path: Path) -> None:
-    out, model = tmp_path / "out", tiny.write_model(tmp_path / "model")
+    out, model = tmp_path / "out", llama.write(tmp_path / "model")
     assert write(finished_run, "trl", out) == 0
     common = ["--dataset_name", str(out), "--model_name_or_path", str(model)]
     common += ["--max_steps", "2", "--per_device_train_batch_size", "2", "--report_to", "none"]
@@ -604,7 +604,7 @@ def test_trls_own_scripts_train_on_an_export(finished_run: Path, tmp_path: Path)
 
 
 def test_training_takes_an_export(finished_run: Path, tmp_path: Path) -> None:
-    out, model = tmp_path / "out", tiny.write_model(tmp_path / "model")
+    out, model = tmp_path / "out", llama.write(tmp_path / "model")
     assert write(finished_run, "trl", out) == 0
     made = tmp_path / "made"
     arguments = ["--data", str(out / "data" / "pairs" / "*.parquet"), "--model", str(model)]

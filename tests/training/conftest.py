@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import llama
 from tests.training import tiny
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported
@@ -33,7 +34,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random Llama's folder; for reading only."""
-    return tiny.write_model(tmp_path_factory.mktemp("tiny"))
+    return llama.write(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import llama
 from tests.pipelines.rounds import start
 from tests.training import tiny
 from training import dpo, rft, sft
@@ -209,7 +210,7 @@ def test_bad_input_in_one_line(
 
 
 def test_base_model_without_a_chat_template(pairs: Path, tmp_path: Path, capsys: Any) -> None:
-    base = tiny.write_model(tmp_path / "base", template=None)
+    base = llama.write(tmp_path / "base", template=None)
     assert dpo.main(command(pairs, base, tmp_path / "out")) == 2
     assert "has no chat template" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -220,18 +221,18 @@ def test_command_line_is_checked_without_data(model: Path, tmp_path: Path, capsy
     assert dpo.main(command(tmp_path / "later", model, out, "--check")) == 0
     assert dpo.main(command(tmp_path / "later", model, out, "--check", "--bta", "1")) == 2
     assert "did you mean --beta" in capsys.readouterr().err
-    base = tiny.write_model(tmp_path / "base", template=None)
+    base = llama.write(tmp_path / "base", template=None)
     assert dpo.main(command(tmp_path / "later", base, out, "--check")) == 2
     assert not out.exists()
 
 
 def test_chat_template_from_a_file(chats: Path, tmp_path: Path) -> None:
-    base = tiny.write_model(tmp_path / "base", template=None)
+    base = llama.write(tmp_path / "base", template=None)
     template = tmp_path / "chat.jinja"
-    template.write_text(tiny.TEMPLATE)
+    template.write_text(llama.TEMPLATE)
     line = command(chats, base, tmp_path / "out", "--chat_template_path", str(template))
     assert sft.main(line) == 0
-    assert (tmp_path / "out" / "chat_template.jinja").read_text() == tiny.TEMPLATE
+    assert (tmp_path / "out" / "chat_template.jinja").read_text() == llama.TEMPLATE
 
 
 def test_too_long_is_counted_and_left_out(model: Path, tmp_path: Path, capsys: Any) -> None:
@@ -256,7 +257,7 @@ def test_output_of_another_training_is_refused(
     assert "settings.beta: 0.1 -> 0.5" in capsys.readouterr().err
     assert dpo.main(command(pairs, model, out, "--where", "similarity > 0.1")) == 5
     assert "data." in capsys.readouterr().err
-    other = tiny.write_model(tmp_path / "other", seed=1)
+    other = llama.write(tmp_path / "other", seed=1)
     assert dpo.main(command(pairs, other, out)) == 5
     assert "model." in capsys.readouterr().err
     assert dpo.main(command(pairs, model, out, "--save_steps", "3")) == 0, "no other training"

@@ -1,53 +1,10 @@
-"""A tiny random Llama with a chat template, and data to train it on, for tests."""
+"""Data to train a tiny model on."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from typing import Any
-
-TEMPLATE = (
-    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>"
-    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
-)
-ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
-
-
-def write_model(folder: Path, *, template: str | None = TEMPLATE, seed: int = 0) -> Path:
-    """A Llama of 40,000 random weights whose tokens are bytes."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    special = ["<|end|>", "<|pad|>", *ROLES]
-    vocabulary = {token: i for i, token in enumerate([*special, *alphabet])}
-    tokens = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokens.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokens.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=tokens,
-        eos_token="<|end|>",
-        pad_token="<|pad|>",
-        additional_special_tokens=list(ROLES),
-    )
-    tokenizer.chat_template = template
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=512,
-        eos_token_id=0,
-        pad_token_id=1,
-        tie_word_embeddings=True,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def pair(number: int, **more: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.training import tiny
+from benchmarks import llama
 from training.synthetic import __main__ as command
 from training.synthetic import characters, experiment, results, story, tiny_llama
 from training.synthetic.experiment import Settings
@@ -117,7 +117,7 @@ def test_a_model_that_is_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiment, "Settings", lambda **given: replace(QUICK, **given))
-    bare = tiny.write_model(tmp_path / "bare", template=None)
+    bare = llama.write(tmp_path / "bare", template=None)
     for name, said in ((tmp_path / "absent", "cannot load"), (bare, "has no chat template")):
         line = ["--task", "story", "--model", str(name), "--output", str(tmp_path / "out" / said)]
         assert command.main(line) == 2
