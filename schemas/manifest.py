@@ -33,10 +33,12 @@ USAGE = (
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A committed Parquet file; `path` is relative to the run."""
+    """A committed Parquet file; `path` is relative to the run, `form` that of its table when it
+    was written ("" of files from before forms were noted)."""
 
     path: str
     rows: int
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)

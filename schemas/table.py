@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
@@ -29,6 +31,12 @@ class Table(Generic[Row]):
     name: str
     row: type[Row]
     schema: pa.Schema
+
+    @functools.cached_property
+    def form(self) -> str:
+        """Changes when the table's columns do: files of one form can be read as one."""
+        columns = ", ".join(f"{field.name} {field.type}" for field in self.schema)
+        return hashlib.sha256(columns.encode()).hexdigest()[:8]
 
     def to_arrow(self, rows: Iterable[Row]) -> pa.Table:
         """Rows as an Arrow table of exactly this schema."""

@@ -32,6 +32,10 @@ _LOCKS = (
 )
 
 
+_Files = dict[tuple[int, str], list[str]]
+"""Paths of a table's files by iteration and form."""
+
+
 def connect(
     run: str, tables: tuple[str, ...] | None = None, *, locked: bool = False
 ) -> duckdb.DuckDBPyConnection:
@@ -67,11 +71,11 @@ def define(
     fs, root = fsspec.core.url_to_fs(run)
     if "file" not in _protocols(fs):
         connection.register_filesystem(fs)
-    files: dict[str, dict[int, list[str]]] = {name: {} for name in TABLES}
+    files: dict[str, _Files] = {name: {} for name in TABLES}
     entries = manifest.read(fs, root)
     for path, entry in entries.items():
         for name, file in entry.files.items():
-            files[name].setdefault(manifest.iteration_of(path), []).append(
+            files[name].setdefault((manifest.iteration_of(path), file.form), []).append(
                 fs.unstrip_protocol(f"{root}/{file.path}").removeprefix("file://")
             )
     for name in tables or TABLES:
@@ -110,14 +114,15 @@ def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
 
 
-def _create_view(
-    connection: duckdb.DuckDBPyConnection, name: str, paths: dict[int, list[str]]
-) -> None:
-    """A view over files, some of which may be of earlier times and lack a column."""
+def _create_view(connection: duckdb.DuckDBPyConnection, name: str, files: _Files) -> None:
+    """A view over files, some of which may be of earlier times and lack a column.
+
+    Files of one form are read by the first one's columns: opening all to compare takes seconds.
+    """
     parts = [_no_rows(connection, name)] + [
         f"select *, {iteration} as iteration from read_parquet("
-        f"{_listed(_literal(some))}, hive_partitioning = false, union_by_name = true)"
-        for iteration, some in sorted(paths.items())
+        f"{_listed(_literal(some))}, hive_partitioning = false)"
+        for (iteration, _), some in sorted(files.items())
     ]
     connection.execute(f"create view {name} as {' union all by name '.join(parts)}")
 

@@ -162,7 +162,7 @@ class Dataset:
             os.replace(scratch, f"{self.root}/{path}")
         else:
             self.fs.pipe_file(f"{self.root}/{path}", data)
-        return DataFile(path, len(rows))
+        return DataFile(path, len(rows), TABLES[table].form)
 
     def _create(self, path: str, data: bytes) -> bool:
         """Create a file whole; False where one is there."""

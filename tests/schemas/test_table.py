@@ -88,3 +88,13 @@ def test_value_of_a_wrong_type_is_refused(table: Table[Any]) -> None:
     name = table.schema.names[0]
     with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError)):
         table.to_arrow([dataclasses.replace(example(table), **{name: 1.5})])
+
+
+def test_form_changes_with_the_columns_and_only_with_them() -> None:
+    table = TABLES["prompts"]
+    same = Table("other", table.row, pa.schema(list(table.schema)))
+    fewer = Table("prompts", table.row, table.schema.remove(0))
+    other = Table("prompts", table.row, table.schema.set(0, pa.field("prompt_id", pa.int64())))
+    assert table.form == same.form
+    assert len({table.form, fewer.form, other.form}) == 3
+    assert len({each.form for each in TABLES.values()}) == len(TABLES)

@@ -350,6 +350,11 @@ def drop_columns(run: str, iteration: int, table: str, *names: str) -> None:
         sink = pa.BufferOutputStream()
         pq.write_table(held.drop_columns(list(names)), sink)
         dataset.fs.pipe_file(path, sink.getvalue().to_pybytes())
+    for path, entry in dataset.entries().items():
+        plain = json.loads(entry.to_json())
+        for file in plain["files"].values():
+            del file["form"]
+        dataset.fs.pipe_file(path, json.dumps(plain).encode())
 
 
 def checked_judgement(key: str, verdict: str, checked: bool | None) -> Judgement:
