@@ -46,14 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, folder: Path, err: Console) -> None:
     """Measure what is missing, draw and sum up all that is there."""
-    from training.synthetic import experiment, figure
+    from training.synthetic import experiment, figure, tiny_llama
 
+    task = experiment.TASKS[options.task]
     default_rate = _CHECKPOINT_LEARNING_RATE if options.model else _FROM_SCRATCH_LEARNING_RATE
     settings = experiment.Settings(
-        task=options.task,
+        task=task.name,
         model=options.model,
         steps=options.steps,
         learning_rate=options.learning_rate or default_rate,
+        shape=tiny_llama.Shape(steps=task.start_steps),
     )
     measured = experiment.run(
         settings,
@@ -61,10 +63,9 @@ def _run(options: argparse.Namespace, folder: Path, err: Console) -> None:
         folder,
         lambda line: err.print(line, markup=False, soft_wrap=True),
     )
-    factor = experiment.TASKS[options.task].factor
-    figure.draw(measured, factor, folder / FIGURE)
+    figure.draw(measured, task.factor, folder / FIGURE)
     out = Console(highlight=False)
-    out.print(figure.table(measured, factor))
+    out.print(figure.table(measured, task.factor))
     out.print(f"figure: {folder / FIGURE}", markup=False, soft_wrap=True)
 
 

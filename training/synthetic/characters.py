@@ -62,6 +62,7 @@ TASK = Task(
     name="characters",
     factor="outputs in upper case",
     pieces=r"Write | letters | and nothing else\.|\d+|.",
+    start_steps=1_000,
     material=material,
     is_right=is_right,
     has_factor=has_factor,

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class Settings:
     model: str
     steps: int
     learning_rate: float
+    shape: tiny_llama.Shape
     batch: int = 32
     beta: float = 0.1
     sft_weight: float = 0.1
@@ -54,7 +55,6 @@ class Settings:
     held_out: int = 500
     every: int = 20
     start_answers: int = 20_000
-    shape: tiny_llama.Shape = field(default_factory=tiny_llama.Shape)
 
 
 class BadModel(Exception):

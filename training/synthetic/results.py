@@ -49,6 +49,7 @@ def opened(folder: Path, settings: Mapping[str, Any]) -> Iterator[None]:
     if folder.exists() and not folder.is_dir():
         raise BadResults(f"{folder} is no folder; give another --output")
     folder.mkdir(parents=True, exist_ok=True)
+    _check_free(folder)
     with (folder / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,15 +108,20 @@ def _place(measurement: Measurement) -> tuple[int, str, int]:
     return measurement.seed, measurement.pairs, measurement.step
 
 
+def _check_free(folder: Path) -> None:
+    """Refuse a folder of something else before anything is written to it."""
+    names = {file.name for file in folder.iterdir()}
+    if SETTINGS not in names and names - {_LOCK, f"{SETTINGS}.new"}:
+        raise BadResults(
+            f"{folder} is not empty and holds no {SETTINGS}; give another --output "
+            "(nothing was overwritten)"
+        )
+
+
 def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     path = folder / SETTINGS
-    new = folder / f"{SETTINGS}.new"
     if not path.exists():
-        if any(file.name not in (_LOCK, new.name) for file in folder.iterdir()):
-            raise BadResults(
-                f"{folder} is not empty and holds no {SETTINGS}; give another --output "
-                "(nothing was overwritten)"
-            )
+        new = folder / f"{SETTINGS}.new"
         new.write_text(json.dumps(settings, indent=1) + "\n")
         os.replace(new, path)
         return

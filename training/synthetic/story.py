@@ -125,6 +125,7 @@ TASK = Task(
     name="story",
     factor="outputs in the other story's words",
     pieces=_PIECES,
+    start_steps=2_500,
     material=material,
     is_right=is_right,
     has_factor=has_factor,

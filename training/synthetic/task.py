@@ -48,6 +48,7 @@ class Task:
 
     factor: what the share of outputs with the interfering factor is a share of.
     pieces: a regular expression that cuts prompts and answers into the tokens of a small model.
+    start_steps: steps of training a small model from scratch.
     material: (seed, start, pairs, held_out) -> as many of each.
     is_right: does an answer to the example's prompt do what was asked?
     has_factor: does an answer show the interfering factor?
@@ -56,6 +57,7 @@ class Task:
     name: str
     factor: str
     pieces: str
+    start_steps: int
     material: Callable[[int, int, int, int], Material]
     is_right: Callable[[Example, str], bool]
     has_factor: Callable[[str], bool]

@@ -30,10 +30,10 @@ _CHAT_TEMPLATE = (
 class Shape:
     """Size of the model and of its training."""
 
+    steps: int
     layers: int = 2
     width: int = 64
     heads: int = 4
-    steps: int = 1000
     batch: int = 64
     learning_rate: float = 3e-3
 

@@ -61,6 +61,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadResults, match="not empty"), results.opened(tmp_path, SETTINGS):
         pass
     assert (tmp_path / "figure.png").read_text() == "mine"
+    assert [file.name for file in tmp_path.iterdir()] == ["figure.png"]
     with (
         pytest.raises(BadResults, match="no folder"),
         results.opened(tmp_path / "figure.png", SETTINGS),
