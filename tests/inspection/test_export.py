@@ -589,6 +589,7 @@ def trained(module: str, folder: Path, *argv: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.mark.slow
 def test_trls_own_scripts_train_on_an_export(finished_run: Path, tmp_path: Path) -> None:
     out, model = tmp_path / "out", llama.write(tmp_path / "model")
     assert write(finished_run, "trl", out) == 0
@@ -603,6 +604,7 @@ def test_trls_own_scripts_train_on_an_export(finished_run: Path, tmp_path: Path)
         assert state["global_step"] == 2
 
 
+@pytest.mark.slow
 def test_training_takes_an_export(finished_run: Path, tmp_path: Path) -> None:
     out, model = tmp_path / "out", llama.write(tmp_path / "model")
     assert write(finished_run, "trl", out) == 0

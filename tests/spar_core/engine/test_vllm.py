@@ -209,6 +209,7 @@ def test_scratch_of_a_server_is_its_own_and_goes_with_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scratch: Path
 ) -> None:
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "7")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     _, environment = arguments(monkeypatch, tmp_path, "org/m")
     assert Path(environment["TMPDIR"]).parent == scratch
     assert not list(scratch.iterdir())
