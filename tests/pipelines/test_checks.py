@@ -15,6 +15,7 @@ import pytest
 
 from pipelines import judge, refine, sample
 from pipelines import prompts as intake
+from schemas import manifest
 from spar_core import checks
 from tests.inspection.test_summary import cells
 from tests.loopback import Answer, Body, LoopbackServer, serving
@@ -256,6 +257,11 @@ def test_a_run_of_earlier_times_goes_on(tmp_path: Path, run: Path, server: Loopb
     for table, names in later.items():
         for file in (run / table).rglob("*.parquet"):
             pq.write_table(pq.read_table(file, partitioning=None).drop_columns(names), file)
+    for entry in (run / manifest.FOLDER).rglob("*.json"):
+        plain = json.loads(entry.read_bytes())
+        for file in plain["files"].values():
+            del file["form"]
+        entry.write_text(json.dumps(plain))
     write(path, {"prompt": "one"}, {"prompt": "two", "checks": [NO_COMMA]})
     assert refine.main(command(run, path, server.url)) == 0
     assert query(run, "select count(*), count(checked) from judgements") == [(10, 5)]
