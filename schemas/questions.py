@@ -331,6 +331,3 @@ MACROS: dict[str, Question] = {
     ),
 }
 """Table macros by name."""
-
-SUMMARIES: dict[str, str] = {name: view.sql for name, view in VIEWS.items()}
-"""The SQL of the views, by name."""

@@ -12,9 +12,7 @@ import fsspec
 import pyarrow as pa
 
 from schemas import TABLES, manifest
-from schemas.questions import MACROS, SUMMARIES, VIEWS
-
-__all__ = ["SUMMARIES", "connect", "define", "quoted"]
+from schemas.questions import MACROS, VIEWS
 
 MEMORY = "50%"
 """What SQL that others wrote may use of the machine's memory."""
@@ -53,11 +51,15 @@ def connect(
     connection.execute("set enable_progress_bar = false")
     paths = define(connection, run, tables)
     if locked:
-        allowed = sorted({*paths, *_literal(paths)})
-        connection.execute(f"set allowed_paths = {_listed(allowed)}")
-        for lock in _LOCKS:
-            connection.execute(lock)
+        lock(connection, paths)
     return connection
+
+
+def lock(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> None:
+    """Hold a connection to these files, for queries that others wrote; see `connect`."""
+    connection.execute(f"set allowed_paths = {_listed(sorted({*paths, *_literal(paths)}))}")
+    for setting in _LOCKS:
+        connection.execute(setting)
 
 
 def define(
@@ -69,7 +71,7 @@ def define(
         The paths of the committed files that the views read, absolute.
     """
     fs, root = fsspec.core.url_to_fs(run)
-    if "file" not in _protocols(fs):
+    if not is_local(fs):
         connection.register_filesystem(fs)
     files: dict[str, _Files] = {name: {} for name in TABLES}
     entries = manifest.read(fs, root)
@@ -110,8 +112,9 @@ def _first_line(text: str | None) -> str:
     return (text or "").partition("\n")[0]
 
 
-def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
-    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+def is_local(fs: fsspec.AbstractFileSystem) -> bool:
+    """Whether DuckDB opens the files by their bare paths."""
+    return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str, files: _Files) -> None:
@@ -121,7 +124,7 @@ def _create_view(connection: duckdb.DuckDBPyConnection, name: str, files: _Files
     """
     parts = [_no_rows(connection, name)] + [
         f"select *, {iteration} as iteration from read_parquet("
-        f"{_listed(_literal(some))}, hive_partitioning = false)"
+        f"{files_listed(some)}, hive_partitioning = false)"
         for (iteration, _), some in sorted(files.items())
     ]
     connection.execute(f"create view {name} as {' union all by name '.join(parts)}")
@@ -154,6 +157,11 @@ def _usage(entries: dict[str, manifest.Entry]) -> pa.Table:
 def _literal(paths: list[str]) -> list[str]:
     """Local paths written so that DuckDB takes no character in them for a pattern."""
     return [path if "://" in path else glob.escape(path) for path in paths]
+
+
+def files_listed(paths: list[str]) -> str:
+    """Files as a list in SQL, for DuckDB's readers."""
+    return _listed(_literal(paths))
 
 
 def _listed(paths: list[str]) -> str:

@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 from schemas import TABLES, manifest
 from schemas.manifest import DataFile, Entry
+from schemas.views import is_local
 
 Rows = dict[str, list[Any]]
 """Rows of several tables, by the table's name."""
@@ -83,8 +84,7 @@ class Dataset:
 
     @property
     def is_local(self) -> bool:
-        protocols = self.fs.protocol
-        return "file" in ((protocols,) if isinstance(protocols, str) else protocols)
+        return is_local(self.fs)
 
     def entries(self, stage: str | None = None) -> dict[str, Entry]:
         """Manifest entries by path."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import duckdb
 import fsspec
 
 from schemas import manifest
-from schemas.views import connect
+from schemas.views import connect, files_listed, is_local, lock
 
 Row = dict[str, object]
 
@@ -88,27 +87,16 @@ def _open_files(data: str) -> duckdb.DuckDBPyConnection:
     if len(readers) > 1 or None in readers:
         kinds = ", ".join(sorted(f".{ending}" for ending in endings))
         raise DataError(f"{data} is {kinds}: give Parquet, JSONL or CSV files, of one kind")
-    is_local = "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
-    files = [name if is_local else fs.unstrip_protocol(name) for name in found]
+    files = [name if is_local(fs) else fs.unstrip_protocol(name) for name in found]
     connection = duckdb.connect()
-    if not is_local:
+    connection.execute("set enable_progress_bar = false")
+    if not is_local(fs):
         connection.register_filesystem(fs)
-    literal = [glob.escape(name) if is_local else name for name in files]
-    for setting in (
-        "enable_progress_bar = false",
-        f"allowed_paths = {_listed(sorted({*files, *literal}))}",
-        "enable_external_access = false",
-        "lock_configuration = true",
-    ):
-        connection.execute(f"set {setting}")
+    lock(connection, files)
     options = "" if readers == {"read_json"} else ", hive_partitioning = false"
-    query = f"{readers.pop()}({_listed(literal)}, union_by_name = true{options})"
+    query = f"{readers.pop()}({files_listed(files)}, union_by_name = true{options})"
     connection.execute(f"create temp view data as from {query}")
     return connection
-
-
-def _listed(paths: Sequence[str]) -> str:
-    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
 
 
 def _select(

@@ -18,7 +18,7 @@ from inspection.export.columns import described
 from inspection.export.formats import Format
 from inspection.summary import as_text
 from schemas import TABLES, manifest
-from schemas.views import SUMMARIES
+from schemas.questions import VIEWS
 
 NO_LICENCE = "unknown"
 """What the Hub calls a licence that nobody has stated."""
@@ -125,7 +125,7 @@ def _settings(run: str, iteration: int | None) -> dict[int, dict[str, Any]]:
 
 def render(connection: duckdb.DuckDBPyConnection, known: Facts, selection: Selection) -> str:
     """The card; `connection` has views of the exported rows."""
-    quality = connection.sql(SUMMARIES["pair_quality"])
+    quality = connection.sql(VIEWS["pair_quality"].sql)
     columns, rows = quality.columns, quality.fetchall()
     parts = [
         _head(selection),
