@@ -44,6 +44,12 @@ _SHAPES = {
 """What is selected from an answer to print it in a format."""
 
 
+_TOO_LARGE = (
+    "the query needs more than half of this machine's memory: ask for fewer rows or columns, or "
+    "open a catalog (--catalog) with DuckDB itself, which spills to disk"
+)
+
+
 class RefusedQuery(Exception):
     """A query that is not run, or whose answer cannot be shown."""
 
@@ -88,16 +94,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         return _complain(err, "interrupted", INTERRUPTED)
-    except (duckdb.OutOfMemoryException, MemoryError):
-        return _complain(
-            err,
-            "the query needs more than half of this machine's memory: ask for fewer rows or "
-            "columns, or open a catalog (--catalog) with DuckDB itself, which spills to disk",
-            BAD_USAGE,
-        )
-    except (RefusedQuery, NoCatalog, duckdb.Error, OSError, ValueError) as error:
-        return _complain(err, _in_a_line(error), BAD_USAGE)
+    except (RefusedQuery, NoCatalog, duckdb.Error, MemoryError, OSError, ValueError) as error:
+        message = _TOO_LARGE if _is_out_of_memory(error) else _in_a_line(error)
+        return _complain(err, message, BAD_USAGE)
     return DONE
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """DuckDB may run out of it once more while it words its error."""
+    kinds = (duckdb.OutOfMemoryException, MemoryError)
+    return isinstance(error, kinds) or "std::bad_alloc" in str(error)
 
 
 def select(
