@@ -41,7 +41,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(
-        include=["pipelines*", "spar_core*", "inspection*", "schemas*", "training*"]
+        include=[*("pipelines*", "spar_core*", "inspection*", "schemas*", "training*", "terminal*")]
     ),
     package_data={
         "pipelines": ["demo_prompts.jsonl"],

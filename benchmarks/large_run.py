@@ -17,18 +17,18 @@ from functools import cache, partial
 from pathlib import Path
 
 from benchmarks.answers import stream
-from pipelines.options import Settings, parse
-from pipelines.prompts import STAGE as PROMPTS
-from pipelines.prompts import prompt_id
+from pipelines.execution.intake import STAGE as PROMPTS
+from pipelines.execution.intake import prompt_id
+from pipelines.execution.options import Settings, parse
 from pipelines.refine import STAGES
 from schemas.failures import Failure
 from schemas.prompts import Prompt
 from schemas.responses import Response, SamplingRecord
 from schemas.rft import RftSample
+from spar_core.conversation import Vote
 from spar_core.dataset import Dataset, Rows, Settled
 from spar_core.engine.protocol import seed_of
 from spar_core.preference import pair, rft_sample
-from spar_core.prompts import Vote
 from spar_core.records import judgement_row, node_id, node_rows, tree_id, tree_row
 from spar_core.search import SearchSettings
 from spar_core.tree import SearchTree, TreeNode

@@ -23,9 +23,10 @@ from rich.console import Console
 from benchmarks import harness, report
 from benchmarks.harness import JobFailed
 from benchmarks.report import Report
-from pipelines import job, refine
-from pipelines.options import parse
-from pipelines.stage import Stage
+from pipelines import refine
+from pipelines.execution import job
+from pipelines.execution.options import parse
+from pipelines.execution.stage import Stage
 from spar_core.engine.host import EngineSpec
 from spar_core.engine.meter import METER
 

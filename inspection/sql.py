@@ -20,13 +20,12 @@ from rich.console import Console
 
 from inspection import catalog
 from inspection.catalog import NoCatalog
-from inspection.summary import as_table, as_text, print_summary
+from inspection.summary import print_summary
 from schemas import TABLES, manifest
 from schemas.questions import MACROS, VIEWS
 from schemas.views import connect, quoted
-
-DONE, BAD_USAGE, INTERRUPTED = 0, 2, 130
-"""Exit codes."""
+from terminal.exits import BAD_USAGE, DONE, INTERRUPTED, complain
+from terminal.text import as_table, as_text
 
 TABLE_ROWS = 10_000
 """More rows than this are no table to look at."""
@@ -93,10 +92,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read this has left; nor may the interpreter's last flush complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        return _complain(err, "interrupted", INTERRUPTED)
+        return complain(err, "interrupted", INTERRUPTED)
     except (RefusedQuery, NoCatalog, duckdb.Error, MemoryError, OSError, ValueError) as error:
         message = _TOO_LARGE if _is_out_of_memory(error) else _in_a_line(error)
-        return _complain(err, message, BAD_USAGE)
+        return complain(err, message, BAD_USAGE)
     return DONE
 
 
@@ -215,11 +214,6 @@ def _check_run(run: str) -> None:
     fs, root = fsspec.core.url_to_fs(run)
     if not manifest.read(fs, root):
         raise FileNotFoundError(f"no run at {run} (python -m pipelines.refine makes one)")
-
-
-def _complain(err: Console, message: str, code: int) -> int:
-    err.print(f"error: {as_text(message)}", markup=False, soft_wrap=True)
-    return code
 
 
 def _in_a_line(error: Exception) -> str:

@@ -13,19 +13,24 @@ from pathlib import Path
 
 from rich.console import Console
 
-from inspection.summary import as_text
-from pipelines import child, interrupt, prompts
+from pipelines.execution import child, intake, interrupt
+from pipelines.execution.intake import InputError
+from pipelines.execution.options import DEMO_PROMPTS
+from pipelines.execution.stage import INTERRUPTED, RunStopped
 from pipelines.iterate_options import Loop, understand
 from pipelines.iterations import ROLES, Models, Record, Role, rows, table
-from pipelines.job import BAD_USAGE, DONE, OTHER_SETTINGS, STOPPED, WITH_FAILURES
-from pipelines.options import DEMO_PROMPTS, UsageError
-from pipelines.prompts import InputError
-from pipelines.stage import INTERRUPTED, RunStopped
 from schemas.views import connect
 from spar_core.dataset import RunLocked, SettingsDiffer
-
-NOTHING_LEFT = 3
-"""A training's exit code where none of its rows can be trained on."""
+from terminal.exits import (
+    BAD_USAGE,
+    DONE,
+    NOTHING_LEFT,
+    OTHER_SETTINGS,
+    STOPPED,
+    WITH_FAILURES,
+    UsageError,
+    complain,
+)
 
 
 class ChildEnded(Exception):
@@ -44,22 +49,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         with interrupt.noticed(), _locked(loop) as lock:
             return run(loop, lock, out)
     except (UsageError, InputError, RunLocked) as error:
-        return _complain(err, str(error), BAD_USAGE)
+        return complain(err, str(error), BAD_USAGE)
     except SettingsDiffer as error:
         advice = "give the settings it was begun with, or another --run"
-        return _complain(err, f"{error}; {advice}", OTHER_SETTINGS)
+        return complain(err, f"{error}; {advice}", OTHER_SETTINGS)
     except ChildEnded as error:
-        return _complain(err, str(error), error.code)
+        return complain(err, str(error), error.code)
     except (RunStopped, KeyboardInterrupt) as error:
-        return _complain(err, f"{str(error) or INTERRUPTED}: {again}", STOPPED)
+        return complain(err, f"{str(error) or INTERRUPTED}: {again}", STOPPED)
     except OSError as error:
-        return _complain(err, f"cannot go on: {error}\n{again}", STOPPED)
-
-
-def _complain(err: Console, message: str, code: int) -> int:
-    if message:
-        err.print(f"error: {as_text(message)}", markup=False, soft_wrap=True)
-    return code
+        return complain(err, f"cannot go on: {error}\n{again}", STOPPED)
 
 
 @contextmanager
@@ -156,12 +155,12 @@ def _deal(loop: Loop, records: Sequence[Record], out: Console) -> None:
             return
         files = str(DEMO_PROMPTS)
     with loop.job.dataset.lock():
-        intake = prompts.deal(loop.run, ahead, files, loop.job.limit)
-    said = f"prompts: {intake.prompts} from {files}, dealt to {loop.iterations} iterations"
-    if intake.added < intake.prompts:
-        said += f"; {intake.prompts - intake.added} were in the run already"
-    if intake.failures:
-        said += f"; {intake.failures} rows left out (see `failures`)"
+        dealt = intake.deal(loop.run, ahead, files, loop.job.limit)
+    said = f"prompts: {dealt.prompts} from {files}, dealt to {loop.iterations} iterations"
+    if dealt.added < dealt.prompts:
+        said += f"; {dealt.prompts - dealt.added} were in the run already"
+    if dealt.failures:
+        said += f"; {dealt.failures} rows left out (see `failures`)"
     out.print(said, markup=False)
 
 

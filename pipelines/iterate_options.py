@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.execution.options import Job, Parser, add_arguments, parse, underscored
 from pipelines.iterations import ACTOR, REFINER, Models
-from pipelines.options import Job, Parser, UsageError, add_arguments, parse, underscored
 from spar_core.dataset import Dataset
+from terminal.exits import UsageError
 
 RUN = "runs/iterate"
 ITERATIONS = 3

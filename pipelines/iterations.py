@@ -11,9 +11,9 @@ from typing import Any
 
 from rich.table import Table
 
-from inspection.summary import as_table
-from pipelines.prompts import InputError
+from pipelines.execution.intake import InputError
 from schemas.views import connect
+from terminal.text import as_table
 
 
 @dataclass(frozen=True, slots=True)

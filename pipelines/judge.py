@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipelines import job
-from pipelines.options import Settings
-from pipelines.stage import Item, Stage
+from pipelines.execution import job
+from pipelines.execution.options import Settings
+from pipelines.execution.stage import Item, Stage
 from spar_core.checks import check
 from spar_core.dataset import Rows
 from spar_core.engine.host import EngineSpec

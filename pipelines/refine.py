@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipelines import job, judge, pairs, sample, tree_search
+from pipelines import judge, pairs, sample, tree_search
+from pipelines.execution import job
 
 STAGES = [sample.STAGE, judge.STAGE, tree_search.STAGE, pairs.PAIRS, pairs.RFT]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipelines import job
-from pipelines.options import Settings
-from pipelines.stage import Item, Stage
+from pipelines.execution import job
+from pipelines.execution.options import Settings
+from pipelines.execution.stage import Item, Stage
 from spar_core.dataset import Rows
 from spar_core.engine.host import EngineSpec
 from spar_core.engine.protocol import Engine, seed_of

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipelines import job
+from pipelines.execution import job
+from pipelines.execution.options import Settings
+from pipelines.execution.stage import Item, Stage
 from pipelines.judge import refiner
-from pipelines.options import Settings
-from pipelines.stage import Item, Stage
 from spar_core.checks import check
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import Engine, seed_of

@@ -9,8 +9,8 @@ from rapidfuzz import fuzz
 
 from schemas.pairs import Message, Pair
 from schemas.rft import RftSample
+from spar_core.conversation import Refinement, judge_messages, refine_messages, write_refinement
 from spar_core.engine.protocol import Message as Turn
-from spar_core.prompts import Refinement, judge_messages, refine_messages, write_refinement
 
 RFT_CAPS: dict[str, int] = {
     "tree_refinement": 4000,

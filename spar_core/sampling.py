@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from schemas.responses import Response, SamplingRecord
+from spar_core.conversation import actor_messages
 from spar_core.engine.protocol import ChatRequest, Engine, Sampling
-from spar_core.prompts import actor_messages
 
 
 def response_id(iteration: int, prompt_id: str, number: int) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
+from spar_core.conversation import Refinement, read_refinement, refine_grammar, refine_messages
 from spar_core.engine.protocol import (
     ChatRequest,
     Choice,
@@ -19,7 +20,6 @@ from spar_core.engine.protocol import (
     Sampling,
     seed_of,
 )
-from spar_core.prompts import Refinement, read_refinement, refine_grammar, refine_messages
 from spar_core.tree import SearchTree, TreeNode
 from spar_core.voting import UNJUDGED, Judged, JudgeSettings, judge
 

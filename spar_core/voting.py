@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from spar_core.conversation import Vote, judge_grammar, judge_messages, read_vote
 from spar_core.engine.protocol import ChatRequest, Engine, Sampling
-from spar_core.prompts import Vote, judge_grammar, judge_messages, read_vote
 
 Verdict = Literal["yes", "no", "tie", "no_quorum", "unjudged"]
 

@@ -13,15 +13,21 @@ from typing import Any
 from rich.console import Console
 
 from schemas.checkpoint import content
+from terminal.exits import (
+    BAD_USAGE,
+    DONE,
+    NOTHING_LEFT,
+    OTHER_SETTINGS,
+    STOPPED,
+    UsageError,
+    complain,
+)
 from training.card import write_card
 from training.curves import draw, write_csv
 from training.data import DataError, NothingLeft, Row, Selection, select
 from training.examples import Example
-from training.options import Arguments, UsageError, parse
+from training.options import Arguments, parse
 from training.output import Output, OutputDiffers, OutputTaken, Record
-
-DONE, BAD_USAGE, NOTHING_LEFT, STOPPED, OTHER_SETTINGS = 0, 2, 3, 4, 5
-"""Exit codes; but for 3 those of the Beam jobs."""
 
 _DEFAULTS: dict[str, Any] = {
     "logging_steps": 1,
@@ -115,9 +121,7 @@ def _explained(error: BaseException) -> tuple[str, int] | None:
 
 
 def _complain(err: Console, message: str, code: int) -> int:
-    if _is_main():
-        err.print(f"error: {message}", markup=False)
-    return code
+    return complain(err, message if _is_main() else "", code)
 
 
 def _is_main() -> bool:

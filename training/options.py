@@ -8,16 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from terminal.exits import UsageError
+
 _ALIASES = {
     "--model_name_or_path": "--model",
     "--model-name-or-path": "--model",
     "--output_dir": "--output",
     "--output-dir": "--output",
 }
-
-
-class UsageError(Exception):
-    """A command line that cannot be meant."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,11 @@ from rich.console import Console
 
 from inspection.export import card, files
 from inspection.export.formats import FORMATS, TABLES, Format, dataset_info
-from inspection.summary import as_text
 from schemas import TABLES as SCHEMAS
 from schemas.table import MESSAGES
 from schemas.views import connect
-
-DONE, BAD_USAGE, STOPPED = 0, 2, 4
-"""Exit codes."""
+from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
+from terminal.text import as_text
 
 MEMORY = "1GB"
 """What sorting the rows may take; beyond it, it goes to the disk."""
@@ -89,8 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return STOPPED
     except (NothingToExport, duckdb.Error, OSError, ValueError) as error:
         message = str(error).partition("\n\n")[0]
-        err.print(f"error: {as_text(message)}", markup=False, soft_wrap=True)
-        return STOPPED if isinstance(error, OSError) and error.errno in _FULL else BAD_USAGE
+        is_full = isinstance(error, OSError) and error.errno in _FULL
+        return complain(err, message, STOPPED if is_full else BAD_USAGE)
     out.print(as_text(_report(options.output, made)), markup=False, soft_wrap=True)
     step = FORMATS[options.format].next_step.format(output=shlex.quote(options.output))
     out.print(f"\nNext: {as_text(step)}", markup=False, soft_wrap=True)

@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from inspection.export.columns import described
 from inspection.export.formats import Format
-from inspection.summary import as_text
 from schemas import TABLES, manifest
 from schemas.questions import VIEWS
+from terminal.text import as_text
 
 NO_LICENCE = "unknown"
 """What the Hub calls a licence that nobody has stated."""

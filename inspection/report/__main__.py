@@ -15,12 +15,10 @@ import duckdb
 import fsspec
 from rich.console import Console
 
-from inspection.summary import as_text
 from schemas import manifest
 from schemas.views import connect
-
-DONE, BAD_USAGE, STOPPED = 0, 2, 4
-"""Exit codes."""
+from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
+from terminal.text import as_text
 
 _MEMORY = "2GB"
 """DuckDB's; what does not fit goes to disk."""
@@ -44,8 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         says = write(options.run, Path(options.output), options.pairs)
     except (duckdb.Error, ImportError, OSError, ValueError) as error:
-        err.print(f"error: {as_text(_first_line(error))}", markup=False, soft_wrap=True)
-        return BAD_USAGE
+        return complain(err, _first_line(error), BAD_USAGE)
     except KeyboardInterrupt:
         err.print("stopped: nothing was written")
         return STOPPED

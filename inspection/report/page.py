@@ -14,7 +14,7 @@ from markupsafe import Markup
 from inspection.report.charts import charts
 from inspection.report.draw import Drawn
 from inspection.report.figures import Rows
-from inspection.summary import as_text
+from terminal.text import as_text
 
 _SCRIPTS = ("data", "text", "tree", "list", "page")
 _PAPER_SIMILARITY = "0.90 in the paper"

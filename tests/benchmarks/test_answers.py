@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.answers import Script, quality
-from spar_core.engine.protocol import Message
-from spar_core.prompts import (
+from spar_core.conversation import (
     actor_messages,
     judge_messages,
     read_refinement,
     read_vote,
     refine_messages,
 )
+from spar_core.engine.protocol import Message
 
 ACTOR = actor_messages("Write.")
 JUDGE = judge_messages("Write.", "words q=0.50")

@@ -22,7 +22,7 @@ from inspection.export import __main__ as export
 from inspection.export import card, files
 from inspection.export.columns import described
 from inspection.export.formats import FORMATS
-from pipelines import options
+from pipelines.execution import options
 from schemas import TABLES
 from schemas.pairs import Message, Pair
 from schemas.rft import RftSample
@@ -516,7 +516,7 @@ def test_the_cards_command_makes_the_same_run(finished_run: Path, tmp_path: Path
 
 
 def test_the_cards_commands_follow_every_setting() -> None:
-    from pipelines.options import Settings
+    from pipelines.execution.options import Settings
 
     given = ["--run", "r", "--prompts", "p", "--engine", "vllm", "--actor_model", "a b"]
     given += ["--refiner_model", "b", "--responses", "2", "--votes", "7", "--quorum", "5"]

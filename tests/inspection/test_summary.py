@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from inspection.summary import as_table, as_text, print_summary
+from inspection.summary import print_summary
 from pipelines import refine
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines.rounds import command, query
@@ -100,27 +100,3 @@ def test_iterations_are_told_apart(tmp_path: Path, prompts: Path, server: Loopba
 @pytest.mark.parametrize("width", [20, 40])
 def test_a_narrow_terminal_is_no_error(finished_run: Path, width: int) -> None:
     assert max(map(len, summary(finished_run, width=width).splitlines())) <= width
-
-
-def test_cells_are_text_not_markup() -> None:
-    console = Console(file=io.StringIO(), width=80)
-    console.print(as_table(["[b]name[/b]", "[/x]"], [["[red]a[/]", "[/y]"]]))
-    text = console.file
-    assert isinstance(text, io.StringIO)
-    for part in ("[b]name[/b]", "[/x]", "[red]a[/]", "[/y]"):
-        assert part in text.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (None, ""),
-        (True, "True"),
-        (False, "False"),
-        (1234, "1,234"),
-        (0.5, "0.5"),
-        ("\x07", "\\u0007"),
-    ],
-)
-def test_a_value_as_text(value: object, shown: str) -> None:
-    assert as_text(value) == shown

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import judge, refine, sample
-from pipelines import prompts as intake
+from pipelines.execution import intake
 from schemas import manifest
 from spar_core import checks
 from tests.inspection.test_summary import cells

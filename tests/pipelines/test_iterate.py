@@ -16,8 +16,9 @@ from subprocess import Popen
 
 import pytest
 
-from pipelines import child, iterate, refine
-from pipelines.prompts import InputError, deal
+from pipelines import iterate, refine
+from pipelines.execution import child
+from pipelines.execution.intake import InputError, deal
 from schemas import manifest
 from spar_core.dataset import Dataset
 from spar_core.engine.host import EngineSpec, identity

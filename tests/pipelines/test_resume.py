@@ -16,8 +16,8 @@ import pytest
 
 from pipelines import refine
 from schemas import manifest
+from spar_core.conversation import judge_messages
 from spar_core.dataset import Dataset
-from spar_core.prompts import judge_messages
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds
 from tests.pipelines.rounds import check, command, commits, query, role, story, tables

@@ -9,7 +9,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from pipelines.metrics import account
+from pipelines.execution.metrics import account
 from schemas import manifest
 from schemas.manifest import DataFile, Entry
 from spar_core.engine.meter import Usage

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from schemas import TABLES
 from schemas.pairs import Message
-from spar_core.preference import RFT_CAPS, pair, rft_sample, similarity
-from spar_core.prompts import (
+from spar_core.conversation import (
     Refinement,
     judge_messages,
     read_refinement,
     read_vote,
     refine_messages,
 )
+from spar_core.preference import RFT_CAPS, pair, rft_sample, similarity
 
 seeded = settings(derandomize=True, deadline=None)
 

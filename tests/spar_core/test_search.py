@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spar_core.conversation import refine_grammar, refine_messages
 from spar_core.engine.journal import Journal, JournaledEngine
 from spar_core.engine.protocol import (
     ChatAnswer,
@@ -27,7 +28,6 @@ from spar_core.engine.protocol import (
     seed_of,
 )
 from spar_core.engine.scripted import Script, ScriptedEngine
-from spar_core.prompts import refine_grammar, refine_messages
 from spar_core.search import REFINE_ROUNDS, SearchSettings, Strategy, search
 from spar_core.tree import SearchTree
 from spar_core.voting import Ballot, Judged, JudgeSettings, count

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spar_core.conversation import judge_grammar, judge_messages
 from spar_core.engine.protocol import ChatRequest, Sampling
 from spar_core.engine.scripted import ScriptedEngine
-from spar_core.prompts import judge_grammar, judge_messages
 from spar_core.voting import Ballot, Judged, JudgeSettings, count, judge
 
 seeded = settings(derandomize=True, deadline=None)

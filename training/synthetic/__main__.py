@@ -12,7 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-DONE, BAD_USAGE, STOPPED, OTHER_SETTINGS = 0, 2, 4, 5
+from terminal.exits import BAD_USAGE, DONE, OTHER_SETTINGS, STOPPED, complain
+
 """Exit codes."""
 
 FIGURE = "figure.png"
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import transformers
         import trl  # noqa: F401
     except ImportError as error:
-        return _complain(err, f"{error.name} is missing: pip install 'spar[train]'", BAD_USAGE)
+        return complain(err, f"{error.name} is missing: pip install 'spar[train]'", BAD_USAGE)
     datasets.disable_progress_bars()
     transformers.logging.disable_progress_bar()
     transformers.logging.set_verbosity_error()
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         explained = _explained(error, folder)
         if explained is None:
             raise
-        return _complain(err, *explained)
+        return complain(err, *explained)
     return DONE
 
 
@@ -141,11 +142,6 @@ def _rate(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"must be over 0 and under 1, not {text!r}")
     return value
-
-
-def _complain(err: Console, message: str, code: int) -> int:
-    err.print(f"error: {message}", markup=False, soft_wrap=True)
-    return code
 
 
 if __name__ == "__main__":

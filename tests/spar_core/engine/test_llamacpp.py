@@ -10,6 +10,15 @@ from typing import TypeVar
 import aiohttp
 import pytest
 
+from spar_core.conversation import (
+    actor_messages,
+    judge_grammar,
+    judge_messages,
+    read_refinement,
+    read_vote,
+    refine_grammar,
+    refine_messages,
+)
 from spar_core.engine import openai
 from spar_core.engine.llamacpp import LlamaCppEngine, LlamaCppServer, bundled_model
 from spar_core.engine.protocol import (
@@ -20,15 +29,6 @@ from spar_core.engine.protocol import (
     Message,
     PromptTooLong,
     Sampling,
-)
-from spar_core.prompts import (
-    actor_messages,
-    judge_grammar,
-    judge_messages,
-    read_refinement,
-    read_vote,
-    refine_grammar,
-    refine_messages,
 )
 from tests.loopback import serving
 

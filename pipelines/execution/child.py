@@ -1,7 +1,7 @@
 """Programs that a job runs one after another, and that do not outlive it.
 
-Run as `python -m pipelines.child PARENT COMMAND ...`: becomes the command, which is interrupted
-when the process PARENT that started it ends, even a killed one (on Linux).
+Run as `python -m pipelines.execution.child PARENT COMMAND ...`: becomes the command, which is
+interrupted when the process PARENT that started it ends, even a killed one (on Linux).
 """
 
 from __future__ import annotations

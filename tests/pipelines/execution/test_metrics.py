@@ -3,10 +3,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pipelines import judge, sample, stage
-from pipelines.metrics import NAMESPACE, account
-from pipelines.options import parse
-from pipelines.prompts import ingest
+from pipelines import judge, sample
+from pipelines.execution import stage
+from pipelines.execution.intake import ingest
+from pipelines.execution.metrics import NAMESPACE, account
+from pipelines.execution.options import parse
 from schemas.manifest import USAGE
 from spar_core.engine import host
 from spar_core.engine.meter import Usage

@@ -15,21 +15,27 @@ from pathlib import Path
 
 from rich.console import Console
 
-from inspection.summary import as_text, print_summary
-from pipelines import interrupt, prompts, stage
-from pipelines.options import DEMO_PROMPTS, DEMO_RUN, Job, UsageError, parse
-from pipelines.progress import progress
-from pipelines.prompts import InputError
-from pipelines.stage import RunStopped, Stage
+from inspection.summary import print_summary
+from pipelines.execution import intake, interrupt, stage
+from pipelines.execution.intake import InputError
+from pipelines.execution.options import DEMO_PROMPTS, DEMO_RUN, Job, parse
+from pipelines.execution.progress import progress
+from pipelines.execution.stage import RunStopped, Stage
 from schemas.views import connect
 from spar_core.dataset import RunLocked, SettingsDiffer
 from spar_core.engine import host as engine_host
 from spar_core.engine.host import EngineSpec
 from spar_core.engine.openai import only_model, served_models
 from spar_core.engine.protocol import EngineGone
-
-DONE, BAD_USAGE, WITH_FAILURES, STOPPED, OTHER_SETTINGS = 0, 2, 3, 4, 5
-"""Exit codes."""
+from terminal.exits import (
+    BAD_USAGE,
+    DONE,
+    OTHER_SETTINGS,
+    STOPPED,
+    WITH_FAILURES,
+    UsageError,
+    complain,
+)
 
 _WEAK_MODEL = """\
 The bundled model (SmolLM2-135M) is real but weak: its judgements are near chance and its \
@@ -44,7 +50,7 @@ def main(name: str, description: str, stages: Sequence[Stage], argv: Sequence[st
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False)
     try:
         job = parse(name, description, argv)
-        if stages[0].name != "sample" and not job.dataset.entries(prompts.STAGE):
+        if stages[0].name != "sample" and not job.dataset.entries(intake.STAGE):
             raise InputError(
                 f"no prompts in iteration {job.dataset.iteration} of the run {job.dataset.run}: "
                 "python -m pipelines.sample reads them"
@@ -52,25 +58,20 @@ def main(name: str, description: str, stages: Sequence[Stage], argv: Sequence[st
         with interrupt.noticed(), job.dataset.lock():
             return run(stages, job, out, err)
     except (UsageError, InputError, RunLocked) as error:
-        return _complain(err, str(error), BAD_USAGE)
+        return complain(err, str(error), BAD_USAGE)
     except SettingsDiffer as error:
         advice = "give the settings it was begun with, or another --run or --iteration"
-        return _complain(err, f"{error}; {advice}", OTHER_SETTINGS)
+        return complain(err, f"{error}; {advice}", OTHER_SETTINGS)
     except (RunStopped, EngineGone) as error:
         advice = "Nothing that is done is lost: run the same command again to go on."
-        return _complain(err, f"stopped: {error}\n{advice}", STOPPED)
+        return complain(err, f"stopped: {error}\n{advice}", STOPPED)
     except KeyboardInterrupt:
-        return _complain(err, "interrupted: run the same command again to go on", STOPPED)
+        return complain(err, "interrupted: run the same command again to go on", STOPPED)
     except OSError as error:
         where = f"cannot read or write the run {job.dataset.run}" if job else "cannot go on"
-        return _complain(err, f"{where}: {error}", STOPPED)
+        return complain(err, f"{where}: {error}", STOPPED)
     finally:
         engine_host.close()
-
-
-def _complain(err: Console, message: str, code: int) -> int:
-    err.print(f"error: {as_text(message)}", markup=False, soft_wrap=True)
-    return code
 
 
 def run(stages: Sequence[Stage], job: Job, out: Console, err: Console) -> int:
@@ -136,25 +137,25 @@ def _read_prompts(job: Job, out: Console) -> Sequence[str] | None:
         if held and not job.is_demo:
             return None
         files = str(DEMO_PROMPTS)
-    intake = prompts.ingest(job.dataset, files, job.limit)
+    read = intake.ingest(job.dataset, files, job.limit)
     said = (
-        f"prompts: {intake.prompts} from {files}"
+        f"prompts: {read.prompts} from {files}"
         if job.prompts
-        else f"prompts: {intake.prompts} of the bundled ones"
+        else f"prompts: {read.prompts} of the bundled ones"
     )
-    if intake.added < intake.prompts:
-        said += f", {intake.prompts - intake.added} of them in the run already"
-    if intake.failures:
-        said += f"; {intake.failures} rows left out (see `failures`)"
+    if read.added < read.prompts:
+        said += f", {read.prompts - read.added} of them in the run already"
+    if read.failures:
+        said += f"; {read.failures} rows left out (see `failures`)"
     out.print(said, markup=False)
-    if job.is_demo and intake.more:
+    if job.is_demo and read.more:
         out.print(
             "This is a demonstration: few prompts and short answers, so that two cores end in "
             f"about five minutes.\nAll bundled prompts: {_python()} -m pipelines.refine --run "
             f"{DEMO_RUN} --limit 0",
             markup=False,
         )
-    return intake.ids if job.limit else None
+    return read.ids if job.limit else None
 
 
 def _first_prompts(job: Job) -> Sequence[str] | None:

@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import interrupt, metrics
-from pipelines.options import Settings
+from pipelines.execution import interrupt, metrics
+from pipelines.execution.options import Settings
 from schemas.failures import PAYLOAD_CHARS, Failure
 from schemas.views import connect
 from spar_core.dataset import Dataset, Rows, Settled

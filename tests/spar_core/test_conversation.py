@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spar_core import prompts
-from spar_core.prompts import (
+from spar_core.conversation import (
     Refinement,
     actor_messages,
     judge_grammar,

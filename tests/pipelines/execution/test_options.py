@@ -9,8 +9,8 @@ import pytest
 from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
 
 from pipelines import judge, pairs, refine, sample, tree_search
-from pipelines.options import DEMO_LIMIT, DEMO_PROMPTS, DEMO_RUN, Job, UsageError, parse
-from pipelines.prompts import read
+from pipelines.execution.intake import read
+from pipelines.execution.options import DEMO_LIMIT, DEMO_PROMPTS, DEMO_RUN, Job, UsageError, parse
 from spar_core.engine.protocol import Sampling
 from tests.loopback import LoopbackServer
 from tests.pipelines import rounds

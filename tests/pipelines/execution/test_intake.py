@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines import prompts as intake
 from pipelines import refine, sample
-from pipelines.prompts import InputError, ingest
+from pipelines.execution import intake
+from pipelines.execution.intake import InputError, ingest
 from spar_core.dataset import Dataset
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds

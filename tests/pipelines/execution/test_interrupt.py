@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from pipelines import interrupt
+from pipelines.execution import interrupt
 
 
 def test_the_first_ctrl_c_is_noted_and_the_second_raises() -> None:

@@ -14,14 +14,15 @@ from typing import Any, NoReturn
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
+from spar_core.conversation import fingerprint
 from spar_core.dataset import Dataset
 from spar_core.engine.host import EngineSpec, Kind, identity
 from spar_core.engine.protocol import Sampling
-from spar_core.prompts import fingerprint
 from spar_core.search import SearchSettings
 from spar_core.voting import JudgeSettings
+from terminal.exits import UsageError
 
-DEMO_PROMPTS = Path(__file__).parent / "demo_prompts.jsonl"
+DEMO_PROMPTS = Path(__file__).parents[1] / "demo_prompts.jsonl"
 DEMO_RUN = "runs/demo"
 DEMO_LIMIT = 6
 
@@ -220,10 +221,6 @@ def add_arguments(parser: argparse.ArgumentParser, default_run: str = DEMO_RUN) 
             help=f"longest answer (default: {_PAPER_TOKENS[role]}; "
             f"{_SHORT_TOKENS[role]} for the bundled model)",
         )
-
-
-class UsageError(Exception):
-    """A command line that cannot be meant."""
 
 
 class Parser(argparse.ArgumentParser):
