@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 
 import fsspec
 
+from schemas.table import MAIN
+
 FOLDER = "_manifest"
 
 USAGE = (
@@ -49,6 +51,7 @@ class Entry:
     keys: the items it settles. files: by table. retry: whether the items are failures that the
     next run should try again.
     usage: what the engine was asked since the process's last commit, by name.
+    experiment: the one whose settings the items were done with.
     """
 
     stage: str
@@ -58,6 +61,7 @@ class Entry:
     files: dict[str, DataFile]
     retry: bool = False
     usage: dict[str, float] = field(default_factory=dict)
+    experiment: str = MAIN
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), sort_keys=True).encode()

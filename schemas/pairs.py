@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from schemas.table import MESSAGES, Table
+from schemas.table import EXPERIMENT, MAIN, MESSAGES, SPAR, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A refined answer preferred over the failing answer it was refined from.
+    """An answer preferred over another one to the same prompt.
 
     similarity: of the two texts, 0 to 1 (1 - insertions and deletions over the summed length,
     the ratio of rapidfuzz). depth: refinements between the two. Lengths are in characters.
     tree_tokens: completion tokens of the search that made the pair. Checked: as in `judgements`.
+    method: how the pair was made (`spar_core.methods`). What a method has no use for is null: a
+    pair of two sampled responses has no tree, node or depth, a refined one no chosen response.
     """
 
     pair_id: str
@@ -31,24 +33,26 @@ class Pair:
     chosen: list[Message]
     rejected: list[Message]
     prompt_id: str
-    tree_id: str
-    chosen_node_id: str
+    tree_id: str | None
+    chosen_node_id: str | None
     rejected_response_id: str
     method: str
     similarity: float
-    depth: int
-    chosen_value: float
-    rejected_value: float
-    chosen_yes_votes: int
-    chosen_no_votes: int
-    rejected_yes_votes: int
-    rejected_no_votes: int
+    depth: int | None
+    chosen_value: float | None
+    rejected_value: float | None
+    chosen_yes_votes: int | None
+    chosen_no_votes: int | None
+    rejected_yes_votes: int | None
+    rejected_no_votes: int | None
     chosen_chars: int
     rejected_chars: int
-    refinements: int
-    tree_tokens: int
+    refinements: int | None
+    tree_tokens: int | None
     chosen_checked: bool | None = None
     rejected_checked: bool | None = None
+    chosen_response_id: str | None = None
+    experiment: str = MAIN
 
 
 PAIRS = Table(
@@ -79,6 +83,9 @@ PAIRS = Table(
             ("tree_tokens", pa.int64()),
             ("chosen_checked", pa.bool_()),
             ("rejected_checked", pa.bool_()),
+            ("chosen_response_id", pa.string()),
+            ("experiment", pa.string()),
         ]
     ),
+    reads=EXPERIMENT | {"method": f"replace(method, 'refined', '{SPAR}')"},
 )

@@ -8,6 +8,9 @@ import pyarrow as pa
 
 from schemas.table import Table
 
+TRAIN = "train"
+"""The split that training data come from; prompts of any other never become any."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -22,6 +25,7 @@ class Prompt:
     """A prompt; `position` is its place among the run's prompts, `source` the file and line.
 
     checks: what a program can check of an answer; None where there is nothing.
+    split: what the prompt is for: `train`, or whatever evaluation calls its own.
     """
 
     prompt_id: str
@@ -29,6 +33,7 @@ class Prompt:
     source: str
     position: int
     checks: list[Check] | None = None
+    split: str = TRAIN
 
 
 PROMPTS = Table(
@@ -41,6 +46,8 @@ PROMPTS = Table(
             ("source", pa.string()),
             ("position", pa.int64()),
             ("checks", pa.list_(pa.struct([("id", pa.string()), ("kwargs", pa.string())]))),
+            ("split", pa.string()),
         ]
     ),
+    reads={"split": f"coalesce(split, '{TRAIN}')"},
 )

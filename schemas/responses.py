@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from schemas.table import Table
+from schemas.table import EXPERIMENT, MAIN, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Response:
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
+    experiment: str = MAIN
 
 
 RESPONSES = Table(
@@ -61,6 +62,8 @@ RESPONSES = Table(
             ("finish_reason", pa.string()),
             ("prompt_tokens", pa.int64()),
             ("completion_tokens", pa.int64()),
+            ("experiment", pa.string()),
         ]
     ),
+    reads=EXPERIMENT,
 )

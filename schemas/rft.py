@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from schemas.pairs import Message
-from schemas.table import MESSAGES, Table
+from schemas.table import EXPERIMENT, MAIN, MESSAGES, SPAR, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class RftSample:
     tree_id: str | None
     node_id: str | None
     response_id: str | None
+    method: str = SPAR
+    experiment: str = MAIN
 
 
 RFT = Table(
@@ -46,6 +48,9 @@ RFT = Table(
             ("tree_id", pa.string()),
             ("node_id", pa.string()),
             ("response_id", pa.string()),
+            ("method", pa.string()),
+            ("experiment", pa.string()),
         ]
     ),
+    reads=EXPERIMENT | {"method": f"coalesce(method, '{SPAR}')"},
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
@@ -21,16 +21,30 @@ VOTES = pa.list_(
 """Votes with the text each was read from; `vote` is Yes, No or null where none could be read."""
 
 
+MAIN = "main"
+"""The experiment that rows belong to unless another is named."""
+
+SPAR = "spar"
+"""The method of pairs made by refinement, `refined` in files of early runs."""
+
+EXPERIMENT = {"experiment": f"coalesce(experiment, '{MAIN}')"}
+"""How `experiment` reads: files from before it was noted are of the main one."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Table(Generic[Row]):
     """A table of a run, kept under `<run>/<name>/iteration=<t>/*.parquet`.
 
     The iteration is no column of the files: it is the partition.
+
+    reads: by column the SQL that its view shows instead, so that files from before a column was
+        there, or before its words were changed, read like new ones.
     """
 
     name: str
     row: type[Row]
     schema: pa.Schema
+    reads: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def form(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from schemas.table import Table
+from schemas.table import EXPERIMENT, MAIN, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Tree:
     model: str
     prompt_tokens: int
     completion_tokens: int
+    experiment: str = MAIN
 
 
 TREES = Table(
@@ -52,6 +53,8 @@ TREES = Table(
             ("model", pa.string()),
             ("prompt_tokens", pa.int64()),
             ("completion_tokens", pa.int64()),
+            ("experiment", pa.string()),
         ]
     ),
+    reads=EXPERIMENT,
 )

@@ -127,7 +127,11 @@ def _create_view(connection: duckdb.DuckDBPyConnection, name: str, files: _Files
         f"{files_listed(some)}, hive_partitioning = false)"
         for (iteration, _), some in sorted(files.items())
     ]
-    connection.execute(f"create view {name} as {' union all by name '.join(parts)}")
+    reads = ", ".join(f"{sql} as {column}" for column, sql in TABLES[name].reads.items())
+    shown = f"* replace ({reads})" if reads else "*"
+    connection.execute(
+        f"create view {name} as select {shown} from ({' union all by name '.join(parts)})"
+    )
 
 
 def _no_rows(connection: duckdb.DuckDBPyConnection, name: str) -> str:
@@ -143,11 +147,16 @@ def _no_rows(connection: duckdb.DuckDBPyConnection, name: str) -> str:
 def _usage(entries: dict[str, manifest.Entry]) -> pa.Table:
     """What the commits say of their use of the engine: a row each."""
     schema = pa.schema(
-        [("iteration", pa.int32()), ("stage", pa.string())]
+        [("iteration", pa.int32()), ("stage", pa.string()), ("experiment", pa.string())]
         + [(name, pa.float64()) for name in manifest.USAGE]
     )
     rows = [
-        {"iteration": manifest.iteration_of(path), "stage": entry.stage, **entry.usage}
+        {
+            "iteration": manifest.iteration_of(path),
+            "stage": entry.stage,
+            "experiment": entry.experiment,
+            **entry.usage,
+        }
         for path, entry in entries.items()
         if entry.usage
     ]

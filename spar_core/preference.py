@@ -9,6 +9,7 @@ from rapidfuzz import fuzz
 
 from schemas.pairs import Message, Pair
 from schemas.rft import RftSample
+from schemas.table import SPAR
 from spar_core.conversation import Refinement, judge_messages, refine_messages, write_refinement
 from spar_core.engine.protocol import Message as Turn
 
@@ -20,9 +21,6 @@ RFT_CAPS: dict[str, int] = {
     "response_judgement_yes": 2500,
 }
 """Samples an iteration has of each kind at most; earlier kinds claim a judge prompt first."""
-
-METHOD = "refined"
-"""How these pairs were made; other methods write other names into the same table."""
 
 
 def similarity(one: str, other: str) -> float:
@@ -44,7 +42,7 @@ def pair(
         prompt=[Message("user", prompt)],
         chosen=[Message("assistant", chosen)],
         rejected=[Message("assistant", rejected)],
-        method=METHOD,
+        method=SPAR,
         similarity=similarity(chosen, rejected),
         chosen_chars=len(chosen),
         rejected_chars=len(rejected),

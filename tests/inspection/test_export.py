@@ -55,7 +55,7 @@ def pair(number: int, text: str, similarity: float = 0.5) -> Pair:
         [Message("user", f"{text}?")],
         [Message("assistant", text)],
         [Message("assistant", text[::-1])],
-        *(f"prompt{number}", f"t{number}", "n", "r", "refined", similarity, 1, 0.8),
+        *(f"prompt{number}", f"t{number}", "n", "r", "spar", similarity, 1, 0.8),
         *(1 / 3, 4, 1, 1, 4, len(text), len(text), 3, 2**40 + number),
     )
 

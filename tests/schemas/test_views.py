@@ -47,7 +47,7 @@ def tree(key: str, depth: int, *, solved: bool) -> Tree:
 def pair(key: str, similarity: float) -> Pair:
     said = [Message("user", "hi")]
     numbers = (1, 0.8, 0.2, 4, 1, 1, 4, 10, 21, 3, 99)
-    return Pair(key, said, said, said, "p", "t", "n", "r", "refined", similarity, *numbers)
+    return Pair(key, said, said, said, "p", "t", "n", "r", "spar", similarity, *numbers)
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -301,7 +301,7 @@ def test_usage_is_a_row_for_each_commit_that_used_the_engine(run: str) -> None:
         rows = connection.execute("select iteration, stage, requests from usage").fetchall()
         assert rows == [(1, "judge", 3.0), (3, "judge", 5.0)]
         assert [name for name, _ in columns(connection, "usage")] == [
-            *("iteration", "stage"),
+            *("iteration", "stage", "experiment"),
             *manifest.USAGE,
         ]
 
@@ -366,20 +366,21 @@ def test_files_of_earlier_times_lack_a_column_beside_new_ones(run: str) -> None:
         rows = [checked_judgement(f"{iteration}.{work}", "yes", True)]
         Dataset(run, iteration).commit("judge", work, [Settled(work, {"judgements": rows})])
         if work == "old":
-            drop_columns(run, iteration, "judgements", "checked")
+            drop_columns(run, iteration, "judgements", "checked", "experiment")
     with connect(run) as connection:
         found = connection.execute(
-            "select response_id, checked, iteration, completion_tokens from judgements order by 1"
+            "select response_id, checked, iteration, experiment from judgements order by 1"
         ).fetchall()
-        assert columns(connection, "judgements")[-2:] == [
+        assert columns(connection, "judgements")[-3:] == [
             ("checked", "BOOLEAN"),
+            ("experiment", "VARCHAR"),
             ("iteration", "INTEGER"),
         ]
     assert found == [
-        ("1.old", None, 1, 200),
-        ("2.new", True, 2, 200),
-        ("2.old", None, 2, 200),
-        ("3.new", True, 3, 200),
+        ("1.old", None, 1, "main"),
+        ("2.new", True, 2, "main"),
+        ("2.old", None, 2, "main"),
+        ("3.new", True, 3, "main"),
     ]
     assert [row[:3] for row in summary(run, "judge_bias")] == [(2, "judge", 1), (3, "judge", 1)]
 

@@ -45,7 +45,7 @@ def test_pair_is_conversational_and_bears_its_quality() -> None:
     assert made.prompt == [Message("user", "say it")]
     assert made.chosen == [Message("assistant", "it was said")]
     assert made.rejected == [Message("assistant", "it wasn't said")]
-    assert (made.chosen_chars, made.rejected_chars, made.method) == (11, 14, "refined")
+    assert (made.chosen_chars, made.rejected_chars, made.method) == (11, 14, "spar")
     assert made.similarity == pytest.approx(1 - 3 / 25)
     assert {name: getattr(made, name) for name in COLUMNS} == COLUMNS
     assert TABLES["pairs"].to_arrow([made]).num_rows == 1
