@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shlex
 import signal
 import sys
@@ -10,17 +9,23 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from pipelines.execution import child, intake, interrupt
+from pipelines.execution import child, intake, lease
+from pipelines.execution.inference import INTERRUPTED, RunStopped
 from pipelines.execution.intake import InputError
+from pipelines.execution.lease import RunLocked
 from pipelines.execution.options import DEMO_PROMPTS
-from pipelines.execution.stage import INTERRUPTED, RunStopped
+from pipelines.execution.parts import depends_on
+from pipelines.execution.session import Session
 from pipelines.iterate_options import Loop, understand
 from pipelines.iterations import ROLES, Models, Record, Role, rows, table
+from schemas.table import MAIN, SPAR
 from schemas.views import connect
-from spar_core.dataset import RunLocked, SettingsDiffer
+from spar_core import experiments
+from spar_core.experiments import SettingsDiffer
 from terminal.exits import (
     BAD_USAGE,
     DONE,
@@ -46,8 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     again = "run the same command again to go on"
     try:
         loop = understand(__doc__ or "", sys.argv[1:] if argv is None else argv)
-        with interrupt.noticed(), _locked(loop) as lock:
-            return run(loop, lock, out)
+        session = Session()
+        with session.noticing(), _locked(loop) as lock:
+            return run(loop, session, lock, out)
     except (UsageError, InputError, RunLocked) as error:
         return complain(err, str(error), BAD_USAGE)
     except SettingsDiffer as error:
@@ -67,20 +73,17 @@ def _locked(loop: Loop) -> Iterator[int]:
 
     Yields the lock's open file: a child that holds it too keeps the run locked while it lives.
     """
+    path = loop.models.folder / ".lock"
     try:
-        loop.models.folder.mkdir(parents=True, exist_ok=True)
-        held = (loop.models.folder / ".lock").open("w")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     except OSError as error:
         raise UsageError(f"cannot write to {loop.models.folder}: {error.strerror}") from None
-    with held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunLocked(f"another process is working on the run {loop.run}") from None
-        yield held.fileno()
+    with lease.locked(path, loop.run) as held:
+        yield held
 
 
-def run(loop: Loop, lock: int, out: Console) -> int:
+def run(loop: Loop, session: Session, lock: int, out: Console) -> int:
     """Do what is left of the iterations; returns the exit code."""
     done = [loop.models.record(t) for t in range(1, loop.iterations + 1)]
     _check_settings(loop, done)
@@ -92,10 +95,10 @@ def run(loop: Loop, lock: int, out: Console) -> int:
         )
     else:
         if not done[0].refined:
-            _check_trainings(loop, lock)
+            _check_trainings(loop, session, lock)
         _deal(loop, done, out)
     for iteration in range(1, loop.iterations + 1):
-        _iterate(loop, iteration, lock, out)
+        _iterate(loop, iteration, session, lock, out)
     out.print()
     out.print(table(loop.run, loop.models, loop.iterations))
     for role in ROLES:
@@ -118,22 +121,24 @@ def _check_settings(loop: Loop, records: Sequence[Record]) -> None:
                 )
 
 
-def _check_trainings(loop: Loop, lock: int) -> None:
+def _check_trainings(loop: Loop, session: Session, lock: int) -> None:
     """Have the trainings look at their arguments, hours before they are needed."""
     for role in ROLES:
         if arguments := loop.arguments[role.name]:
             given = ["--data", loop.run, "--model", loop.models.first[role.name]]
             given += ["--output", str(loop.models.made(role, 1)), "--check"]
             command = [sys.executable, "-m", role.training, *given, *arguments]
-            _end(child.run(command, [lock]), f"{role.training} --check")
+            _end(child.run(command, [lock]), f"{role.training} --check", session)
 
 
 def _claim(loop: Loop) -> None:
     """Later iterations go on with the models and the settings of the first round."""
-    settings = loop.job.settings
-    stages = ("sample", "judge", "tree_search")
-    claimed = {name: value for s in stages for name, value in settings.of_stage(s).items()}
-    loop.job.dataset.claim_settings("iterate", claimed)
+    job = loop.job
+    claimed: dict[str, Any] = {}
+    for stage in job.stages:
+        if stage.roles:
+            claimed |= depends_on(job, stage, stage.settings(job.options))
+    experiments.hold(job.dataset, "iterate", claimed)
 
 
 def _deal(loop: Loop, records: Sequence[Record], out: Console) -> None:
@@ -154,7 +159,7 @@ def _deal(loop: Loop, records: Sequence[Record], out: Console) -> None:
         if held:
             return
         files = str(DEMO_PROMPTS)
-    with loop.job.dataset.lock():
+    with lease.held(loop.job.dataset):
         dealt = intake.deal(loop.run, ahead, files, loop.job.limit)
     said = f"prompts: {dealt.prompts} from {files}, dealt to {loop.iterations} iterations"
     if dealt.added < dealt.prompts:
@@ -164,22 +169,22 @@ def _deal(loop: Loop, records: Sequence[Record], out: Console) -> None:
     out.print(said, markup=False)
 
 
-def _iterate(loop: Loop, iteration: int, lock: int, out: Console) -> None:
+def _iterate(loop: Loop, iteration: int, session: Session, lock: int, out: Console) -> None:
     record = loop.models.record(iteration)
     if not record.refined:
-        with _timed(loop.models, iteration, record):
-            _refine(loop, iteration, lock, out)
+        with _timed(loop.models, iteration, record, session):
+            _refine(loop, iteration, session, lock, out)
             record.refined = True
     for role in ROLES:
         if role.name not in record.trained:
-            with _timed(loop.models, iteration, record):
-                record.trained[role.name] = _train(loop, role, iteration, lock, out)
+            with _timed(loop.models, iteration, record, session):
+                record.trained[role.name] = _train(loop, role, iteration, session, lock, out)
 
 
 @contextmanager
-def _timed(models: Models, iteration: int, record: Record) -> Iterator[None]:
+def _timed(models: Models, iteration: int, record: Record, session: Session) -> Iterator[None]:
     """Write the record after a step, however it ends."""
-    if interrupt.is_pressed():
+    if session.is_pressed:
         raise RunStopped(INTERRUPTED)
     began = time.monotonic()
     try:
@@ -189,27 +194,30 @@ def _timed(models: Models, iteration: int, record: Record) -> Iterator[None]:
         models.write(iteration, record)
 
 
-def _refine(loop: Loop, iteration: int, lock: int, out: Console) -> None:
+def _refine(loop: Loop, iteration: int, session: Session, lock: int, out: Console) -> None:
     actor, refiner = (_model(loop, role, iteration) for role in ROLES)
     _announce(out, loop, iteration, f"a data round with actor {actor}, refiner {refiner}")
     given = ["--iteration", str(iteration), "--actor_model", actor, "--refiner_model", refiner]
     command = [sys.executable, "-m", "pipelines.refine", *loop.options, *given]
-    _end(child.run(command, [lock]), f"the data round of iteration {iteration}")
+    _end(child.run(command, [lock]), f"the data round of iteration {iteration}", session)
     if iteration == 1:
         _claim(loop)
 
 
-def _train(loop: Loop, role: Role, iteration: int, lock: int, out: Console) -> list[str] | None:
+def _train(
+    loop: Loop, role: Role, iteration: int, session: Session, lock: int, out: Console
+) -> list[str] | None:
     """Make the next model of a role; returns what it was trained with, None if it stays."""
     model, arguments = _model(loop, role, iteration), loop.arguments[role.name]
     folder = loop.models.made(role, iteration)
     if rows(loop.run, role.table, iteration):
         _announce(out, loop, iteration, f"{role.training} makes {folder} of {model}")
         given = ["--data", loop.run, "--where", f"iteration = {iteration}"]
+        given += ["--method", SPAR, "--experiment", MAIN]
         given += ["--model", model, "--output", str(folder)]
         code = child.run([*loop.launch, "-m", role.training, *given, *arguments], [lock])
         if code != NOTHING_LEFT:
-            _end(code, f"{role.training} of iteration {iteration}")
+            _end(code, f"{role.training} of iteration {iteration}", session)
             if not (folder / "config.json").is_file():
                 raise ChildEnded(STOPPED, f"{role.training} left no checkpoint in {folder}")
             return arguments
@@ -232,7 +240,7 @@ def _model(loop: Loop, role: Role, iteration: int) -> str:
     return model
 
 
-def _end(code: int, what: str) -> None:
+def _end(code: int, what: str, session: Session) -> None:
     """Go on after a child that did its work.
 
     Raises:
@@ -242,7 +250,7 @@ def _end(code: int, what: str) -> None:
         return
     if code in (BAD_USAGE, STOPPED, OTHER_SETTINGS):
         raise ChildEnded(code)
-    if interrupt.is_pressed():
+    if session.is_pressed:
         raise RunStopped(INTERRUPTED)
     how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"ended with code {code}"
     raise ChildEnded(STOPPED, f"{what} {how}: run the same command again to go on")

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from pipelines.execution.options import Job, Parser, add_arguments, parse, underscored
 from pipelines.iterations import ACTOR, REFINER, Models
+from schemas.table import MAIN, SPAR
 from spar_core.dataset import Dataset
+from spar_core.methods import spar
 from terminal.exits import UsageError
 
 RUN = "runs/iterate"
@@ -61,7 +63,7 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
         allow_abbrev=False,
     )
     _add_arguments(whole)
-    add_arguments(whole, RUN)
+    add_arguments(whole, spar.STAGES, RUN)
     whole.set_defaults(run=RUN, engine="vllm")
     options, _ = whole.parse_known_args(given)
     ours = Parser(add_help=False, allow_abbrev=False)
@@ -71,7 +73,10 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
     mine, rest = ours.parse_known_args(given)
     if mine.iteration is not None:
         raise UsageError("--iteration is set by this job: --iterations N says how many to do")
-    if options.engine_url or options.engine != "vllm":
+    if options.experiment != MAIN:
+        raise UsageError("--experiment is not for this job: each iteration goes on from one model")
+    urls = (options.engine_url, options.actor_url, options.refiner_url)
+    if any(urls) or options.engine != "vllm":
         raise UsageError(
             "the engine of this job is vllm, started for each new checkpoint: llamacpp reads GGUF "
             "only, and a server at --engine_url stays with its model"
@@ -80,7 +85,7 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
         raise UsageError(f"--iterations must be at least 1, not {options.iterations}")
     rest = ["--run", options.run, "--engine", options.engine, *rest]
     prompts = () if mine.prompts is None else ("--prompts", mine.prompts)
-    job = parse("iterate", description, [*rest, *prompts])
+    job = parse("iterate", description, {SPAR: spar.STAGES}, [*rest, *prompts])
     launch = _split("launch", options.launch)
     _check_launch(launch)
     return Loop(

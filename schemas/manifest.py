@@ -2,7 +2,8 @@
 
 A stage commits by writing data files first and then one manifest entry that names them. Only
 files that an entry names count; whatever else a crash left behind is swept at the next start.
-Entries live at `<run>/_manifest/iteration=<t>/<stage>/<work>.<part>.json`.
+Entries live at `<run>/_manifest/iteration=<t>/<stage>/<work>.<part>.json`, those of another
+experiment than the main one in `<stage>@<experiment>/`.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class DataFile:
 class Entry:
     """One commit.
 
-    work: the batch of items it belongs to; part: its number among the commits of that batch.
+    work: the bucket of items it belongs to; part: its number among the commits of that bucket.
     keys: the items it settles. files: by table. retry: whether the items are failures that the
     next run should try again.
     usage: what the engine was asked since the process's last commit, by name.
@@ -73,23 +74,31 @@ class Entry:
         return cls(**{**plain, "keys": tuple(plain["keys"]), "files": files})
 
 
+def folder(stage: str, experiment: str = MAIN) -> str:
+    """The folder of a stage's entries in an experiment."""
+    return stage if experiment == MAIN else f"{stage}@{experiment}"
+
+
 def iteration_of(path: str) -> int:
     """The iteration of an entry, by its path."""
     return int(path.rpartition("/iteration=")[2].partition("/")[0])
 
 
 def read(
-    fs: fsspec.AbstractFileSystem, root: str, iteration: int | None = None, stage: str | None = None
+    fs: fsspec.AbstractFileSystem,
+    root: str,
+    iteration: int | None = None,
+    stage: str | None = None,
 ) -> dict[str, Entry]:
     """Entries by their path, in the order of their names.
 
     Args:
         fs, root: the run, as `fsspec.core.url_to_fs` gives it.
-        iteration, stage: only these; None for all.
+        iteration, stage: only these; None for all. A stage is named as its folder is.
     """
     base = f"{glob.escape(root)}/{FOLDER}"
-    folder = f"{base}/{'*' if iteration is None else f'iteration={iteration}'}"
-    paths: Sequence[str] = sorted(fs.glob(f"{folder}/{stage or '*'}/*.json"))
+    held = f"{base}/{'*' if iteration is None else f'iteration={iteration}'}"
+    paths: Sequence[str] = sorted(fs.glob(f"{held}/{stage or '*'}/*.json"))
     if not paths:
         return {}
     texts = fs.cat_ranges(list(paths), None, None, on_error="raise")

@@ -33,22 +33,22 @@ class Pair:
     chosen: list[Message]
     rejected: list[Message]
     prompt_id: str
-    tree_id: str | None
-    chosen_node_id: str | None
     rejected_response_id: str
     method: str
     similarity: float
-    depth: int | None
-    chosen_value: float | None
-    rejected_value: float | None
-    chosen_yes_votes: int | None
-    chosen_no_votes: int | None
-    rejected_yes_votes: int | None
-    rejected_no_votes: int | None
     chosen_chars: int
     rejected_chars: int
-    refinements: int | None
-    tree_tokens: int | None
+    tree_id: str | None = None
+    chosen_node_id: str | None = None
+    depth: int | None = None
+    chosen_value: float | None = None
+    rejected_value: float | None = None
+    chosen_yes_votes: int | None = None
+    chosen_no_votes: int | None = None
+    rejected_yes_votes: int | None = None
+    rejected_no_votes: int | None = None
+    refinements: int | None = None
+    tree_tokens: int | None = None
     chosen_checked: bool | None = None
     rejected_checked: bool | None = None
     chosen_response_id: str | None = None

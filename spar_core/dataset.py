@@ -1,57 +1,61 @@
 """A run's tables for one iteration: committed Parquet shards, what is settled, and nothing twice.
 
-The order of a commit, and what a crash leaves in each gap:
+A stage's items lie in buckets: an item's bucket follows from its key and never changes, whoever
+plans and however often. The order of a commit, and what a crash leaves in each gap:
 1. each data file is written under a temporary name and renamed (an object store: put whole);
-   a crash leaves files that no manifest entry names: not counted, swept at the next start;
-2. one manifest entry is created, only if none of its name is there: from here on it is committed.
-Two workers that do the same batch at once race for that name; the loser takes the next name and
-leaves out what the winner settled.
+   a crash leaves files that no manifest entry names: not counted, swept at a later start;
+2. one manifest entry of the bucket is created, only if none of its name is there: from here on it
+   is committed.
+Two workers that do the same items at once, of one plan or of two, race for that name; the loser
+takes the next name and leaves out what the winner settled. A name is never used again: an entry
+that is taken back leaves a mark.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import fcntl
+import contextlib
 import glob
 import hashlib
 import io
-import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import fsspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import TABLES, manifest
 from schemas.manifest import DataFile, Entry
+from schemas.table import MAIN
 from schemas.views import is_local
 
 Rows = dict[str, list[Any]]
 """Rows of several tables, by the table's name."""
+
+SWEEP_AGE_S = 3600.0
+"""Where writers may live on other machines, only files older than this are swept."""
+
+_WRITE_S = SWEEP_AGE_S / 2
+"""A commit that took longer to write its files writes them again: they might be swept."""
+
+_TAKEN_BACK = ".gone"
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
     """An item that is done: the rows it gave.
 
-    retry: it failed in a way that the next run should try again.
+    retry: it failed, and the next run should try again.
     """
 
     key: str
     rows: Rows
     retry: bool = False
-
-
-class SettingsDiffer(Exception):
-    """The iteration was begun with other settings."""
-
-
-class RunLocked(Exception):
-    """Another process works on this run."""
 
 
 @dataclass(frozen=True)
@@ -86,73 +90,113 @@ class Dataset:
     def is_local(self) -> bool:
         return is_local(self.fs)
 
-    def entries(self, stage: str | None = None) -> dict[str, Entry]:
-        """Manifest entries by path."""
-        return manifest.read(self.fs, self.root, self.iteration, stage)
+    @property
+    def manifest(self) -> str:
+        """The folder of this iteration's entries and settings."""
+        return f"{self.root}/{manifest.FOLDER}/iteration={self.iteration}"
+
+    def entries(self, stage: str | None = None, experiment: str = MAIN) -> dict[str, Entry]:
+        """Manifest entries by path; of all stages and experiments unless a stage is named."""
+        folder = None if stage is None else manifest.folder(stage, experiment)
+        return manifest.read(self.fs, self.root, self.iteration, folder)
+
+    def buckets(self, stage: str, experiment: str, wanted: int) -> int:
+        """How many buckets a stage's items lie in: what is wanted, unless it is fixed already."""
+        path = f"{self.manifest}/{manifest.folder(stage, experiment)}.buckets"
+        self.fs.makedirs(self.manifest, exist_ok=True)
+        if self.create(path, str(wanted).encode()):
+            return wanted
+        return int(self.fs.cat_file(path))
+
+    def settled(self, stage: str, experiment: str, bucket: str) -> set[str]:
+        """Keys of a bucket that are committed."""
+        parts = self._parts(f"{self.manifest}/{manifest.folder(stage, experiment)}", bucket)
+        return {key for entry in parts.values() if entry for key in entry.keys}
 
     def commit(
         self,
         stage: str,
-        work: str,
+        bucket: str,
         settled: Sequence[Settled],
-        usage: dict[str, float] | None = None,
+        usage: Mapping[str, float] | None = None,
+        experiment: str = MAIN,
     ) -> int:
-        """Commit items of a batch; those already committed are left out.
+        """Commit items of a bucket; those already committed are left out.
 
         Args:
-            work: the batch's id; no other batch holds any of the items.
-            usage: goes into the manifest.
+            bucket: the same for the same item at all times.
+            usage: goes into the manifest, also where no item is left to commit.
 
         Returns:
             How many items were committed.
 
         Raises:
-            OSError: it could not be written; what is not in the manifest then is not committed.
+            OSError: it could not be written; what is not in the manifest then is not committed,
+                and the usage is not written down.
         """
-        committed = 0
-        for retry in (False, True):
-            kind = [item for item in settled if item.retry is retry]
-            if kind:
-                committed += self._commit(stage, work, kind, retry, usage or {})
-                usage = None
-        return committed
+        kinds = [[item for item in settled if item.retry is retry] for retry in (False, True)]
+        some = [kind for kind in kinds if kind] or [[]]
+        spent = {name: value for name, value in (usage or {}).items() if value}
+        # The usage goes with the last, so that after an error none of it is written down.
+        return sum(
+            self._commit(stage, bucket, kind, spent if kind is some[-1] else {}, experiment)
+            for kind in some
+        )
 
     def _commit(
         self,
         stage: str,
-        work: str,
+        bucket: str,
         settled: Sequence[Settled],
-        retry: bool,
-        usage: dict[str, float],
+        usage: Mapping[str, float],
+        experiment: str,
     ) -> int:
-        folder = f"{self.root}/{manifest.FOLDER}/iteration={self.iteration}/{stage}"
+        name = manifest.folder(stage, experiment)
+        folder = f"{self.manifest}/{name}"
         self.fs.makedirs(folder, exist_ok=True)
+        retry = any(item.retry for item in settled)
         while True:
-            earlier = self._parts(folder, work)
-            taken = {key for entry in earlier for key in entry.keys}
+            earlier = self._parts(folder, bucket)
+            taken = {key for entry in earlier.values() if entry for key in entry.keys}
             fresh = [item for item in settled if item.key not in taken]
-            if not fresh:
+            if not fresh and not usage:
                 return 0
-            part = max((entry.part for entry in earlier), default=-1) + 1
+            part = max(earlier, default=-1) + 1
+            began = time.monotonic()
             files = {
-                table: self._write(table, f"{stage}-{work}-{part}", rows)
+                table: self._write(table, f"{name}-{bucket}-{part}", rows, experiment)
                 for table, rows in _merged(fresh).items()
                 if rows
             }
+            if time.monotonic() - began > _WRITE_S:
+                continue
             keys = tuple(item.key for item in fresh)
-            entry = Entry(stage, work, part, keys, files, retry, usage)
-            if self._create(f"{folder}/{work}.{part}.json", entry.to_json()):
+            entry = Entry(stage, bucket, part, keys, files, retry, dict(usage), experiment)
+            if self.create(f"{folder}/{bucket}.{part}.json", entry.to_json()):
                 return len(fresh)
 
-    def _parts(self, folder: str, work: str) -> list[Entry]:
-        """The batch's commits so far."""
+    def _parts(self, folder: str, bucket: str) -> dict[int, Entry | None]:
+        """The bucket's commits so far by their number, None for those taken back."""
         self.fs.invalidate_cache(folder)
-        paths = self.fs.glob(f"{glob.escape(folder)}/{work}.*.json")
-        return [Entry.from_json(self.fs.cat_file(path)) for path in paths]
+        parts: dict[int, Entry | None] = {}
+        for path in sorted(self.fs.glob(f"{glob.escape(folder)}/{bucket}.*")):
+            number, ending = _numbered(path)
+            if number is None:
+                continue
+            entry = None
+            if ending == ".json":
+                with contextlib.suppress(FileNotFoundError):  # taken back just now
+                    entry = Entry.from_json(self.fs.cat_file(path))
+            parts[number] = entry or parts.get(number)
+        return parts
 
-    def _write(self, table: str, name: str, rows: list[Any]) -> DataFile:
+    def _write(self, table: str, name: str, rows: list[Any], experiment: str) -> DataFile:
+        held = TABLES[table].to_arrow(rows)
+        if experiment != MAIN and "experiment" in held.column_names:
+            column = pa.array([experiment] * len(held), pa.string())
+            held = held.set_column(held.schema.get_field_index("experiment"), "experiment", column)
         buffer = io.BytesIO()
-        pq.write_table(TABLES[table].to_arrow(rows), buffer, compression="zstd")
+        pq.write_table(held, buffer, compression="zstd")
         data = buffer.getvalue()
         folder = f"{table}/iteration={self.iteration}"
         path = f"{folder}/{name}-{hashlib.sha256(data).hexdigest()[:10]}.parquet"
@@ -164,7 +208,7 @@ class Dataset:
             self.fs.pipe_file(f"{self.root}/{path}", data)
         return DataFile(path, len(rows), TABLES[table].form)
 
-    def _create(self, path: str, data: bytes) -> bool:
+    def create(self, path: str, data: bytes) -> bool:
         """Create a file whole; False where one is there."""
         try:
             if self.is_local:
@@ -179,69 +223,56 @@ class Dataset:
             return False
         return True
 
-    def retract(self, paths: Sequence[str]) -> None:
-        """Take manifest entries back; their data files no longer count and are swept."""
-        for path in paths:
-            self.fs.rm_file(path)
-        if paths:
-            self.sweep()
+    def replace(self, path: str, data: bytes) -> None:
+        """Write a file whole, in place of one that may be there."""
+        if self.is_local:
+            os.replace(_write_scratch(path, data), path)
+        else:
+            self.fs.pipe_file(path, data)
 
-    def sweep(self) -> None:
-        """Remove this iteration's files that no entry names; only while nobody else writes."""
-        named = {f.path for entry in self.entries().values() for f in entry.files.values()}
+    def retract(self, paths: Sequence[str]) -> None:
+        """Take manifest entries back, and the data files that they name."""
+        for path in paths:
+            entry = Entry.from_json(self.fs.cat_file(path))
+            self.create(path.removesuffix(".json") + _TAKEN_BACK, b"")
+            self.fs.rm_file(path)
+            for file in entry.files.values():
+                with contextlib.suppress(FileNotFoundError):
+                    self.fs.rm_file(f"{self.root}/{file.path}")
+
+    def sweep(self, age_s: float = 0.0) -> None:
+        """Remove this iteration's files that no entry names.
+
+        Args:
+            age_s: only those that are older; 0 only while nobody else can be writing.
+        """
+        self.fs.invalidate_cache()
+        stray = set(self.fs.glob(f"{glob.escape(self.root)}/{manifest.FOLDER}/**/*.tmp"))
         for table in TABLES:
             folder = f"{self.root}/{table}/iteration={self.iteration}"
-            if not self.fs.isdir(folder):
+            if self.fs.isdir(folder):
+                stray |= set(self.fs.ls(folder, detail=False))
+        # Read after the files are listed: whoever commits meanwhile has named what was listed.
+        named = {f.path for entry in self.entries().values() for f in entry.files.values()}
+        for path in stray:
+            table, iteration, name = path.rsplit("/", 3)[1:]
+            if f"{table}/{iteration}/{name}" in named:
                 continue
-            for path in self.fs.ls(folder, detail=False):
-                if f"{table}/iteration={self.iteration}/{path.rpartition('/')[2]}" not in named:
+            with contextlib.suppress(FileNotFoundError):
+                if not age_s or _age_s(self.fs.modified(path)) > age_s:
                     self.fs.rm_file(path)
-        for path in self.fs.glob(f"{glob.escape(self.root)}/{manifest.FOLDER}/**/*.tmp"):
-            self.fs.rm_file(path)
 
-    def claim_settings(self, stage: str, settings: dict[str, Any]) -> None:
-        """Write down what a stage runs with, or make sure that it is what it was begun with.
 
-        Raises:
-            SettingsDiffer: with the names and both values.
-        """
-        path = f"{self.root}/{manifest.FOLDER}/iteration={self.iteration}/{stage}.settings"
-        text = json.dumps(settings, indent=1, sort_keys=True)
-        self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-        if self._create(path, text.encode()):
-            return
-        begun = json.loads(self.fs.cat_file(path))
-        wanted = json.loads(text)
-        if begun == wanted:
-            return
-        names = sorted({*begun, *wanted})
-        changes = ", ".join(
-            f"{name}: {begun.get(name)!r} -> {wanted.get(name)!r}"
-            for name in names
-            if begun.get(name) != wanted.get(name)
-        )
-        raise SettingsDiffer(
-            f"stage {stage} of iteration {self.iteration} in {self.run} was begun with other "
-            f"settings ({changes})"
-        )
+def _numbered(path: str) -> tuple[int | None, str]:
+    """The number of a commit and the ending of its file; None of other files."""
+    stem, dot, ending = path.rpartition("/")[2].rpartition(".")
+    number = stem.rpartition(".")[2]
+    return (int(number) if number.isdecimal() else None), dot + ending
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the run against other processes; on object stores there is no lock.
 
-        Raises:
-            RunLocked: another process holds it.
-        """
-        if not self.is_local:
-            yield
-            return
-        os.makedirs(self.root, exist_ok=True)
-        with open(f"{self.root}/.lock", "w") as held:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise RunLocked(f"another process is working on the run {self.run}") from None
-            yield
+def _age_s(modified: datetime) -> float:
+    known = modified if modified.tzinfo else modified.replace(tzinfo=UTC)
+    return (datetime.now(UTC) - known).total_seconds()
 
 
 def _merged(settled: Sequence[Settled]) -> Rows:
@@ -265,9 +296,3 @@ def _write_scratch(path: str, data: bytes) -> str:
             os.unlink(scratch)
         raise
     return scratch
-
-
-def fingerprint(value: Any) -> str:
-    """A short hash of plain data or a dataclass."""
-    plain = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -5,11 +5,13 @@ Pairs: paper, section 2.3.3. RFT samples and their caps: its appendix and publis
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TypedDict
+
 from rapidfuzz import fuzz
 
-from schemas.pairs import Message, Pair
+from schemas.pairs import Message
 from schemas.rft import RftSample
-from schemas.table import SPAR
 from spar_core.conversation import Refinement, judge_messages, refine_messages, write_refinement
 from spar_core.engine.protocol import Message as Turn
 
@@ -28,25 +30,28 @@ def similarity(one: str, other: str) -> float:
     return float(fuzz.ratio(one, other)) / 100
 
 
-def pair(
-    prompt: str, chosen: str, rejected: str, **columns: str | int | float | None
-) -> Pair | None:
-    """A pair with its quality; None where both sides are the same text.
+class Sides(TypedDict):
+    """What every pair has, however it was made."""
 
-    Args:
-        columns: the remaining columns of `Pair`, as they stand in the run's tables.
-    """
+    prompt: list[Message]
+    chosen: list[Message]
+    rejected: list[Message]
+    similarity: float
+    chosen_chars: int
+    rejected_chars: int
+
+
+def sides(prompt: str, chosen: str, rejected: str) -> Sides | None:
+    """The two sides of a pair with their likeness; None where both are the same text."""
     if chosen.strip() == rejected.strip():
         return None
-    return Pair(
+    return Sides(
         prompt=[Message("user", prompt)],
         chosen=[Message("assistant", chosen)],
         rejected=[Message("assistant", rejected)],
-        method=SPAR,
         similarity=similarity(chosen, rejected),
         chosen_chars=len(chosen),
         rejected_chars=len(rejected),
-        **columns,  # type: ignore[arg-type]
     )
 
 
@@ -66,25 +71,45 @@ def refine_conversation(
     ]
 
 
-def rft_sample(item: dict[str, object]) -> RftSample:
-    """A sample from a row of the selection: see `pipelines.pairs`."""
-    text = {name: str(value or "") for name, value in item.items()}
-    is_refinement = item["source"] == "tree_refinement"
-    refinement = Refinement(text["reflection"], text["refined"])
-    said = (text["prompt"], text["response"], text["critique"])
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is chosen for the refiner to learn: a row of the selection (spar_core.stages.rft).
+
+    reflection, refined: of a refinement; None of a judgement.
+    """
+
+    key: str
+    source: str
+    prompt_id: str
+    prompt: str
+    tree_id: str | None
+    node_id: str | None
+    response_id: str | None
+    response: str
+    critique: str
+    reflection: str | None
+    refined: str | None
+    verdict: str
+    value: float
+
+
+def rft_sample(chosen: Chosen) -> RftSample:
+    """The chat whose last turn the refiner should learn to write."""
+    said = (chosen.prompt, chosen.response, chosen.critique)
+    is_judgement = chosen.refined is None
     return RftSample(
-        rft_id=text["key"],
-        messages=refine_conversation(*said, refinement)
-        if is_refinement
-        else judge_conversation(*said),
-        task="refine" if is_refinement else "judge",
-        label=None if is_refinement else str(item["verdict"]).capitalize(),
-        source=text["source"],
-        value=float(str(item["value"])),
-        prompt_id=text["prompt_id"],
-        tree_id=text["tree_id"] or None,
-        node_id=text["node_id"] or None,
-        response_id=text["response_id"] or None,
+        rft_id=chosen.key,
+        messages=judge_conversation(*said)
+        if chosen.refined is None
+        else refine_conversation(*said, Refinement(chosen.reflection or "", chosen.refined)),
+        task="judge" if is_judgement else "refine",
+        label=chosen.verdict.capitalize() if is_judgement else None,
+        source=chosen.source,
+        value=chosen.value,
+        prompt_id=chosen.prompt_id,
+        tree_id=chosen.tree_id,
+        node_id=chosen.node_id,
+        response_id=chosen.response_id,
     )
 
 

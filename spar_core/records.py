@@ -8,6 +8,7 @@ from typing import Any
 from schemas.judgements import Judgement, VoteRecord
 from schemas.nodes import Node
 from schemas.trees import Tree
+from spar_core.ids import node_id
 from spar_core.tree import SearchTree, TreeNode
 from spar_core.voting import Ballot, Judged, Verdict
 
@@ -41,14 +42,6 @@ def judged_of_row(row: Mapping[str, Any]) -> Judged:
     ballots = tuple(Ballot(v["vote"], v["text"], v["finish_reason"]) for v in row["votes"])
     verdict: Verdict = row["verdict"]
     return Judged(ballots, verdict, row["value"], row["critique"])
-
-
-def tree_id(root_response_id: str) -> str:
-    return f"{root_response_id}.t"
-
-
-def node_id(tree: str, path: tuple[int, ...]) -> str:
-    return ".".join([tree, *map(str, path)]) if path else f"{tree}.root"
 
 
 def node_rows(

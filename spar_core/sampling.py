@@ -5,11 +5,7 @@ from __future__ import annotations
 from schemas.responses import Response, SamplingRecord
 from spar_core.conversation import actor_messages
 from spar_core.engine.protocol import ChatRequest, Engine, Sampling
-
-
-def response_id(iteration: int, prompt_id: str, number: int) -> str:
-    """Names response `number` of a prompt in an iteration."""
-    return f"i{iteration}.{prompt_id}.r{number}"
+from spar_core.ids import response_id
 
 
 async def sample(
@@ -18,6 +14,7 @@ async def sample(
     prompt: str,
     *,
     iteration: int,
+    experiment: str,
     responses: int,
     sampling: Sampling,
     seed: int,
@@ -28,7 +25,7 @@ async def sample(
     )
     return [
         Response(
-            response_id=response_id(iteration, prompt_id, number),
+            response_id=response_id(iteration, prompt_id, number, experiment),
             prompt_id=prompt_id,
             response=choice.text,
             model=engine.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,18 +17,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.failures import PAYLOAD_CHARS, Failure
-from schemas.prompts import Check, Prompt
+from schemas.prompts import TRAIN, Check, Prompt
 from schemas.views import connect
 from spar_core import checks
 from spar_core.dataset import Dataset, Settled
+from spar_core.ids import prompt_id
 
 STAGE = "prompts"
 COLUMN = "prompt"
 _SHARD_ROWS = 10_000
 _HELD_FAILURES = 1_000
+_SPLIT = re.compile(r"\w{0,40}")
 
-Held = dict[str, tuple[int, list[Check] | None]]
-"""Prompts of a run by their id: the iteration, and the checks they came with."""
+SPLIT_COLUMN = "split"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a run holds of prompts, by their id.
+
+    here: the iteration of those that are not added again, and the checks they came with.
+    splits: of all of the run.
+    """
+
+    here: dict[str, tuple[int, list[Check] | None]]
+    splits: dict[str, str]
 
 
 class InputError(Exception):
@@ -44,6 +58,8 @@ class InputRow:
     message: str = ""
     payload: str = ""
     checks: list[Check] | None = None
+    split: str = ""
+    """What the row says that it is for, "" where it says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +70,35 @@ class Intake:
     prompts: int
     added: int
     failures: int
+    others: int
+    """Prompts of other splits than the one asked for."""
     more: bool
     """Whether a limit left rows unread."""
     ids: tuple[str, ...]
-    """Of the prompts, in their order."""
+    """Of the prompts of the split asked for, in their order."""
 
 
-def ingest(dataset: Dataset, files: str, limit: int | None) -> Intake:
+def ingest(dataset: Dataset, files: str, limit: int | None, split: str = TRAIN) -> Intake:
     """Add the prompts of files to an iteration that does not hold them yet.
 
     Args:
-        files: a path, glob or URL. limit: stop after so many different prompts.
+        files: a path, glob or URL.
+        limit: stop after so many different prompts of the split.
+        split: what rows are for that do not say it themselves. Rows of other splits are added too.
 
     Raises:
         InputError: there is no such file, it cannot be read, or no row of it is a prompt.
     """
-    held = _held(dataset.run, f"iteration = {dataset.iteration}")
-    return _ingest({dataset.iteration: dataset}, dataset, held, files, limit)
+    held = _held(dataset.run, dataset.iteration)
+    return _Reading({dataset.iteration: dataset}, dataset, held, split).read(files, limit)
 
 
 def deal(run: str, iterations: Sequence[int], files: str, limit: int | None) -> Intake:
     """Deal the prompts of files that no iteration of a run holds yet to these iterations.
 
     Each goes to the iteration with the fewest: a file is dealt in turn, and what is appended to
-    it later moves nothing. Rows that cannot be used are failures of iteration 1.
+    it later moves nothing. Rows that cannot be used are failures of iteration 1; rows that are for
+    another split than training are passed over.
 
     Args:
         files: a path, glob or URL. limit: stop when each iteration has so many of these files.
@@ -86,75 +107,111 @@ def deal(run: str, iterations: Sequence[int], files: str, limit: int | None) -> 
         InputError: as `ingest`, or an iteration is left without prompts; nothing was added then.
     """
     datasets = {iteration: Dataset(run, iteration) for iteration in iterations}
-    return _ingest(datasets, Dataset(run, 1), _held(run), files, limit)
+    reading = _Reading(datasets, Dataset(run, 1), _held(run), TRAIN, passes_over=True)
+    return reading.read(files, limit)
 
 
-def _ingest(
-    datasets: dict[int, Dataset],
-    rejects: Dataset,
-    held: Held,
-    files: str,
-    limit: int | None,
-) -> Intake:
-    """Add prompts to the iteration of `datasets` with the fewest, and failures to `rejects`.
+class _Reading:
+    """Adds prompts to the iteration with the fewest, and failures to `rejects`.
 
     Args:
-        held: the prompts that are not added again.
+        passes_over: whether rows of other splits than `split` are left out.
     """
-    paths = find(files)
-    sizes, read_of = Counter(t for t, _ in held.values()), Counter[int]()
-    seen: dict[str, str] = {}
-    failures: list[InputRow] = []
-    new: dict[int, list[Prompt]] = {iteration: [] for iteration in datasets}
-    added, more = 0, False
-    rows = (row for path in paths for row in read(path))
-    for row in rows:
-        short = [each for each in new if limit is None or read_of[each] < limit]
-        if not short:
-            more = True
-            break
+
+    def __init__(
+        self,
+        datasets: dict[int, Dataset],
+        rejects: Dataset,
+        held: Held,
+        split: str,
+        *,
+        passes_over: bool = False,
+    ) -> None:
+        self._datasets = datasets
+        self._rejects = rejects
+        self._held = held
+        self._split = split
+        self._passes_over = passes_over
+        self._sizes = Counter(t for t, _ in held.here.values())
+        self._read_of = Counter[int]()
+        self._seen: dict[str, str] = {}
+        self._ids: list[str] = []
+        self._failures: list[InputRow] = []
+        self._new: dict[int, list[Prompt]] = {iteration: [] for iteration in datasets}
+        self._added = 0
+
+    def read(self, files: str, limit: int | None) -> Intake:
+        """Read files until each iteration has as many prompts of them as the limit says."""
+        paths = find(files)
+        more = False
+        for row in (row for path in paths for row in read(path)):
+            short = [t for t in self._new if limit is None or self._read_of[t] < limit]
+            if not short:
+                more = True
+                break
+            self._take(row, short)
+        if not self._seen:
+            first = self._failures[0] if self._failures else None
+            reason = f"{first.source}: {first.message}" if first else "no rows"
+            raise InputError(f"no prompt in {files} ({reason}); {_remedy()}")
+        for iteration in self._new:
+            if not self._sizes[iteration]:
+                raise InputError(
+                    f"iteration {iteration} gets no prompt: {files} has {len(self._seen)} "
+                    f"different ones, of which {self._added} are new to the run"
+                )
+        for iteration, prompts in self._new.items():
+            _commit(self._datasets[iteration], prompts)
+        _commit_failures(self._rejects, self._failures, paths)
+        return Intake(
+            files=len(paths),
+            prompts=len(self._seen),
+            added=self._added,
+            failures=len(self._failures),
+            others=len(self._seen) - len(self._ids),
+            more=more,
+            ids=tuple(self._ids),
+        )
+
+    def _take(self, row: InputRow, short: Sequence[int]) -> None:
+        """Take a row: as a prompt of one of the iterations that are short of some, or not."""
         if row.prompt is None:
-            failures.append(row)
-            continue
-        key = prompt_id(row.prompt)
-        if key in seen:
-            message = f"the same prompt stands at {seen[key]}; it is done once"
-            failures.append(InputRow(row.source, None, "duplicate", message, row.prompt))
-            continue
-        seen[key] = row.source
-        if key in held:
-            iteration, before = held[key]
+            self._failures.append(row)
+            return
+        key, split = prompt_id(row.prompt), row.split or self._split
+        if key in self._seen:
+            message = f"the same prompt stands at {self._seen[key]}; it is done once"
+            self._failures.append(_refused(row, "duplicate", message))
+            return
+        begun = self._held.splits.get(key, split)
+        if begun != split:
+            message = f"the run holds this prompt in the split `{begun}`, and it cannot be in two"
+            self._failures.append(_refused(row, "other_split", message))
+            return
+        self._seen[key] = row.source
+        if split == self._split:
+            self._ids.append(key)
+        elif self._passes_over:
+            return
+        if key in self._held.here:
+            iteration, before = self._held.here[key]
             if row.checks is not None and row.checks != before:
-                failures.append(_came_late(row))
+                self._failures.append(_came_late(row))
         else:
-            iteration = min(short, key=lambda each: (sizes[each], each))
-            new[iteration].append(
-                Prompt(key, row.prompt, _shown(row.source), sizes[iteration], row.checks)
-            )
-            sizes[iteration] += 1
-            added += 1
-            if len(new[iteration]) >= _SHARD_ROWS:
-                _commit(datasets[iteration], new[iteration])
-                new[iteration] = []
-        read_of[iteration] += 1
-    if not seen:
-        reason = f"{failures[0].source}: {failures[0].message}" if failures else "no rows"
-        raise InputError(f"no prompt in {files} ({reason}); {_remedy()}")
-    for iteration in new:
-        if not sizes[iteration]:
-            raise InputError(
-                f"iteration {iteration} gets no prompt: {files} has {len(seen)} different ones, "
-                f"of which {added} are new to the run"
-            )
-    for iteration, prompts in new.items():
-        _commit(datasets[iteration], prompts)
-    _commit_failures(rejects, failures)
-    return Intake(len(paths), len(seen), added, len(failures), more, tuple(seen))
+            iteration = min(short, key=lambda each: (self._sizes[each], each))
+            self._add(iteration, key, row, split)
+        if split == self._split:
+            self._read_of[iteration] += 1
 
-
-def prompt_id(prompt: str) -> str:
-    """Derived from the text alone."""
-    return "p" + hashlib.sha256(prompt.encode()).hexdigest()[:16]
+    def _add(self, iteration: int, key: str, row: InputRow, split: str) -> None:
+        place = self._sizes[iteration]
+        prompt = Prompt(key, row.prompt or "", _shown(row.source), place, row.checks, split)
+        self._new[iteration].append(prompt)
+        self._sizes[iteration] += 1
+        self._added += 1
+        if len(self._new[iteration]) >= _SHARD_ROWS:
+            _commit(self._datasets[iteration], self._new[iteration])
+            self._new[iteration] = []
 
 
 def find(files: str) -> list[str]:
@@ -262,7 +319,9 @@ def _read_parquet(path: str, file: IO[bytes]) -> Iterator[InputRow]:
     if COLUMN not in parquet.schema_arrow.names:
         names = ", ".join(parquet.schema_arrow.names[:8])
         raise InputError(f"{path}: no column `{COLUMN}` (columns: {names}); {_remedy()}")
-    used = {COLUMN, checks.COLUMN, *checks.IFEVAL_COLUMNS} & {*parquet.schema_arrow.names}
+    used = {COLUMN, SPLIT_COLUMN, checks.COLUMN, *checks.IFEVAL_COLUMNS} & {
+        *parquet.schema_arrow.names
+    }
     number = 0
     for batch in parquet.iter_batches(batch_size=4096, columns=sorted(used)):
         for values in zip(*batch.columns, strict=True):
@@ -290,8 +349,12 @@ def _checked(source: str, row: Mapping[str, Any]) -> InputRow:
     except UnicodeEncodeError:
         message = "not UTF-8: half of a surrogate pair, or a byte that is no character"
         return InputRow(source, None, "not_utf8", message, _shown(prompt))
+    split = row.get(SPLIT_COLUMN) or ""
+    if not isinstance(split, str) or not _SPLIT.fullmatch(split):
+        message = f"`{SPLIT_COLUMN}` is {json.dumps(split, default=str)[:80]}, not a plain word"
+        return InputRow(source, None, "bad_split", message, prompt)
     try:
-        return InputRow(source, prompt, checks=checks.read_checks(row))
+        return InputRow(source, prompt, checks=checks.read_checks(row), split=split)
     except checks.BadChecks as error:
         return InputRow(source, None, "bad_checks", str(error), prompt)
     except checks.NoChecker as error:
@@ -303,7 +366,11 @@ def _came_late(row: InputRow) -> InputRow:
         "the iteration holds this prompt without these checks, and keeps what it was begun with; "
         "give them to another --run or --iteration"
     )
-    return InputRow(row.source, None, "late_checks", message, row.prompt or "")
+    return _refused(row, "late_checks", message)
+
+
+def _refused(row: InputRow, error: str, message: str) -> InputRow:
+    return InputRow(row.source, None, error, message, row.prompt or "")
 
 
 def _shown(text: str) -> str:
@@ -314,12 +381,19 @@ def _remedy() -> str:
     return f"prompts are JSONL, CSV or Parquet with a text column `{COLUMN}`"
 
 
-def _held(run: str, where: str = "true") -> Held:
-    """What a run holds; of a prompt in several iterations the first."""
+def _held(run: str, iteration: int | None = None) -> Held:
+    """What a run, or an iteration of it, holds; of a prompt in several iterations the first."""
     with connect(run, ("prompts",)) as connection:
-        query = f"select prompt_id, iteration, checks from prompts where {where}"
-        rows = connection.sql(f"{query} order by iteration desc").fetchall()
-    return {key: (t, some and [Check(**one) for one in some]) for key, t, some in rows}
+        query = "select prompt_id, iteration, checks, split from prompts order by iteration desc"
+        rows = connection.sql(query).fetchall()
+    return Held(
+        {
+            key: (t, some and [Check(**one) for one in some])
+            for key, t, some, _ in rows
+            if iteration in (None, t)
+        },
+        {key: split for key, _, _, split in rows},
+    )
 
 
 def _commit(dataset: Dataset, prompts: list[Prompt]) -> None:
@@ -329,36 +403,44 @@ def _commit(dataset: Dataset, prompts: list[Prompt]) -> None:
         dataset.commit(STAGE, work, settled)
 
 
-def _commit_failures(dataset: Dataset, failures: list[InputRow]) -> None:
-    """Hold the input's failures to what this reading found; the same reading changes nothing."""
+def _commit_failures(dataset: Dataset, failures: Sequence[InputRow], paths: Sequence[str]) -> None:
+    """Hold the failures of these files to what this reading found; those of others stay.
+
+    The same reading changes nothing.
+    """
+    wanted: dict[str, list[InputRow]] = {}
+    of_files: dict[str, list[InputRow]] = {path: [] for path in paths}
+    for row in failures:
+        of_files[_file(row.source)].append(row)
+    for path, rows in of_files.items():
+        for start in range(0, len(rows), _HELD_FAILURES):
+            some = rows[start : start + _HELD_FAILURES]
+            digest = hashlib.sha256(_shown(repr((path, some))).encode())
+            wanted[f"failures-{digest.hexdigest()[:16]}"] = some
+    read = {_shown(path) for path in paths}
     committed = {
         path: entry
         for path, entry in dataset.entries(STAGE).items()
         if entry.work.startswith("failures")
     }
-    wanted: dict[str, list[InputRow]] = {}
-    for start in range(0, len(failures), _HELD_FAILURES):
-        rows = failures[start : start + _HELD_FAILURES]
-        digest = hashlib.sha256(_shown(repr(rows)).encode())
-        wanted[f"failures-{digest.hexdigest()[:16]}"] = rows
-    dataset.retract([path for path, e in committed.items() if e.work not in wanted])
-    for work, rows in wanted.items():
-        settled = [
-            Settled(
-                _shown(row.source),
-                {
-                    "failures": [
-                        Failure(
-                            STAGE,
-                            _shown(row.source),
-                            row.error,
-                            _shown(row.message),
-                            1,
-                            _shown(row.payload)[:PAYLOAD_CHARS],
-                        )
-                    ]
-                },
-            )
-            for row in rows
+    dataset.retract(
+        [
+            path
+            for path, entry in committed.items()
+            if entry.work not in wanted and {_file(key) for key in entry.keys} <= read
         ]
-        dataset.commit(STAGE, work, settled)
+    )
+    for work, rows in wanted.items():
+        dataset.commit(STAGE, work, [_settled(row) for row in rows])
+
+
+def _settled(row: InputRow) -> Settled:
+    source, payload = _shown(row.source), _shown(row.payload)[:PAYLOAD_CHARS]
+    failure = Failure(STAGE, source, row.error, _shown(row.message), 1, payload)
+    return Settled(source, {"failures": [failure]})
+
+
+def _file(source: str) -> str:
+    """The file of a row's source."""
+    path, _, line = source.rpartition(":")
+    return path if path and line.isdecimal() else source

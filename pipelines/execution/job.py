@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import logging
 import os
@@ -10,23 +9,31 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from spar_core.engine.engines import preflight, resolve
 
 from inspection.summary import print_summary
-from pipelines.execution import intake, interrupt, stage
+from pipelines.execution import intake, lease, work
+from pipelines.execution.inference import INTERRUPTED, RunStopped
 from pipelines.execution.intake import InputError
-from pipelines.execution.options import DEMO_PROMPTS, DEMO_RUN, Job, parse
+from pipelines.execution.journal import clear_journal
+from pipelines.execution.launch import launch
+from pipelines.execution.lease import RunLocked
+from pipelines.execution.options import DEMO_PROMPTS, DEMO_RUN, Job, Stages, parse, reads_prompts
+from pipelines.execution.parts import Claimed, claim, parts
+from pipelines.execution.plan import pending, plan
 from pipelines.execution.progress import progress
-from pipelines.execution.stage import RunStopped, Stage
+from pipelines.execution.session import Session
+from schemas.table import MAIN
 from schemas.views import connect
-from spar_core.dataset import RunLocked, SettingsDiffer
-from spar_core.engine import host as engine_host
-from spar_core.engine.host import EngineSpec
-from spar_core.engine.openai import only_model, served_models
+from spar_core.dataset import SWEEP_AGE_S
 from spar_core.engine.protocol import EngineGone
+from spar_core.experiments import SettingsDiffer
+from spar_core.stages.drawing import longest
 from terminal.exits import (
     BAD_USAGE,
     DONE,
@@ -44,23 +51,32 @@ training on use a model of 8B or more, e.g. on a GPU of 24 GB or more:
   python -m pipelines.refine --run runs/mine --prompts my.jsonl --engine vllm --model FOLDER"""
 
 
-def main(name: str, description: str, stages: Sequence[Stage], argv: Sequence[str] | None) -> int:
-    """Run a job and say in one line what went wrong, if anything did."""
+def main(
+    name: str, description: str, methods: Mapping[str, Stages], argv: Sequence[str] | None
+) -> int:
+    """Run a job and say in one line what went wrong, if anything did.
+
+    Args:
+        methods: the job's stages by method; the first is what it does unless one is named.
+    """
     job: Job | None = None
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False)
     try:
-        job = parse(name, description, argv)
-        if stages[0].name != "sample" and not job.dataset.entries(intake.STAGE):
+        job = parse(name, description, methods, argv)
+        if not reads_prompts(job.stages) and not job.dataset.entries(intake.STAGE):
             raise InputError(
                 f"no prompts in iteration {job.dataset.iteration} of the run {job.dataset.run}: "
                 "python -m pipelines.sample reads them"
             )
-        with interrupt.noticed(), job.dataset.lock():
-            return run(stages, job, out, err)
+        with _session(job) as session, session.noticing(), lease.held(job.dataset):
+            return run(job, session, out, err)
     except (UsageError, InputError, RunLocked) as error:
         return complain(err, str(error), BAD_USAGE)
     except SettingsDiffer as error:
-        advice = "give the settings it was begun with, or another --run or --iteration"
+        advice = (
+            "give the settings it was begun with, another --experiment to have both side by side, "
+            "or another --run or --iteration"
+        )
         return complain(err, f"{error}; {advice}", OTHER_SETTINGS)
     except (RunStopped, EngineGone) as error:
         advice = "Nothing that is done is lost: run the same command again to go on."
@@ -70,24 +86,39 @@ def main(name: str, description: str, stages: Sequence[Stage], argv: Sequence[st
     except OSError as error:
         where = f"cannot read or write the run {job.dataset.run}" if job else "cannot go on"
         return complain(err, f"{where}: {error}", STOPPED)
+
+
+@contextmanager
+def _session(job: Job) -> Iterator[Session]:
+    log = "" if "://" in job.dataset.run else os.path.join(job.dataset.run, "engine.log")
+    session = Session(log)
+    try:
+        yield session
     finally:
-        engine_host.close()
+        session.close()
 
 
-def run(stages: Sequence[Stage], job: Job, out: Console, err: Console) -> int:
-    """Run the stages of a job whose run is locked; returns the exit code."""
-    job = _with_models(job)
-    scope = None
-    if stages[0].name == "sample":
-        scope = _read_prompts(job, out)
-    job.dataset.sweep()
+def run(job: Job, session: Session, out: Console, err: Console) -> int:
+    """Run the stages of a job whose run is held; returns the exit code."""
+    job = _with_models(job, session)
+    scope = _read_prompts(job, out) if reads_prompts(job.stages) else None
+    # Nobody else writes where the pipelines run in the process that holds the run.
+    alone = job.is_in_process and job.dataset.is_local
+    job.dataset.sweep(0.0 if alone else SWEEP_AGE_S)
     if scope is None:
         scope = _first_prompts(job)
-    for each in stages:
-        _run_stage(each, scope, job, out, err)
+    checked: set[str] = set()
+    left = sum(_run_stage(job, each, session, checked, out, err) for each in parts(job, scope))
+    if left:
+        raise RunStopped(f"{left} items are still pending")
     failed = _failures(job)
     print_summary(job.dataset.run, out, iteration=job.dataset.iteration)
-    if job.uses_bundled_model and any(each.engine for each in stages):
+    _say_what_next(job, failed, out)
+    return WITH_FAILURES if failed else DONE
+
+
+def _say_what_next(job: Job, failed: int, out: Console) -> None:
+    if job.uses_bundled_model and any(stage.roles for stage in job.stages):
         out.print(f"\n{_WEAK_MODEL}", markup=False)
     run, python = shlex.quote(job.dataset.run), _python()
     out.print(
@@ -101,25 +132,13 @@ def run(stages: Sequence[Stage], job: Job, out: Console, err: Console) -> int:
             '--sql "select stage, key, error, message from failures"',
             markup=False,
         )
-    return WITH_FAILURES if failed else DONE
 
 
-def _with_models(job: Job) -> Job:
-    """The job with the model's name filled in where a server is left to say it."""
-
-    def named(spec: EngineSpec) -> EngineSpec:
-        if not spec.url or spec.model:
-            return spec
-        return dataclasses.replace(
-            spec, model=only_model(spec.url, asyncio.run(served_models(spec.url)))
-        )
-
-    settings = job.settings
-    actor = named(settings.actor)
-    refiner = actor if settings.refiner == settings.actor else named(settings.refiner)
-    return dataclasses.replace(
-        job, settings=dataclasses.replace(settings, actor=actor, refiner=refiner)
-    )
+def _with_models(job: Job, session: Session) -> Job:
+    """The job with the models' names filled in where a server is left to say them."""
+    named = {spec: resolve(spec) for spec in dict.fromkeys(job.engines.values())}
+    engines = {role: named[spec] for role, spec in job.engines.items()}
+    return dataclasses.replace(job, engines=engines)
 
 
 def _read_prompts(job: Job, out: Console) -> Sequence[str] | None:
@@ -137,7 +156,7 @@ def _read_prompts(job: Job, out: Console) -> Sequence[str] | None:
         if held and not job.is_demo:
             return None
         files = str(DEMO_PROMPTS)
-    read = intake.ingest(job.dataset, files, job.limit)
+    read = intake.ingest(job.dataset, files, job.limit, job.split)
     said = (
         f"prompts: {read.prompts} from {files}"
         if job.prompts
@@ -163,34 +182,66 @@ def _first_prompts(job: Job) -> Sequence[str] | None:
     if not job.limit:
         return None
     with connect(job.dataset.run, ("prompts",)) as connection:
-        query = "select prompt_id from prompts where iteration = ? order by position limit ?"
-        rows = connection.execute(query, [job.dataset.iteration, job.limit]).fetchall()
+        query = (
+            "select prompt_id from prompts where iteration = ? and split = ? "
+            "order by position limit ?"
+        )
+        bound = [job.dataset.iteration, job.split, job.limit]
+        rows = connection.execute(query, bound).fetchall()
     return [prompt_id for (prompt_id,) in rows]
 
 
 def _run_stage(
-    each: Stage, scope: Sequence[str] | None, job: Job, out: Console, err: Console
-) -> None:
-    if interrupt.is_pressed():
-        raise RunStopped(stage.INTERRUPTED)
-    dataset, settings = job.dataset, job.settings
-    if dataset.entries(each.name):
-        dataset.claim_settings(each.name, settings.of_stage(each.name))
-    planned = stage.plan(each, dataset, scope, settings)
+    job: Job, claimed: Claimed, session: Session, checked: set[str], out: Console, err: Console
+) -> int:
+    """Do what is pending of a stage; returns how much of it still is.
+
+    Args:
+        checked: "" once the engines were looked at, before the first work of the job.
+    """
+    if session.is_pressed:
+        raise RunStopped(INTERRUPTED)
+    part, dataset, stage = claimed.part, job.dataset, claimed.part.stage
+    planned = plan(part, dataset)
     done = planned.total - planned.pending
+    name = stage.name if part.experiment == MAIN else f"{stage.name} ({part.experiment})"
     if not planned.pending:
-        out.print(f"{each.name}: all {planned.total} {each.noun} are done", markup=False)
-        return
-    dataset.claim_settings(each.name, settings.of_stage(each.name))
+        if planned.total:
+            claim(job, claimed)
+        out.print(f"{name}: all {planned.total} {stage.noun} are done", markup=False)
+        return 0
+    if stage.roles and not checked:
+        _check_engines(job)
+        checked.add("")
+    claim(job, claimed)
     began = time.monotonic()
-    with progress(err, each.name, each.noun, done, planned.total):
-        stage.run(each, planned.works, dataset, settings, job.beam)
-    stage.clear_work(dataset, each.name)
-    if not any(entry.retry for entry in dataset.entries(each.name).values()):
-        stage.clear_journal(dataset, each.name)
+    specs = {role: job.engines[role] for role in stage.roles}
+    meter = session.engines.meter
+    with progress(err, stage.name, stage.noun, done, planned.total, meter):
+        launch(part, planned.works, dataset, specs, job.beam, session)
+    work.clear(dataset, stage.name, part.experiment)
+    entries = dataset.entries(stage.name, part.experiment).values()
+    left = pending(part, dataset)
+    if not left and not any(entry.retry for entry in entries):
+        clear_journal(dataset, part)
     took = time.monotonic() - began
     before = f" ({done} were done before)" if done else ""
-    out.print(f"{each.name}: {planned.pending} {each.noun} in {took:.0f} s{before}", markup=False)
+    still = f"; {left} are still pending" if left else ""
+    out.print(
+        f"{name}: {planned.pending - left} {stage.noun} in {took:.0f} s{before}{still}",
+        markup=False,
+    )
+    return left
+
+
+def _check_engines(job: Job) -> None:
+    """Find what is wrong with the engines before anything is asked of them.
+
+    Raises:
+        EngineGone: with what and the remedy.
+    """
+    for role, spec in job.engines.items():
+        preflight(spec, longest(job.options, role))
 
 
 def _python() -> str:

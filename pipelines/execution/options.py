@@ -1,90 +1,66 @@
-"""The options of all jobs, the same names everywhere, and what they resolve to."""
+"""The command line of a job: what all jobs share, its engines, and its stages' own options."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
+from spar_core.engine.engines import EngineSpec
 
-from spar_core.conversation import fingerprint
+from pipelines.execution.roles import add_engines, engine_of, is_bundled
+from schemas.prompts import TRAIN
+from schemas.table import MAIN
+from spar_core import experiments
 from spar_core.dataset import Dataset
-from spar_core.engine.host import EngineSpec, Kind, identity
-from spar_core.engine.protocol import Sampling
-from spar_core.search import SearchSettings
-from spar_core.voting import JudgeSettings
+from spar_core.methods import METHODS
+from spar_core.stage import DEFAULT_ROLES, Stage, add_options, roles_of
+from spar_core.stages.drawing import whole
 from terminal.exits import UsageError
 
 DEMO_PROMPTS = Path(__file__).parents[1] / "demo_prompts.jsonl"
 DEMO_RUN = "runs/demo"
 DEMO_LIMIT = 6
 
+Stages = tuple[Stage[Any], ...]
+
 _FN_API_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-_PAPER_TOKENS = {"actor": 2048, "judge": 2048, "refine": 3072}
-_SHORT_TOKENS = {"actor": 48, "judge": 64, "refine": 128}
-"""Limits for the bundled model: short answers are what it and two cores can do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the stages run with.
+@dataclass(frozen=True)
+class Job:
+    """A command line, understood.
 
-    in_flight: items (prompts, responses, trees) in progress at once in a worker. Measured: with
-        four times the engine's slots in trees, it stays full (docs/performance.md).
+    engines: by role, those that stand in for a stage's roles included. options: all of it, for the
+    stages to read their settings from.
     """
 
-    actor: EngineSpec
-    refiner: EngineSpec
-    sampling: Sampling
-    responses: int
-    search: SearchSettings
-    seed: int
-    in_flight: int
-    shard_seconds: float = 30.0
-
-    @property
-    def judge(self) -> JudgeSettings:
-        return self.search.judge
-
-    def of_stage(self, stage: str) -> dict[str, Any]:
-        """What a stage's rows depend on: two of these must not mix in an iteration."""
-        common = {"seed": self.seed, "templates": fingerprint()}
-        judge = _flat("judge", asdict(self.judge))
-        if stage == "sample":
-            sampling = _flat("actor", asdict(self.sampling))
-            return (
-                common
-                | _flat("actor", identity(self.actor))
-                | sampling
-                | {"responses": self.responses}
-            )
-        if stage == "judge":
-            once = {"judge_once": self.search.judge_once}
-            return common | _flat("refiner", identity(self.refiner)) | judge | once
-        if stage == "tree_search":
-            search = _flat("search", {**asdict(self.search), "judge": None})
-            return common | _flat("refiner", identity(self.refiner)) | judge | search
-        return common
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A command line, understood."""
-
+    name: str
     dataset: Dataset
+    experiment: str
+    stages: Stages
+    engines: dict[str, EngineSpec]
+    options: argparse.Namespace
+    beam: PipelineOptions
     prompts: str
     limit: int | None
-    settings: Settings
-    beam: PipelineOptions
+    split: str
     is_demo: bool
-    uses_bundled_model: bool
+
+    @property
+    def uses_bundled_model(self) -> bool:
+        return bool(self.options.bundled)
+
+    @property
+    def is_in_process(self) -> bool:
+        """Whether its pipelines run in this process, so that nobody writes when it is over."""
+        return self.beam.view_as(StandardOptions).runner == _FN_API_RUNNER
 
 
 class SparOptions(PipelineOptions):
@@ -92,12 +68,21 @@ class SparOptions(PipelineOptions):
 
     @classmethod
     def _add_argparse_args(cls, parser: Any) -> None:
-        add_arguments(parser)
+        stages = tuple(dict.fromkeys(stage for some in METHODS.values() for stage in some))
+        add_arguments(parser, stages)
 
 
-def add_arguments(parser: argparse.ArgumentParser, default_run: str = DEMO_RUN) -> None:
-    """Add the options that all jobs share."""
-    run = parser.add_argument_group("the run")
+def add_arguments(
+    parser: argparse.ArgumentParser, stages: Stages, default_run: str = DEMO_RUN
+) -> None:
+    """Add the options of a job of these stages."""
+    _add_run(parser.add_argument_group("the run"), stages, default_run)
+    if roles := roles_of(stages):
+        add_engines(parser.add_argument_group("the engines"), roles)
+    add_options(parser, stages)
+
+
+def _add_run(run: Any, stages: Stages, default_run: str) -> None:
     run.add_argument(
         "--run",
         metavar="DIR",
@@ -105,139 +90,70 @@ def add_arguments(parser: argparse.ArgumentParser, default_run: str = DEMO_RUN) 
         f"(default: {default_run}). The same command on the same run goes on where it stopped.",
     )
     run.add_argument(
-        "--iteration", type=int, default=1, metavar="N", help="iteration of the self-play, from 1"
+        "--iteration",
+        type=whole(1),
+        default=1,
+        metavar="N",
+        help="iteration of the self-play, from 1",
     )
     run.add_argument(
-        "--prompts",
-        metavar="FILES",
-        help="JSONL, CSV or Parquet with a column `prompt`; a path, a glob or a URL; may be "
-        "gzipped (default: what the run holds, else the bundled prompts)",
+        "--experiment",
+        type=_experiment,
+        default=MAIN,
+        metavar="NAME",
+        help="a name for settings to try beside others on the same iteration; stages whose "
+        f"settings another experiment has too are not done again (default: {MAIN})",
     )
-    run.add_argument(
-        "--limit", type=int, metavar="N", help="do the first N prompts only; 0 for all"
-    )
+    if reads_prompts(stages):
+        run.add_argument(
+            "--prompts",
+            metavar="FILES",
+            help="JSONL, CSV or Parquet with a column `prompt`; a path, a glob or a URL; may be "
+            "gzipped (default: what the run holds, else the bundled prompts)",
+        )
+    if not all(stage.replaces for stage in stages):
+        run.add_argument(
+            "--limit", type=whole(0), metavar="N", help="do the first N prompts only; 0 for all"
+        )
+    if not any(stage.trains for stage in stages):
+        run.add_argument(
+            "--split",
+            default=TRAIN,
+            metavar="NAME",
+            help="the prompts to do, and what rows without a column `split` are for; pairs come of "
+            f"`{TRAIN}` only (default: {TRAIN})",
+        )
     run.add_argument("--seed", type=int, default=0, help="seed of every random choice")
 
-    engine = parser.add_argument_group("the engine")
-    engine.add_argument(
-        "--engine",
-        choices=("llamacpp", "vllm", "openai"),
-        help="llamacpp: embedded, reads GGUF; vllm: started for you; openai: any server that "
-        "speaks its protocol (default: openai with --engine_url, else llamacpp)",
-    )
-    engine.add_argument(
-        "--model",
-        default="",
-        help="GGUF file, checkpoint folder or served name (default: the bundled "
-        "SmolLM2-135M-Instruct, or the only model that the server has)",
-    )
-    engine.add_argument("--actor_model", default="", help="model that answers (default: --model)")
-    engine.add_argument(
-        "--refiner_model", default="", help="model that judges and refines (default: --model)"
-    )
-    engine.add_argument(
-        "--engine_url",
-        default="",
-        metavar="URL",
-        help="a running server, e.g. http://localhost:8000; its key is read from the environment "
-        "variable OPENAI_API_KEY",
-    )
-    engine.add_argument(
-        "--engine_args",
-        default="",
-        metavar="ARGS",
-        help="more arguments for the vLLM server that is started, as one string: "
-        "--engine_args='--tensor-parallel-size 8'",
-    )
-    engine.add_argument(
-        "--constrained",
-        choices=("auto", "on", "off"),
-        default="auto",
-        help="hold judge and refiner to the wire format by a grammar (llamacpp, vllm); "
-        "auto: on for the bundled model",
-    )
-    engine.add_argument(
-        "--slots",
-        type=int,
-        metavar="N",
-        help="sequences that the engine decodes at once (vLLM: --max-num-seqs); four times as many "
-        "items are kept in progress (default: 256; 32 for llamacpp)",
-    )
-    engine.add_argument(
-        "--engine_timeout",
-        type=float,
-        default=600.0,
-        metavar="S",
-        help="seconds to wait for an answer before asking again",
-    )
-    engine.add_argument(
-        "--engine_patience",
-        type=float,
-        default=120.0,
-        metavar="S",
-        help="seconds an engine may be away before the run stops",
-    )
 
-    paper = parser.add_argument_group("the algorithm (defaults: the paper's, arXiv 2412.11605)")
-    paper.add_argument("--responses", type=int, default=5, help="responses sampled for a prompt")
-    paper.add_argument("--votes", type=int, default=5, help="votes on a response")
-    paper.add_argument(
-        "--quorum",
-        type=int,
-        help="readable votes that a verdict needs (default: more than half of --votes)",
-    )
-    paper.add_argument("--strategy", choices=("bfs", "dfs"), default="bfs", help="tree search")
-    paper.add_argument("--branch", type=int, default=3, help="refinements of a node")
-    paper.add_argument("--keep", type=int, default=2, help="nodes of a level that go on")
-    paper.add_argument("--depth", type=int, default=3, help="levels of refinements")
-    paper.add_argument("--budget", type=int, default=15, help="refinements in a tree at most")
-    fewer = parser.add_argument_group("fewer tokens (off: the paper's behaviour)")
-    fewer.add_argument(
-        "--stop_votes",
-        action="store_true",
-        help="ask for votes only until the majority is certain: same verdicts, coarser values",
-    )
-    fewer.add_argument(
-        "--stop_level",
-        action="store_true",
-        help="end a search with the first refinement that passes, not with the best of its level",
-    )
-    fewer.add_argument(
-        "--judge_once",
-        action="store_true",
-        help="judge equal responses to a prompt once",
-    )
-    for role, temperature, top_p in (
-        ("actor", 0.9, 0.9),
-        ("judge", 0.7, 1.0),
-        ("refine", 0.7, 1.0),
-    ):
-        paper.add_argument(f"--{role}_temperature", type=float, default=temperature, metavar="T")
-        paper.add_argument(f"--{role}_top_p", type=float, default=top_p, metavar="P")
-        paper.add_argument(
-            f"--{role}_max_tokens",
-            type=int,
-            metavar="N",
-            help=f"longest answer (default: {_PAPER_TOKENS[role]}; "
-            f"{_SHORT_TOKENS[role]} for the bundled model)",
-        )
+def reads_prompts(stages: Stages) -> bool:
+    """Whether a job of these stages begins with prompts from files."""
+    return not stages[0].after
 
 
 class Parser(argparse.ArgumentParser):
     """Raises UsageError where argparse would exit."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
+        raise UsageError(message.removeprefix("argument "))
 
 
-def parse(job: str, description: str, argv: Sequence[str] | None = None) -> Job:
+def parse(
+    name: str,
+    description: str,
+    methods: Mapping[str, Stages],
+    argv: Sequence[str] | None = None,
+) -> Job:
     """Understand a command line.
+
+    Args:
+        methods: the job's stages by method; the first is what it does unless one is named.
 
     Raises:
         UsageError: an unknown option, or a value that is no good.
     """
     parser = Parser(
-        prog=f"python -m pipelines.{job}",
+        prog=f"python -m pipelines.{name}",
         description=description,
         epilog="Every option of Apache Beam passes through: --runner (default: DirectRunner), "
         "--direct_num_workers, --project, ...  Exit codes: 0 done; 2 bad usage or input; "
@@ -245,15 +161,31 @@ def parse(job: str, description: str, argv: Sequence[str] | None = None) -> Job:
         "go on; 5 the run was begun with other settings.",
         allow_abbrev=False,
     )
-    add_arguments(parser)
     arguments = [underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)]
+    stages = methods[_method(parser, methods, arguments)]
+    add_arguments(parser, stages)
     options, rest = parser.parse_known_args(arguments)
-    _check_beam_options(parser, rest)
-    beam = PipelineOptions(arguments)
-    if (beam.view_as(StandardOptions).runner or "DirectRunner") == "DirectRunner":
-        beam.view_as(StandardOptions).runner = _FN_API_RUNNER
-    _check_values(options)
-    return _resolve(options, beam)
+    beam = _beam_options(parser, arguments, rest)
+    for option in ("run", "prompts"):
+        if getattr(options, option, None) == "":
+            raise UsageError(f"--{option} must be a path or URL, not ''")
+    return _understood(name, stages, options, beam)
+
+
+def _method(parser: Parser, methods: Mapping[str, Stages], arguments: Sequence[str]) -> str:
+    """The method that a command line names: it says which options there are."""
+    default = next(iter(methods))
+    if len(methods) == 1:
+        return default
+    first = Parser(add_help=False, allow_abbrev=False)
+    for each in (first, parser):
+        each.add_argument(
+            "--method",
+            choices=tuple(methods),
+            default=default,
+            help=f"how pairs are made (default: {default})",
+        )
+    return str(first.parse_known_args(arguments)[0].method)
 
 
 def underscored(argument: str) -> str:
@@ -264,7 +196,9 @@ def underscored(argument: str) -> str:
     return "--" + name[2:].replace("-", "_") + equals + value
 
 
-def _check_beam_options(parser: argparse.ArgumentParser, rest: Sequence[str]) -> None:
+def _beam_options(
+    parser: argparse.ArgumentParser, arguments: Sequence[str], rest: Sequence[str]
+) -> PipelineOptions:
     """Whatever is not ours must be Beam's: a misspelt option must not be passed over."""
     beam_parser: Any = Parser(add_help=False, allow_abbrev=False)
     for options in PipelineOptions.__subclasses__():
@@ -277,116 +211,60 @@ def _check_beam_options(parser: argparse.ArgumentParser, rest: Sequence[str]) ->
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise UsageError(f"no option {name}{hint}")
+    if beams.no_wait_until_finish:
+        raise UsageError(
+            "--no_wait_until_finish is not for this job: it waits, to commit, to say what is "
+            "pending still, and to clear up behind it"
+        )
     try:
         create_runner(beams.runner or "DirectRunner")
     except (ValueError, ImportError, AttributeError) as error:
         raise UsageError(f"no runner {beams.runner}: {error}") from None
+    beam = PipelineOptions([*arguments])
+    if (beam.view_as(StandardOptions).runner or "DirectRunner") == "DirectRunner":
+        beam.view_as(StandardOptions).runner = _FN_API_RUNNER
+    return beam
 
 
-_AT_LEAST_ONE = (
-    *("responses", "votes", "quorum", "branch", "keep", "depth", "budget", "iteration", "slots"),
-    *("actor_max_tokens", "judge_max_tokens", "refine_max_tokens"),
-)
-
-
-def _check_values(options: argparse.Namespace) -> None:
-    def check(names: Sequence[str], is_good: Callable[[Any], bool], wanted: str) -> None:
-        for name in names:
-            value = getattr(options, name)
-            if value is not None and not is_good(value):
-                raise UsageError(f"--{name} must be {wanted}, not {value!r}")
-
-    check(_AT_LEAST_ONE, lambda value: value >= 1, "at least 1")
-    check(("limit",), lambda value: value >= 0, "0 (all) or more")
-    check(("run", "prompts"), bool, "a path or URL")
-    check(("engine_timeout",), lambda value: value > 0, "more than 0")
-    check(("engine_patience",), lambda value: value >= 0, "0 or more")
-    check([f"{role}_temperature" for role in _PAPER_TOKENS], lambda v: 0 <= v <= 2, "from 0 to 2")
-    check([f"{role}_top_p" for role in _PAPER_TOKENS], lambda v: 0 < v <= 1, "in (0, 1]")
-    if options.quorum is not None and options.quorum > options.votes:
-        raise UsageError(f"--quorum {options.quorum} is more than --votes {options.votes}")
-
-
-def _resolve(options: argparse.Namespace, beam: PipelineOptions) -> Job:
-    kind: Kind = options.engine or ("openai" if options.engine_url else "llamacpp")
-    if kind == "openai" and not options.engine_url:
-        raise UsageError("--engine openai needs --engine_url")
-    run = options.run or DEMO_RUN
-    bundled = kind == "llamacpp" and not (
-        options.model or options.actor_model or options.refiner_model or options.engine_url
+def _understood(
+    name: str, stages: Stages, options: argparse.Namespace, beam: PipelineOptions
+) -> Job:
+    roles = roles_of(stages)
+    engines: dict[str, EngineSpec] = {}
+    for role in roles:
+        engines[role] = engine_of(options, role, engines.get(DEFAULT_ROLES.get(role, "")))
+    options.engines = engines
+    options.bundled = frozenset(r for r, e in engines.items() if is_bundled(e))
+    for group in dict.fromkeys(some for stage in stages for some in stage.options):
+        group.check(options)
+    prompts = getattr(options, "prompts", None)
+    is_demo = (
+        reads_prompts(stages)
+        and len(options.bundled) == len(engines)
+        and prompts is None
+        and options.run in (None, DEMO_RUN)
     )
-    is_demo = bundled and options.prompts is None and options.run in (None, DEMO_RUN)
-    limit = DEMO_LIMIT if options.limit is None and is_demo else options.limit
-    limits = _SHORT_TOKENS if bundled else _PAPER_TOKENS
-    constrained = bundled if options.constrained == "auto" else options.constrained == "on"
-    if constrained and kind == "openai":
-        raise UsageError("--constrained on needs --engine llamacpp or vllm")
-
-    slots = options.slots or (32 if kind == "llamacpp" else 256)
-
-    def spec(model: str) -> EngineSpec:
-        return EngineSpec(
-            kind=kind,
-            model=model or options.model,
-            url=options.engine_url,
-            slots=slots,
-            timeout_s=options.engine_timeout,
-            patience_s=options.engine_patience,
-            arguments=options.engine_args,
-            log=os.path.join("logs" if "://" in run else run, "engine.log"),
-        )
-
-    def sampling(role: str) -> Sampling:
-        return Sampling(
-            getattr(options, f"{role}_temperature"),
-            getattr(options, f"{role}_top_p"),
-            getattr(options, f"{role}_max_tokens") or limits[role],
-        )
-
-    judge = JudgeSettings(
-        sampling("judge"),
-        options.votes,
-        options.quorum or options.votes // 2 + 1,
-        constrained,
-        options.stop_votes,
-    )
-    settings = Settings(
-        actor=spec(options.actor_model),
-        refiner=spec(options.refiner_model),
-        sampling=sampling("actor"),
-        responses=options.responses,
-        search=SearchSettings(
-            judge=judge,
-            sampling=sampling("refine"),
-            strategy=options.strategy,
-            branch=options.branch,
-            keep=options.keep,
-            depth=options.depth,
-            budget=options.budget,
-            constrained=constrained,
-            stop_level=options.stop_level,
-            judge_once=options.judge_once,
-        ),
-        seed=options.seed,
-        in_flight=4 * slots,
-    )
+    limit = getattr(options, "limit", None)
+    if limit is None and is_demo:
+        limit = DEMO_LIMIT
     return Job(
-        dataset=Dataset(run, options.iteration),
-        prompts=options.prompts or "",
-        limit=limit or None,
-        settings=settings,
+        name=name,
+        dataset=Dataset(options.run or DEMO_RUN, options.iteration),
+        experiment=options.experiment,
+        stages=stages,
+        engines=engines,
+        options=options,
         beam=beam,
+        prompts=prompts or "",
+        limit=limit or None,
+        split=getattr(options, "split", TRAIN),
         is_demo=is_demo,
-        uses_bundled_model=bundled,
     )
 
 
-def _flat(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Nested values under dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(f"{prefix}.{name}", value)
-        elif value is not None:
-            flat[f"{prefix}.{name}"] = value
-    return flat
+def _experiment(text: str) -> str:
+    if not experiments.NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"must be lower-case letters, digits, - and _, at most 31, not {text!r}"
+        )
+    return text

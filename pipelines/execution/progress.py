@@ -17,14 +17,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from spar_core.engine.meter import METER
+from spar_core.engine.meter import Meter
 
 _REFRESH_S = 0.5
 
 
 @contextmanager
-def progress(console: Console, stage: str, noun: str, done: int, total: int) -> Iterator[None]:
-    """Show a stage's progress by the process's meter while the body runs.
+def progress(
+    console: Console, stage: str, noun: str, done: int, total: int, meter: Meter
+) -> Iterator[None]:
+    """Show a stage's progress by the meter of this process while the body runs.
 
     Work on other machines does not move the bar: there the runner's own page shows it.
     """
@@ -45,12 +47,12 @@ def progress(console: Console, stage: str, noun: str, done: int, total: int) -> 
     stop = threading.Event()
     with bar:
         task = bar.add_task(stage, total=total, completed=done, rate="")
-        items, tokens, start = METER.items, METER.completion_tokens, time.monotonic()
+        items, tokens, start = meter.items, meter.completion_tokens, time.monotonic()
 
         def show() -> None:
-            rate = (METER.completion_tokens - tokens) / max(1e-9, time.monotonic() - start)
-            said = f"{rate:,.0f} tokens/s" if METER.completion_tokens > tokens else ""
-            bar.update(task, completed=done + METER.items - items, rate=said)
+            rate = (meter.completion_tokens - tokens) / max(1e-9, time.monotonic() - start)
+            said = f"{rate:,.0f} tokens/s" if meter.completion_tokens > tokens else ""
+            bar.update(task, completed=done + meter.items - items, rate=said)
 
         def watch() -> None:
             while not stop.wait(_REFRESH_S):

@@ -1,0 +1,70 @@
+"""What each stage of a job runs with: settings, models, and whose rows it makes and reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spar_core.engine.engines import identity
+
+from pipelines.execution.options import Job
+from pipelines.execution.plan import Part
+from schemas.table import MAIN
+from spar_core import experiments
+from spar_core.conversation import fingerprint
+from spar_core.experiments import Settings
+from spar_core.stage import DEFAULT_ROLES, Stage, StageSettings
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A stage's part, and what its rows depend on."""
+
+    part: Part
+    claim: Settings
+
+
+def parts(job: Job, scope: Sequence[str] | None) -> list[Claimed]:
+    """The parts of a job's stages in their order.
+
+    Raises:
+        SettingsDiffer: rows of a stage are there that were made with other settings.
+    """
+    makers: dict[str, str] = {}
+    found = []
+    for stage in job.stages:
+        settings: StageSettings = stage.settings(job.options)
+        inputs = {each.name: _maker(job, each.name, makers) for each in stage.after}
+        claim = experiments.with_inputs(depends_on(job, stage, settings), inputs)
+        maker = experiments.find(job.dataset, stage.name, job.experiment, claim)
+        makers[stage.name] = maker
+        reads = {each.name: _maker(job, each.name, makers) for each in stage.upstream()}
+        found.append(Claimed(Part(stage, settings, maker, reads, scope, job.split), claim))
+    return found
+
+
+def depends_on(job: Job, stage: Stage[Any], settings: StageSettings) -> dict[str, Any]:
+    """What a stage's rows depend on but its inputs: two of these must not mix in an experiment."""
+    models = {}
+    for role in stage.roles:
+        spec = job.engines[role]
+        # A role that is played by another's engine is told apart from it nowhere.
+        standing_in = DEFAULT_ROLES.get(role, role)
+        name = standing_in if job.engines[standing_in] == spec else role
+        models |= {f"{name}.{what}": value for what, value in identity(spec).items()}
+    return {"templates": fingerprint()} | models | settings.named()
+
+
+def claim(job: Job, claimed: Claimed) -> None:
+    """Write down what a stage runs with, in the experiment and in the one whose rows it makes."""
+    name, maker = claimed.part.stage.name, claimed.part.experiment
+    experiments.claim(job.dataset, name, maker, maker, claimed.claim)
+    if job.experiment != maker:
+        experiments.claim(job.dataset, name, job.experiment, maker, claimed.claim)
+
+
+def _maker(job: Job, stage: str, makers: dict[str, str]) -> str:
+    if job.experiment == MAIN:
+        return MAIN
+    return makers.get(stage) or experiments.made_by(job.dataset, stage, job.experiment)

@@ -1,0 +1,121 @@
+"""The engines of a job, by role: their options, and what they come to."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from spar_core.engine.engines import EngineSpec
+
+from spar_core.stage import DEFAULT_ROLES
+from spar_core.stages.drawing import between, whole
+from terminal.exits import UsageError
+
+_KINDS = ("llamacpp", "vllm", "openai")
+_OWN = ("model", "url", "engine", "slots")
+"""What may be said of one role alone."""
+
+
+def add_engines(group: Any, roles: Sequence[str]) -> None:
+    """Add the options of the engines that play these roles."""
+    group.add_argument(
+        "--engine",
+        choices=_KINDS,
+        help="llamacpp: embedded, reads GGUF; vllm: started for you; openai: any server that "
+        "speaks its protocol (default: openai with a URL, else llamacpp)",
+    )
+    group.add_argument(
+        "--model",
+        default="",
+        help="GGUF file, checkpoint folder or served name (default: the bundled "
+        "SmolLM2-135M-Instruct, or the only model that the server has)",
+    )
+    group.add_argument(
+        "--engine_url",
+        default="",
+        metavar="URL",
+        help="a running server, e.g. http://localhost:8000; its key is read from the environment "
+        "variable OPENAI_API_KEY",
+    )
+    group.add_argument(
+        "--slots",
+        type=whole(1),
+        metavar="N",
+        help="sequences that an engine decodes at once (vLLM: --max-num-seqs); four times as many "
+        "items are kept in progress (default: 256; 32 for llamacpp)",
+    )
+    for role in roles:
+        what = f"the {role}'s, where it is not that of the others"
+        if role in DEFAULT_ROLES:
+            what = f"the {role}'s, where it is not the {DEFAULT_ROLES[role]}'s"
+        group.add_argument(f"--{role}_model", default="", metavar="M", help=f"{what} (--model)")
+        group.add_argument(
+            f"--{role}_url",
+            default="",
+            metavar="URL",
+            help=f"{what} (--engine_url); its key from {key_variable(role)} where that is set",
+        )
+        group.add_argument(f"--{role}_engine", choices=_KINDS, help=f"{what} (--engine)")
+        group.add_argument(f"--{role}_slots", type=whole(1), metavar="N", help=f"{what} (--slots)")
+    group.add_argument(
+        "--engine_args",
+        default="",
+        metavar="ARGS",
+        help="more arguments for the vLLM server that is started, as one string: "
+        "--engine_args='--tensor-parallel-size 8'",
+    )
+    group.add_argument(
+        "--engine_timeout",
+        type=between(0, over=True),
+        default=600.0,
+        metavar="S",
+        help="seconds to wait for an answer before asking again (default: 600)",
+    )
+    group.add_argument(
+        "--engine_patience",
+        type=between(0),
+        default=120.0,
+        metavar="S",
+        help="seconds an engine may be away before the run stops (default: 120)",
+    )
+
+
+def key_variable(role: str) -> str:
+    """The environment variable of the key for a role's own server."""
+    return f"{role.upper()}_API_KEY"
+
+
+def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None) -> EngineSpec:
+    """The engine of a role: what is said of it, else what is said of its stand-in or of all."""
+    said = {
+        name: getattr(options, f"{role}_{name}") for name in ("model", "url", "engine", "slots")
+    }
+    if default and not any(said.values()):
+        return default
+    own_url = said["url"]
+    url = own_url or (default.url if default else options.engine_url)
+    kind = said["engine"] or (options.engine if own_url or not default else default.kind)
+    kind = kind or ("openai" if url else "llamacpp")
+    if kind == "openai" and not url:
+        raise UsageError("--engine openai needs --engine_url")
+    # A server of its own has a model of its own, its only one unless it is named.
+    general = "" if own_url else (default.model if default else options.model)
+    slots = said["slots"] or options.slots or (32 if kind == "llamacpp" else 256)
+    keys = {"key": key_variable(role)} if own_url and key_variable(role) in os.environ else {}
+    return EngineSpec(
+        kind=kind,
+        model=said["model"] or general,
+        url=url,
+        slots=slots,
+        timeout_s=options.engine_timeout,
+        patience_s=options.engine_patience,
+        arguments=options.engine_args,
+        **keys,
+    )
+
+
+def is_bundled(spec: EngineSpec) -> bool:
+    """Whether this is the embedded engine with the bundled model."""
+    return spec.kind == "llamacpp" and not spec.model and not spec.url

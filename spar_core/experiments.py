@@ -1,0 +1,157 @@
+"""What the rows of an iteration were made with, and experiments: several settings side by side.
+
+A stage's claim is a file in the manifest that says what the stage runs with. It binds from the
+stage's first committed item on: until then other settings replace it. An experiment has claims of
+its own for the stages whose settings, or whose inputs, are its own; for all others it uses the rows
+of the experiment that has the same ones.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from schemas import manifest
+from schemas.table import MAIN
+from spar_core.dataset import Dataset
+
+Settings = Mapping[str, Any]
+"""What a stage's rows depend on: plain values under dotted names."""
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
+"""What an experiment may be called."""
+
+_AS = "as"
+_INPUT = "from."
+_LIMIT = "max_tokens"
+"""Settings whose names end so only cut answers off: a smaller or larger one may go on, so that
+items that were too long can be mended."""
+
+
+class SettingsDiffer(Exception):
+    """The iteration was begun with other settings."""
+
+
+def made_by(dataset: Dataset, stage: str, experiment: str) -> str:
+    """The experiment whose rows of a stage an experiment uses."""
+    claim = _read(dataset, stage, experiment) if experiment != MAIN else None
+    return MAIN if claim is None else str(claim.get(_AS, experiment))
+
+
+def with_inputs(settings: Settings, inputs: Mapping[str, str]) -> Settings:
+    """Settings with the experiments that a stage's inputs are of, the main one left out."""
+    others = {f"{_INPUT}{stage}": name for stage, name in inputs.items() if name != MAIN}
+    return {**settings, **others}
+
+
+def find(dataset: Dataset, stage: str, experiment: str, settings: Settings) -> str:
+    """The experiment whose rows of a stage are made with these settings: another's, or its own.
+
+    Raises:
+        SettingsDiffer: the experiment has rows that were made with others.
+    """
+    wanted = _plain(settings)
+    own = _read(dataset, stage, experiment)
+    if own is not None and _AS not in own and is_begun(dataset, stage, experiment):
+        _check(dataset, stage, experiment, own, wanted)
+        return experiment
+    shared = _shared(dataset, stage, experiment, wanted)
+    used = None if own is None else own.get(_AS)
+    if used is not None and used != shared and _has_rows(dataset, experiment):
+        _check(dataset, stage, experiment, _read(dataset, stage, used) or {}, wanted)
+    return shared
+
+
+def claim(dataset: Dataset, stage: str, experiment: str, maker: str, settings: Settings) -> None:
+    """Write down what an experiment runs a stage with, or whose rows it uses."""
+    text = json.dumps({_AS: maker} if maker != experiment else dict(settings), indent=1)
+    path = _path(dataset, stage, experiment)
+    dataset.fs.makedirs(dataset.manifest, exist_ok=True)
+    if not dataset.create(path, text.encode()) and _read(dataset, stage, experiment) != _plain(
+        json.loads(text)
+    ):
+        dataset.replace(path, text.encode())
+
+
+def hold(dataset: Dataset, name: str, settings: Settings) -> None:
+    """Write down settings of the iteration that bind from now on.
+
+    Raises:
+        SettingsDiffer: others are written down.
+    """
+    held = _read(dataset, name, MAIN)
+    if held is not None:
+        _check(dataset, name, MAIN, held, _plain(settings))
+    claim(dataset, name, MAIN, MAIN, settings)
+
+
+def is_begun(dataset: Dataset, stage: str, experiment: str) -> bool:
+    """Whether a stage has committed anything but failures to be tried again."""
+    entries = dataset.entries(stage, experiment).values()
+    return any(entry.keys and not entry.retry for entry in entries)
+
+
+def _shared(dataset: Dataset, stage: str, experiment: str, wanted: Settings) -> str:
+    """The first experiment with just these settings, the main one before others; else this one."""
+    if experiment == MAIN:
+        return MAIN
+    folder = manifest.folder(stage, "*")
+    dataset.fs.invalidate_cache(dataset.manifest)
+    paths = sorted(dataset.fs.glob(f"{glob.escape(dataset.manifest)}/{folder}.settings"))
+    names = [path.rpartition("@")[2].removesuffix(".settings") for path in paths]
+    for name in (MAIN, *names):
+        if name != experiment and _read(dataset, stage, name) == wanted:
+            return name
+    return experiment
+
+
+def _has_rows(dataset: Dataset, experiment: str) -> bool:
+    return any(entry.experiment == experiment for entry in dataset.entries().values())
+
+
+def _check(
+    dataset: Dataset, stage: str, experiment: str, begun: Settings, wanted: Settings
+) -> None:
+    names = [n for n in sorted({*begun, *wanted}) if begun.get(n) != wanted.get(n)]
+    if all(name.endswith(_LIMIT) for name in names):
+        return
+    changes = ", ".join(f"{n}: {begun.get(n)!r} -> {wanted.get(n)!r}" for n in names)
+    whose = "" if experiment == MAIN else f" of experiment {experiment}"
+    raise SettingsDiffer(
+        f"stage {stage}{whose} of iteration {dataset.iteration} in {dataset.run} was begun with "
+        f"other settings ({changes})"
+    )
+
+
+def _read(dataset: Dataset, stage: str, experiment: str) -> dict[str, Any] | None:
+    try:
+        plain: dict[str, Any] = json.loads(dataset.fs.cat_file(_path(dataset, stage, experiment)))
+    except FileNotFoundError:
+        return None
+    return plain
+
+
+def _path(dataset: Dataset, stage: str, experiment: str) -> str:
+    return f"{dataset.manifest}/{manifest.folder(stage, experiment)}.settings"
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    """Settings as they are read back."""
+    plain: dict[str, Any] = json.loads(json.dumps(dict(settings)))
+    return plain
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values under dotted names; None is left out."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        elif value is not None:
+            found[f"{prefix}{name}"] = (
+                list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+            )
+    return found

@@ -1,0 +1,59 @@
+"""Independent pairs: of a prompt's sampled answers one judged Yes over one judged No, at random.
+
+The paper's ablation "no refinement" (arXiv 2412.11605, section 4.3): no search; the two sides
+differ in more than what the instruction asked for.
+"""
+
+from __future__ import annotations
+
+from schemas.pairs import Pair
+from spar_core.dataset import Rows
+from spar_core.ids import pair_id
+from spar_core.preference import sides
+from spar_core.stage import Context, Item, Stage, StageSettings
+from spar_core.stages.judge import JUDGE
+from spar_core.stages.sample import SAMPLE
+
+METHOD = "independent"
+
+_USED = ("key", "prompt", "chosen", "rejected")
+
+
+async def _pair(context: Context[StageSettings], item: Item) -> Rows:
+    texts = sides(item["prompt"], item["chosen"], item["rejected"])
+    if texts is None:
+        return {}
+    name = pair_id(f"i{context.iteration}.{item['key']}.{METHOD}", context.experiment)
+    columns = {column: value for column, value in item.items() if column not in _USED}
+    return {"pairs": [Pair(pair_id=name, method=METHOD, **texts, **columns)]}
+
+
+INDEPENDENT = Stage(
+    name=METHOD,
+    noun="prompts answered well and badly",
+    items="""
+        with drawn as (
+            select * from judgements where verdict in ('yes', 'no')
+            qualify row_number() over (
+                partition by prompt_id, verdict order by md5(response_id || ':' || $seed)) = 1)
+        select prompt_id as key, prompt_id, p.prompt, c.response as chosen,
+               r.response as rejected, y.response_id as chosen_response_id,
+               n.response_id as rejected_response_id,
+               y.value as chosen_value, n.value as rejected_value,
+               y.yes_votes as chosen_yes_votes, y.no_votes as chosen_no_votes,
+               n.yes_votes as rejected_yes_votes, n.no_votes as rejected_no_votes,
+               y.checked as chosen_checked, n.checked as rejected_checked
+        from drawn y join drawn n using (prompt_id)
+        join responses c on c.response_id = y.response_id
+        join responses r on r.response_id = n.response_id
+        join prompts p using (prompt_id)
+        where y.verdict = 'yes' and n.verdict = 'no'
+          and prompt_id in (select prompt_id from scope)""",
+    task=_pair,
+    settings=lambda options: StageSettings(seed=options.seed),
+    writes=("pairs",),
+    after=(JUDGE,),
+    trains=True,
+)
+
+STAGES = (SAMPLE, JUDGE, INDEPENDENT)

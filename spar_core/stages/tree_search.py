@@ -1,0 +1,123 @@
+"""Tree search: one failing response of each prompt, refined until a refinement passes."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+from spar_core.checks import check
+from spar_core.dataset import Rows
+from spar_core.decoding import SearchSettings, Team, decode
+from spar_core.decoding.settings import Strategy
+from spar_core.engine.protocol import seed_of
+from spar_core.experiments import flat
+from spar_core.ids import tree_id
+from spar_core.records import judged_of_row, node_rows, tree_row
+from spar_core.stage import Context, Item, Options, Stage, StageSettings
+from spar_core.stages import drawing
+from spar_core.stages.judge import FEWER_VOTES, JUDGE, VOTING, is_constrained, voting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeSearchSettings(StageSettings):
+    """search: the bounds of a search, and how its nodes are judged."""
+
+    search: SearchSettings
+
+    def named(self) -> dict[str, Any]:
+        nested = asdict(self)
+        judge = nested["search"].pop("judge")
+        return flat({**nested, "judge": judge})
+
+
+async def _search(context: Context[TreeSearchSettings], item: Item) -> Rows:
+    settings = context.settings
+    team = Team(refiner=context.engines["refiner"], judge=context.engines["judge"])
+    root_checked = await check(item["checks"], item["response"])
+    grown = await decode(
+        team,
+        item["prompt"],
+        settings.search,
+        seed_of(settings.seed, context.iteration, "tree_search", item["key"]),
+        root=(item["response"], judged_of_row(item)),
+    )
+    root, prompt_id = item["response_id"], item["key"]
+    tree = tree_id(root, context.experiment)
+    row = tree_row(tree, prompt_id, root, grown, settings.search.strategy, team.refiner.name)
+    refined = grown.nodes[1:]
+    checked = [root_checked, *[await check(item["checks"], node.response) for node in refined]]
+    return {"trees": [row], "nodes": node_rows(tree, prompt_id, grown, checked)}
+
+
+def _add_search(group: Any) -> None:
+    group.add_argument(
+        "--strategy",
+        choices=get_args(Strategy),
+        default="bfs",
+        help="how a failing response is refined: bfs, dfs: tree search; iterative, best_of_n, "
+        "greedy: without a tree (default: bfs)",
+    )
+    for name, default, says in (
+        ("branch", 3, "refinements of a node"),
+        ("keep", 2, "nodes of a level that go on"),
+        ("depth", 3, "levels of refinements"),
+        ("budget", 15, "refinements of a response at most"),
+    ):
+        group.add_argument(
+            f"--{name}",
+            type=drawing.whole(1),
+            default=default,
+            metavar="N",
+            help=f"{says} (default: {default})",
+        )
+    drawing.REFINE.add(group)
+    group.add_argument(
+        "--stop_level",
+        action="store_true",
+        help="end a search with the first refinement that passes, not with the best of its level "
+        "(fewer tokens; off: the paper's behaviour)",
+    )
+
+
+def _settings(options: Namespace) -> TreeSearchSettings:
+    return TreeSearchSettings(
+        seed=options.seed,
+        search=SearchSettings(
+            judge=voting(options),
+            sampling=drawing.REFINE.read(options),
+            strategy=options.strategy,
+            branch=options.branch,
+            keep=options.keep,
+            depth=options.depth,
+            budget=options.budget,
+            constrained=is_constrained(options, "refiner"),
+            stop_level=options.stop_level,
+            judge_once=options.judge_once,
+        ),
+    )
+
+
+TREE_SEARCH = Stage(
+    name="tree_search",
+    noun="trees",
+    # The root is one failing response at random. Items go by prompt, so that a prompt whose
+    # responses are judged later still gets no second tree.
+    items="""
+        with failing as (
+            select response_id, prompt_id, verdict, value, critique, votes
+            from judgements where verdict = 'no'
+            qualify row_number() over (
+                partition by prompt_id order by md5(response_id || ':' || $seed)) = 1)
+        select prompt_id as key, response_id, prompt, checks, response, verdict, value, critique,
+               votes
+        from failing join responses using (response_id, prompt_id)
+        join prompts using (prompt_id)
+        where prompt_id in (select prompt_id from scope)""",
+    task=_search,
+    settings=_settings,
+    writes=("trees", "nodes"),
+    options=(VOTING, Options("searching (defaults: the paper's)", _add_search), FEWER_VOTES),
+    after=(JUDGE,),
+    roles=("refiner", "judge"),
+)
