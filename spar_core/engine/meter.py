@@ -1,4 +1,4 @@
-"""What a process's engine does, for progress bars, metrics and the run's own account."""
+"""What the engines of a process do, for progress bars, metrics and the run's own account."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Usage:
-    """What was asked of the engine in a span of time.
+    """What was asked of engines in a span of time.
 
-    replayed: requests answered from the journal, at no cost. engine_s: seconds with at least one
-    request in flight. latencies_ms: of each request, with its retries. slots: sequences in flight,
-    noted whenever a request ends.
+    requests: as often as anything was sent. retries: those among them that were sent before and
+    had failed. replayed: requests answered from the journal, at no cost. engine_s: seconds with at
+    least one request in flight. latencies_ms: of each request, with its retries. slots: sequences
+    in flight, noted whenever a request ends.
     """
 
     requests: int = 0
@@ -25,9 +26,24 @@ class Usage:
     latencies_ms: list[int] = field(default_factory=list)
     slots: list[int] = field(default_factory=list)
 
+    def merge(self, other: Usage) -> None:
+        """Add another span's use to this one."""
+        self.requests += other.requests
+        self.retries += other.retries
+        self.replayed += other.replayed
+        self.prompt_tokens += other.prompt_tokens
+        self.completion_tokens += other.completion_tokens
+        self.engine_s += other.engine_s
+        self.latencies_ms += other.latencies_ms
+        self.slots += other.slots
+
 
 class Meter:
-    """Counts of this process; written on the engine's loop, read and taken from any thread."""
+    """Counts of some engines; written on their loop, read and taken from any thread.
+
+    sequences: in flight now. completion_tokens, items: since the meter was made, for a progress
+    bar; nobody takes these.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -83,11 +99,12 @@ class Meter:
             taken, self._usage = self._usage, Usage()
             return taken
 
+    def restore(self, usage: Usage) -> None:
+        """Give back what was taken and could not be written; the next taking has it too."""
+        with self._lock:
+            self._usage.merge(usage)
+
     def _add_busy(self, now: float) -> None:
         if self._busy_since is not None:
             self._usage.engine_s += now - self._busy_since
             self._busy_since = now
-
-
-METER = Meter()
-"""The meter of this process."""

@@ -13,7 +13,7 @@ import aiohttp
 import tenacity
 
 from spar_core.engine.gate import Gate
-from spar_core.engine.meter import METER
+from spar_core.engine.meter import Meter
 from spar_core.engine.protocol import (
     ChatAnswer,
     ChatRequest,
@@ -25,7 +25,7 @@ from spar_core.engine.protocol import (
 )
 
 KEY_VARIABLE = "OPENAI_API_KEY"
-"""The environment variable the key is read from; it is never written anywhere."""
+"""The environment variable that keys are read from where no other is named."""
 
 ATTEMPTS = 5
 """How often a request is sent that the engine fails: errors, nonsense, dropped connections."""
@@ -74,6 +74,8 @@ class OpenAIEngine:
     Args:
         url: the server, with or without `/v1`.
         model: the name it is served by. name: the name that tables show.
+        meter: what counts its use; None for one of its own.
+        key: the environment variable that holds the key; the key itself is never written anywhere.
         context: tokens that prompt and answer may have, where the server told it.
         timeout_s: how long to wait for an answer.
         patience_s: how long a server may be away before it counts as gone.
@@ -87,6 +89,8 @@ class OpenAIEngine:
         model: str,
         *,
         name: str = "",
+        meter: Meter | None = None,
+        key: str = KEY_VARIABLE,
         timeout_s: float = 600.0,
         patience_s: float = 120.0,
         context: int | None = None,
@@ -95,9 +99,11 @@ class OpenAIEngine:
         self.url = url.rstrip("/").removesuffix("/v1")
         self.model = model
         self.name = name or model
+        self._meter = meter or Meter()
         self._patience_s = patience_s
         self._context = context
-        self._key = os.environ.get(KEY_VARIABLE, "").strip()
+        self._key_variable = key
+        self._key = _read_key(key)
         self._gate = Gate(2 * slots)
         self._silent_since: float | None = None
         self._failed_in_a_row = 0
@@ -120,11 +126,7 @@ class OpenAIEngine:
         """Answer a request; servers that ignore `n` are asked again for what is missing."""
         wanted = request.sampling.max_tokens
         if self._context and wanted >= self._context:
-            raise EngineGone(
-                f"{self.name} has a context of {self._context} tokens, and answers of {wanted} are "
-                "asked for: give smaller --actor_max_tokens, --judge_max_tokens and "
-                "--refine_max_tokens"
-            )
+            raise too_long_answers(self.name, self._context, wanted)
         answer = await self._ask(request, request.n, request.seed)
         while len(answer.choices) < request.n:
             got = len(answer.choices)
@@ -132,7 +134,9 @@ class OpenAIEngine:
             answer = ChatAnswer(
                 answer.choices + more.choices, answer.prompt_tokens + more.prompt_tokens
             )
-        METER.count(prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens)
+        self._meter.count(
+            prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens
+        )
         return answer
 
     def _extras(self, request: ChatRequest) -> dict[str, Any]:
@@ -161,11 +165,11 @@ class OpenAIEngine:
         tries = _Tries()
         try:
             async with self._gate.passing(n):
-                started = METER.start(n)
+                started = self._meter.start(n)
                 try:
                     answer: ChatAnswer = await self._retrying(self._post, payload, n, tries)
                 finally:
-                    METER.end(n, started)
+                    self._meter.end(n, started)
         except _Fault as fault:
             message = self._redact(str(fault))
             self._failed_in_a_row += 1
@@ -176,11 +180,11 @@ class OpenAIEngine:
         return answer
 
     async def _post(self, payload: bytes, n: int, tries: _Tries) -> ChatAnswer:
-        METER.count(requests=1)
+        self._meter.count(requests=1)
         try:
             answer = await self._try(payload, n)
         except _Fault as fault:
-            METER.count(retries=1)
+            self._meter.count(retries=1)
             tries.add(fault)
             if not fault.silent:
                 self._silent_since = None
@@ -237,7 +241,7 @@ class OpenAIEngine:
         if status in (401, 403):
             raise EngineGone(
                 f"the engine at {self.url} refuses the key (HTTP {status}): "
-                f"set {KEY_VARIABLE} in the environment"
+                f"set {self._key_variable} in the environment"
             )
         if status == 404:
             raise EngineGone(
@@ -272,15 +276,23 @@ class OpenAIEngine:
         return message.replace(self._key, "***") if self._key else message
 
 
-async def served_models(url: str) -> dict[str, int | None]:
+class NoModelsListed(EngineGone):
+    """A server is there and does not tell its models."""
+
+
+async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, int | None]:
     """The models of a server, and their contexts in tokens where it tells them.
 
+    Args:
+        key: the environment variable that holds its key.
+
     Raises:
+        NoModelsListed: it tells none in the way of this protocol.
         EngineGone: nothing answers there.
     """
     base = url.rstrip("/").removesuffix("/v1")
-    key = os.environ.get(KEY_VARIABLE, "").strip()
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    secret = _read_key(key)
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
@@ -288,14 +300,28 @@ async def served_models(url: str) -> dict[str, int | None]:
         ):
             if response.status in (401, 403):
                 raise EngineGone(
-                    f"the engine at {base} refuses the key: set {KEY_VARIABLE} in the environment"
+                    f"the engine at {base} refuses the key: set {key} in the environment"
                 )
             cards = (await response.json())["data"]
             return {str(card["id"]): card.get("max_model_len") for card in cards}
     except (aiohttp.ClientError, TimeoutError) as error:
         raise EngineGone(f"no engine answers at {base}: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise EngineGone(f"what answers at {base} does not list its models at /v1/models") from None
+        raise NoModelsListed(
+            f"what answers at {base} does not list its models at /v1/models"
+        ) from None
+
+
+def too_long_answers(model: str, context: int, wanted: int) -> EngineGone:
+    """What to say where answers alone would fill the model's context."""
+    return EngineGone(
+        f"{model} has a context of {context} tokens, and answers of {wanted} are asked for: give "
+        "smaller --actor_max_tokens, --judge_max_tokens and --refine_max_tokens"
+    )
+
+
+def _read_key(variable: str) -> str:
+    return os.environ.get(variable, "").strip()
 
 
 def only_model(url: str, models: Collection[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from spar_core.engine.meter import METER
+from spar_core.engine.meter import Meter
 from spar_core.engine.protocol import ChatAnswer, ChatRequest, Choice
 
 Script = Callable[[ChatRequest], Sequence[str]]
@@ -16,8 +16,11 @@ class ScriptedEngine:
 
     name = "scripted"
 
-    def __init__(self, script: Script, *, remember: bool = True) -> None:
+    def __init__(
+        self, script: Script, meter: Meter | None = None, *, remember: bool = True
+    ) -> None:
         self._script = script
+        self._meter = meter or Meter()
         self._remember = remember
         self.requests: list[ChatRequest] = []
 
@@ -27,7 +30,7 @@ class ScriptedEngine:
         texts = self._script(request)
         choices = tuple(Choice(text, "stop", max(1, len(text) // 4)) for text in texts)
         answer = ChatAnswer(choices, sum(len(m["content"]) for m in request.messages) // 4)
-        METER.count(
+        self._meter.count(
             requests=1,
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.completion_tokens,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import itertools
 import json
 import os
 import socket
@@ -46,10 +48,7 @@ class VllmServer:
     def __init__(
         self, model: str, log: Path, *, slots: int = 256, arguments: Sequence[str] = ()
     ) -> None:
-        if not model:
-            raise EngineGone("--engine vllm needs --model FOLDER (or --engine_url of a server)")
-        if model.startswith(("/", ".", "~")) and not Path(model).is_dir():
-            raise EngineGone(f"no model folder at {model}")
+        _check_model(model)
         port = _free_port()
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [
@@ -102,6 +101,44 @@ class VllmServer:
         self._process.wait()
 
 
+def check(model: str) -> None:
+    """See that the package and the model's folder are there; other names are vLLM's to look up.
+
+    Raises:
+        EngineGone: one is not.
+    """
+    _check_model(model)
+    if importlib.util.find_spec("vllm") is None:
+        raise EngineGone(
+            "--engine vllm needs the package vllm: pip install vllm (or --engine_url of a server)"
+        )
+
+
+def _check_model(model: str) -> None:
+    if not model:
+        raise EngineGone("--engine vllm needs --model FOLDER (or --engine_url of a server)")
+    if model.startswith(("/", ".", "~")) and not Path(model).is_dir():
+        raise EngineGone(f"no model folder at {model}")
+
+
+def context(model: str, arguments: Sequence[str] = ()) -> int | None:
+    """The longest context that a started server will serve; None where only vLLM knows."""
+    for word, after in itertools.pairwise([*arguments, ""]):
+        flag, _, given = word.partition("=")
+        if flag.replace("_", "-") == "--max-model-len":
+            said = given or after
+            return int(said) if said.isdecimal() else None
+    own = _context_of(model)
+    return own if _has_gpu() else min(own or CPU_CONTEXT, CPU_CONTEXT)
+
+
+def _context_of(model: str) -> int | None:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        config = json.loads((Path(model) / "config.json").read_text())
+        return int(config["max_position_embeddings"])
+    return None
+
+
 def _has_gpu() -> bool:
     return any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/kfd"))
 
@@ -109,13 +146,10 @@ def _has_gpu() -> bool:
 def _cpu_arguments(model: str) -> list[str]:
     """What vLLM 0.32 needs without a GPU: it starts five times as fast without compiling, and a
     prefill in chunks crashes it when a request has a seed."""
-    context = CPU_CONTEXT
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        config = json.loads((Path(model) / "config.json").read_text())
-        context = min(context, int(config["max_position_embeddings"]))
+    longest = str(min(_context_of(model) or CPU_CONTEXT, CPU_CONTEXT))
     return [
         *("--enforce-eager", "--no-enable-chunked-prefill"),
-        *("--max-model-len", str(context), "--max-num-batched-tokens", str(context)),
+        *("--max-model-len", longest, "--max-num-batched-tokens", longest),
     ]
 
 

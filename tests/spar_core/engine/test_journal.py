@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spar_core.engine.journal import Journal, JournaledEngine
-from spar_core.engine.meter import METER, Usage
+from spar_core.engine.meter import Meter, Usage
 from spar_core.engine.protocol import ChatRequest, ItemError, Sampling
 from spar_core.engine.scripted import ScriptedEngine
 from spar_core.search import SearchSettings, search
@@ -64,12 +64,12 @@ def test_forgotten_items_are_asked_again_and_others_are_not(tmp_path: Path) -> N
 
 
 def test_a_replayed_request_is_counted_as_such_and_costs_nothing(tmp_path: Path) -> None:
-    engine, journal = ScriptedEngine(_echo), Journal(tmp_path / "a.sqlite")
-    METER.take()
-    _ask(journal, engine, "x", REQUEST)
-    first = METER.take()
-    _ask(journal, engine, "x", REQUEST)
-    again = METER.take()
+    meter, journal = Meter(), Journal(tmp_path / "a.sqlite")
+    engine = JournaledEngine(ScriptedEngine(_echo, meter), journal, "x", meter)
+    asyncio.run(engine.chat(REQUEST))
+    first = meter.take()
+    asyncio.run(engine.chat(REQUEST))
+    again = meter.take()
     assert (first.requests, first.replayed) == (1, 0)
     assert first.completion_tokens > 0
     assert again == Usage(replayed=1)

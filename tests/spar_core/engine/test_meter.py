@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 
-from spar_core.engine.meter import Meter
+from spar_core.engine.meter import Meter, Usage
 
 
 def test_every_use_is_taken_once_whoever_takes() -> None:
@@ -40,3 +40,20 @@ def test_engine_time_is_the_time_with_something_in_flight() -> None:
     assert between > 0
     assert meter.take().engine_s > 0
     assert meter.take().engine_s == 0
+
+
+def test_what_is_given_back_is_taken_again_with_what_came_since() -> None:
+    meter = Meter()
+    meter.count(requests=1, retries=2, replayed=3, prompt_tokens=4, completion_tokens=5)
+    meter.end(1, meter.start(1))
+    first = meter.take()
+    meter.count(requests=10, prompt_tokens=40, completion_tokens=50)
+    meter.end(2, meter.start(2))
+    meter.restore(first)
+    again = meter.take()
+    assert (again.requests, again.retries, again.replayed) == (11, 2, 3)
+    assert (again.prompt_tokens, again.completion_tokens) == (44, 55)
+    assert sorted(again.slots) == [1, 2] and len(again.latencies_ms) == 2
+    assert again.engine_s > first.engine_s > 0
+    assert meter.completion_tokens == 55, "a bar does not go back, nor twice forward"
+    assert meter.take() == Usage()

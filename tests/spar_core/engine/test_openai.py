@@ -15,7 +15,7 @@ from aiohttp import web
 from tenacity import AsyncRetrying, RetryCallState
 
 from spar_core.engine import openai
-from spar_core.engine.meter import METER
+from spar_core.engine.meter import Meter
 from spar_core.engine.openai import (
     ATTEMPTS,
     FAILURES_IN_A_ROW,
@@ -508,45 +508,46 @@ def test_sequences_in_flight_are_bounded_and_all_requests_answered(n: int) -> No
 
 
 def test_meter_counts_requests_retries_and_tokens() -> None:
-    METER.take()
-    tokens = METER.completion_tokens
+    meter = Meter()
     with serving(in_turn(lambda: status(500), lambda: completion("a"))) as server:
-        ask(server.url)
-    used = METER.take()
+        ask(server.url, meter=meter)
+    used = meter.take()
     assert [used.requests, used.retries, used.replayed] == [2, 1, 0]
     assert [used.prompt_tokens, used.completion_tokens] == [10, 12]
-    assert METER.completion_tokens - tokens == 12 and METER.sequences == 0
+    assert meter.completion_tokens == 12 and meter.sequences == 0
     assert used.slots == [1] and len(used.latencies_ms) == 1, "a request, however often sent"
     assert used.engine_s > 0
 
 
 def test_meter_notes_all_sequences_in_flight_and_requests_that_fail() -> None:
-    METER.take()
+    meter = Meter()
     with serving(lambda body: status(400) if body["n"] == 2 else ["x"] * body["n"]) as server:
-        ask(server.url, 5)
+        ask(server.url, 5, meter=meter)
         with pytest.raises(RequestRefused):
-            ask(server.url, 2)
-    used = METER.take()
+            ask(server.url, 2, meter=meter)
+    used = meter.take()
     assert used.slots == [5, 2] and len(used.latencies_ms) == 2
-    assert (used.requests, METER.sequences) == (2, 0)
+    assert (used.requests, meter.sequences) == (2, 0)
 
 
 def test_cancelled_request_leaves_its_room_and_the_meter() -> None:
+    meter = Meter()
+
     async def main(engine: OpenAIEngine) -> None:
         stuck = asyncio.create_task(engine.chat(request(2, seed=1)))
-        while not METER.sequences:
+        while not meter.sequences:
             await asyncio.sleep(0.001)
         stuck.cancel()
         with pytest.raises(asyncio.CancelledError):
             await stuck
-        assert METER.sequences == 0
+        assert meter.sequences == 0
         async with asyncio.timeout(5):
             await engine.chat(request(2, seed=2))
 
     with serving(
         lambda body: never() if body["seed"] == 1 else ["x"] * 2  # type: ignore[arg-type, return-value]
     ) as server:
-        using(server.url, main, slots=1)
+        using(server.url, main, slots=1, meter=meter)
 
 
 @pytest.mark.parametrize("context", [100, 128])

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from spar_core.engine.meter import METER
+from spar_core.engine.meter import Meter
 from spar_core.engine.protocol import ChatRequest, PromptTooLong, Sampling
 from spar_core.engine.scripted import ScriptedEngine
 
@@ -36,7 +36,7 @@ def test_script_may_raise_what_an_engine_may() -> None:
 
 
 def test_meter_counts_what_was_asked() -> None:
-    METER.take()
-    asyncio.run(ScriptedEngine(lambda _: ["x" * 12]).chat(REQUEST))
-    used = METER.take()
+    meter = Meter()
+    asyncio.run(ScriptedEngine(lambda _: ["x" * 12], meter).chat(REQUEST))
+    used = meter.take()
     assert [used.requests, used.prompt_tokens, used.completion_tokens] == [1, 2, 3]

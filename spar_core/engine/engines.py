@@ -1,0 +1,286 @@
+"""The engines of a process: their servers where we start some, their clients, their loop."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import importlib
+import shlex
+import tempfile
+import threading
+import time
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+from spar_core.engine.llamacpp import LlamaCppEngine, LlamaCppServer, bundled_model
+from spar_core.engine.meter import Meter
+from spar_core.engine.openai import OpenAIEngine, only_model, served_models
+from spar_core.engine.protocol import Engine, EngineGone
+from spar_core.engine.spec import EngineSpec, model_path
+from spar_core.engine.vllm import VllmEngine, VllmServer
+
+T = TypeVar("T")
+
+TURN_S = 600.0
+"""How long to wait for others to release the engines that are in the way of a new one."""
+
+_CLIENTS = {"llamacpp": LlamaCppEngine, "vllm": VllmEngine, "openai": OpenAIEngine}
+
+
+class ClosableEngine(Engine, Protocol):
+    """An engine that holds connections."""
+
+    async def close(self) -> None: ...
+
+
+class Server(Protocol):
+    """A server that this process started."""
+
+    url: str
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    """An engine that is up, and by how many leases it is held."""
+
+    engine: ClosableEngine
+    server: Server | None
+    held: int = 0
+
+
+class Lease:
+    """Engines held ready for use, by role, until they are released."""
+
+    def __init__(self, owner: Engines, roles: Mapping[str, EngineSpec]) -> None:
+        self._owner = owner
+        self._specs = list(dict.fromkeys(roles.values()))
+        self.engines: dict[str, Engine] = {}
+        running = owner._hold(self._specs)
+        self.engines = {role: running[spec].engine for role, spec in roles.items()}
+
+    def release(self) -> None:
+        """Hold them no longer; they may stay up for the next."""
+        specs, self._specs = self._specs, []
+        self._owner._release(specs)
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class Engines:
+    """All engines of a process, on one event loop of a thread of its own, counted by one meter.
+
+    Those at URLs and the scripted ones live side by side until `close`. Those that this process
+    starts share its GPU or its cores, so they take turns: one that nobody holds stays up until
+    another is to be started, and one that a lease holds is waited for. Embedded llama.cpp ones may
+    be up together.
+
+    Args:
+        log: where the servers that are started write; None for a file in the temporary folder.
+    """
+
+    def __init__(self, log: Path | None = None) -> None:
+        self.meter = Meter()
+        self.loop = asyncio.new_event_loop()
+        self._log = log
+        self._thread = threading.Thread(
+            target=self.loop.run_forever, name="engine-loop", daemon=True
+        )
+        self._thread.start()
+        self._changed = threading.Condition()
+        self._running: dict[EngineSpec, _Running] = {}
+        self._is_changing = False
+        self._is_closed = False
+        atexit.register(self.close)
+
+    def using(self, specs: Mapping[str, EngineSpec]) -> Lease:
+        """Hold the engines of some roles ready, starting those that are not up.
+
+        Raises:
+            EngineGone: one cannot be started, does not answer or has no room beside others.
+        """
+        return Lease(self, specs)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop, from another thread, to its end."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+    def close(self) -> None:
+        """Give up what is in flight, close the clients and stop the servers."""
+        with self._changed:
+            is_first, self._is_closed = not self._is_closed, True
+            self._changed.notify_all()
+            while self._is_changing:
+                self._changed.wait()
+            running, self._running = self._running, {}
+        if not is_first:
+            return
+        atexit.unregister(self.close)
+        self.run(self._cancel_all())
+        self._stop(running.values())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    async def _cancel_all(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    def _hold(self, specs: list[EngineSpec]) -> dict[EngineSpec, _Running]:
+        """Count a lease for all of the engines at once, starting those that are not up."""
+        _refuse(specs)
+        with self._changed:
+            self._wait_for_turn(specs)
+            self._is_changing = True
+            missing = [spec for spec in specs if spec not in self._running]
+            stale = self._idle_beside(specs) if any(s.is_started for s in missing) else []
+            stopping = [self._running.pop(spec) for spec in stale]
+        opened: dict[EngineSpec, _Running] = {}
+        try:
+            self._stop(stopping)
+            for spec in missing:
+                opened[spec] = self._open(spec)
+        except BaseException:
+            self._stop(opened.values())
+            opened.clear()
+            raise
+        finally:
+            with self._changed:
+                self._running |= opened
+                self._is_changing = False
+                self._changed.notify_all()
+                if len(opened) == len(missing):
+                    held = {spec: self._running[spec] for spec in specs}
+                    for each in held.values():
+                        each.held += 1
+        return held
+
+    def _release(self, specs: Iterable[EngineSpec]) -> None:
+        with self._changed:
+            for spec in specs:
+                if spec in self._running:  # they are not after `close`
+                    self._running[spec].held -= 1
+            self._changed.notify_all()
+
+    def _wait_for_turn(self, specs: list[EngineSpec]) -> None:
+        deadline: float | None = None
+        while True:
+            if self._is_closed:
+                raise EngineGone("the engines of this process are closed")
+            if self._is_changing:
+                self._changed.wait()
+            elif blocker := self._in_the_way(specs):
+                now = time.monotonic()
+                deadline = deadline or now + TURN_S
+                if now >= deadline:
+                    raise EngineGone(
+                        f"{_called(blocker)} is in use for longer than {TURN_S:.0f} s and no other "
+                        "is started beside it: give one of them a URL"
+                    )
+                self._changed.wait(deadline - now)
+            else:
+                return
+
+    def _in_the_way(self, specs: list[EngineSpec]) -> EngineSpec | None:
+        """A held engine beside which what is missing cannot be started."""
+        missing = [spec for spec in specs if spec.is_started and spec not in self._running]
+        for spec, running in self._running.items():
+            if running.held and spec.is_started and spec not in specs:
+                for new in missing:
+                    if (new.kind, spec.kind) != ("llamacpp", "llamacpp"):
+                        return spec
+        return None
+
+    def _idle_beside(self, specs: list[EngineSpec]) -> list[EngineSpec]:
+        return [
+            spec
+            for spec, running in self._running.items()
+            if spec.is_started and not running.held and spec not in specs
+        ]
+
+    def _open(self, spec: EngineSpec) -> _Running:
+        server = self._start(spec) if spec.is_started else None
+        try:
+            engine = self.run(_connect(spec, server.url if server else spec.url, self.meter))
+        except BaseException:
+            if server:
+                server.close()
+            raise
+        return _Running(engine, server)
+
+    def _start(self, spec: EngineSpec) -> Server:
+        if spec.kind == "llamacpp":
+            model = Path(spec.model) if spec.model else bundled_model()
+            return LlamaCppServer(model, slots=spec.slots)
+        if self._log is None:
+            with tempfile.NamedTemporaryFile(
+                prefix="spar-engine-", suffix=".log", delete=False
+            ) as log:
+                self._log = Path(log.name)
+        arguments = shlex.split(spec.arguments)
+        return VllmServer(spec.model, self._log, slots=spec.slots, arguments=arguments)
+
+    def _stop(self, running: Iterable[_Running]) -> None:
+        for each in running:
+            try:
+                self.run(each.engine.close())
+            finally:
+                if each.server:
+                    each.server.close()
+
+
+def _refuse(specs: list[EngineSpec]) -> None:
+    """Refuse what can never be up together."""
+    for spec in specs:
+        if spec.kind == "openai" and not spec.url:
+            raise EngineGone("--engine openai needs --engine_url")
+    servers = [spec for spec in specs if spec.is_started and spec.kind == "vllm"]
+    if len(servers) > 1:
+        raise EngineGone(
+            f"{' and '.join(map(_called, servers))} would share one GPU: give one of them a URL"
+        )
+
+
+def _called(spec: EngineSpec) -> str:
+    return f"{spec.kind} with {spec.model or 'the bundled model'}"
+
+
+async def _connect(spec: EngineSpec, url: str, meter: Meter) -> ClosableEngine:
+    if spec.kind == "scripted":
+        module, _, name = spec.model.partition(":")
+        engine: ClosableEngine = getattr(importlib.import_module(module), name)(meter)
+        return engine
+    try:
+        cards = await served_models(url, spec.key)
+    except EngineGone:
+        if not spec.model:
+            raise
+        cards = {}  # some servers list nothing
+    model = spec.model or only_model(url, cards)
+    path = model_path(spec)
+    return _CLIENTS[spec.kind](
+        url,
+        model,
+        meter=meter,
+        key=spec.key,
+        name=path.name if path else model,
+        slots=spec.slots,
+        context=cards.get(model),
+        timeout_s=spec.timeout_s,
+        patience_s=spec.patience_s,
+    )

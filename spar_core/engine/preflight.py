@@ -1,0 +1,84 @@
+"""What can be known to be wrong with an engine before any work is done."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import importlib
+import importlib.util
+import shlex
+from pathlib import Path
+
+from spar_core.engine import llamacpp, vllm
+from spar_core.engine.openai import NoModelsListed, only_model, served_models, too_long_answers
+from spar_core.engine.protocol import EngineGone
+from spar_core.engine.spec import EngineSpec
+
+
+def resolve(spec: EngineSpec) -> EngineSpec:
+    """The spec with its model's name filled in where a server is left to say it.
+
+    Raises:
+        EngineGone: the server is not there, or has several.
+    """
+    if not spec.url or spec.model:
+        return spec
+    cards = asyncio.run(served_models(spec.url, spec.key))
+    return dataclasses.replace(spec, model=only_model(spec.url, cards))
+
+
+def preflight(spec: EngineSpec, max_tokens: int) -> None:
+    """Check from this machine that answers of `max_tokens` can be had.
+
+    Raises:
+        EngineGone: they cannot; the message says what to change.
+    """
+    if spec.kind == "scripted":
+        _check_script(spec)
+    elif spec.url:
+        _check_server(spec, max_tokens)
+    elif spec.kind == "openai":
+        raise EngineGone("--engine openai needs --engine_url")
+    else:
+        _check_local(spec, max_tokens)
+
+
+def _check_script(spec: EngineSpec) -> None:
+    module, _, name = spec.model.partition(":")
+    try:
+        getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise EngineGone(f"no scripted engine {spec.model!r}: {error}") from None
+
+
+def _check_server(spec: EngineSpec, max_tokens: int) -> None:
+    try:
+        cards = asyncio.run(served_models(spec.url, spec.key))
+    except NoModelsListed:
+        if not spec.model:
+            raise
+        return
+    model = spec.model or only_model(spec.url, cards)
+    if cards and model not in cards:
+        listed = ", ".join(list(cards)[:10]) + (", ..." if len(cards) > 10 else "")
+        raise EngineGone(
+            f"the engine at {spec.url} does not serve {model}, but {listed}: see --model"
+        )
+    _check_context(model, cards.get(model), max_tokens)
+
+
+def _check_local(spec: EngineSpec, max_tokens: int) -> None:
+    """A server that is to be started: its package, its model, and the context it will have."""
+    if spec.kind == "llamacpp":
+        path = Path(spec.model) if spec.model else llamacpp.bundled_model()
+        llamacpp.check(path)
+        _check_context(path.name, llamacpp.context(path, spec.slots), max_tokens)
+    else:
+        vllm.check(spec.model)
+        context = vllm.context(spec.model, shlex.split(spec.arguments))
+        _check_context(Path(spec.model).name, context, max_tokens)
+
+
+def _check_context(model: str, context: int | None, max_tokens: int) -> None:
+    if context and max_tokens >= context:
+        raise too_long_answers(model, context, max_tokens)

@@ -1,0 +1,57 @@
+"""Which engine a role talks to, and which model that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from schemas.checkpoint import content
+from spar_core.engine.llamacpp import bundled_model
+from spar_core.engine.openai import KEY_VARIABLE
+
+Kind = Literal["llamacpp", "vllm", "openai", "scripted"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """Which engine to talk to; equal ones are one engine.
+
+    kind: what it is; `scripted` takes a `module:function` as its model, that makes one for a meter.
+    model: a GGUF file, a checkpoint folder or a served name; "" for the bundled or the only one.
+    url: a running server; "" to start one in this process.
+    slots: sequences that it decodes at once.
+    arguments: more for the command line of a server that is started.
+    key: the environment variable that holds the key of the server at `url`.
+    """
+
+    kind: Kind
+    model: str = ""
+    url: str = ""
+    slots: int = 256
+    timeout_s: float = 600.0
+    patience_s: float = 120.0
+    arguments: str = ""
+    key: str = KEY_VARIABLE
+
+    @property
+    def is_started(self) -> bool:
+        """Whether its server is one that this process starts."""
+        return not self.url and self.kind in ("llamacpp", "vllm")
+
+
+def identity(spec: EngineSpec) -> dict[str, str]:
+    """What an iteration's fingerprint says of a model: its name, and its content if we see it."""
+    path = model_path(spec)
+    if path is None:
+        return {"model": spec.model}
+    return {"model": path.name, "content": content(path)}
+
+
+def model_path(spec: EngineSpec) -> Path | None:
+    """The model's file or folder on this machine, None where it is only a name."""
+    if spec.kind == "llamacpp" and not spec.url and not spec.model:
+        return bundled_model()
+    if spec.model and not spec.url and Path(spec.model).exists():
+        return Path(spec.model)
+    return None

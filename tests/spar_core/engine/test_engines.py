@@ -1,0 +1,450 @@
+"""The engines of a process: who shares one, who waits for whom, and what is closed when."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from spar_core.engine import engines as module
+from spar_core.engine.engines import Engines, Lease
+from spar_core.engine.llamacpp import LlamaCppEngine
+from spar_core.engine.meter import Meter
+from spar_core.engine.openai import OpenAIEngine
+from spar_core.engine.protocol import ChatRequest, Engine, EngineGone, Sampling
+from spar_core.engine.scripted import ScriptedEngine
+from spar_core.engine.spec import EngineSpec, Kind
+from spar_core.engine.vllm import VllmEngine
+from tests.loopback import LoopbackServer, serving
+
+CLOSED: list[str] = []
+
+
+class Echo(ScriptedEngine):
+    """Says which thread it answers on, and notes its end."""
+
+    async def close(self) -> None:
+        CLOSED.append(threading.current_thread().name)
+
+
+def echo(meter: Meter) -> Echo:
+    return Echo(lambda _: [threading.current_thread().name], meter)
+
+
+def broken(_: Meter) -> Echo:
+    raise EngineGone("no such engine")
+
+
+ECHO = EngineSpec("scripted", f"{__name__}:echo")
+BROKEN = EngineSpec("scripted", f"{__name__}:broken")
+REQUEST = ChatRequest(({"role": "user", "content": "hi"},), Sampling(0, 1, 9))
+
+
+@pytest.fixture
+def engines() -> Iterator[Engines]:
+    CLOSED.clear()
+    made = Engines()
+    yield made
+    made.close()
+
+
+def only(lease: Lease) -> Engine:
+    (engine,) = lease.engines.values()
+    return engine
+
+
+def ask(engines: Engines, engine: Engine, request: ChatRequest = REQUEST) -> str:
+    return engines.run(engine.chat(request)).choices[0].text
+
+
+def test_scripted_engine_is_made_by_the_function_named_and_counted(engines: Engines) -> None:
+    with engines.using({"actor": ECHO}) as lease:
+        assert ask(engines, lease.engines["actor"]) == "engine-loop"
+    assert engines.meter.take().requests == 1
+
+
+def test_equal_specs_share_one_engine(engines: Engines) -> None:
+    same = EngineSpec("scripted", ECHO.model)
+    with engines.using({"actor": ECHO, "judge": same}) as one, engines.using({"x": same}) as other:
+        assert one.engines["actor"] is one.engines["judge"] is other.engines["x"]
+    assert CLOSED == []
+
+
+def test_engines_that_are_not_started_live_side_by_side_until_close(engines: Engines) -> None:
+    other = replace(ECHO, timeout_s=1)
+    first = engines.using({"a": ECHO, "b": other})
+    assert first.engines["a"] is not first.engines["b"]
+    first.release()
+    assert only(engines.using({"a": ECHO})) is first.engines["a"]
+    assert CLOSED == []
+    engines.close()
+    assert CLOSED == ["engine-loop"] * 2
+
+
+def test_nothing_asked_for_is_a_loop(engines: Engines) -> None:
+    with engines.using({}) as lease:
+        assert lease.engines == {}
+        assert engines.run(asyncio.sleep(0, "done")) == "done"
+
+
+def test_coroutines_run_on_the_loop(engines: Engines) -> None:
+    async def loop() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    assert engines.run(loop()) is engines.loop
+
+
+def test_processes_may_have_several_and_each_has_its_own_account(engines: Engines) -> None:
+    other = Engines()
+    ask(other, only(other.using({"a": ECHO})))
+    other.close()
+    assert other.meter.take().requests == 1 and engines.meter.take().requests == 0
+    assert ask(engines, only(engines.using({"a": ECHO}))) == "engine-loop"
+
+
+def test_closing_twice_is_fine_and_nothing_is_had_afterwards(engines: Engines) -> None:
+    lease = engines.using({"a": ECHO})
+    engines.close()
+    engines.close()
+    lease.release()
+    assert CLOSED == ["engine-loop"]
+    with pytest.raises(EngineGone, match="closed"):
+        engines.using({"a": ECHO})
+
+
+def test_closing_gives_up_what_is_in_flight(engines: Engines) -> None:
+    stuck = asyncio.run_coroutine_threadsafe(asyncio.sleep(60), engines.loop)
+    engines.close()
+    assert stuck.cancelled()
+
+
+def test_threads_share_an_engine(engines: Engines) -> None:
+    found: list[Engine] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(only(engines.using({"a": ECHO}))))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8 and len(set(map(id, found))) == 1
+
+
+def test_engine_that_cannot_be_made_takes_its_lease_along(engines: Engines) -> None:
+    with pytest.raises(EngineGone, match="no such engine"):
+        engines.using({"a": ECHO, "b": BROKEN})
+    assert CLOSED == ["engine-loop"], "what was made for it is closed"
+    assert ask(engines, only(engines.using({"a": ECHO}))) == "engine-loop"
+
+
+def test_engine_of_another_lease_survives_one_that_cannot_be_made(engines: Engines) -> None:
+    held = engines.using({"a": ECHO})
+    with pytest.raises(EngineGone):
+        engines.using({"a": ECHO, "b": BROKEN})
+    assert CLOSED == [] and ask(engines, only(held)) == "engine-loop"
+
+
+class Fakes:
+    """Servers that are "started": on loopback, each noted from its start to its end."""
+
+    def __init__(self) -> None:
+        self.up: list[str] = []
+        self.history: list[str] = []
+        self.failing: set[str] = set()
+
+    def start(self, model: object, *_: object, **__: object) -> Any:
+        name, fakes = Path(str(model)).name, self
+        if name in fakes.failing:
+            raise EngineGone(f"{name} does not start")
+        server = LoopbackServer(lambda _: [name])
+        fakes.up.append(name)
+        fakes.history.append(f"+{name}")
+
+        class Started:
+            url = server.url
+
+            def close(self) -> None:
+                fakes.up.remove(name)
+                fakes.history.append(f"-{name}")
+                server.close()
+
+        return Started()
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
+    made = Fakes()
+    monkeypatch.setattr(module, "VllmServer", made.start)
+    monkeypatch.setattr(module, "LlamaCppServer", made.start)
+    return made
+
+
+A, B = EngineSpec("vllm", "a"), EngineSpec("vllm", "b")
+SMALL, TINY = EngineSpec("llamacpp", "small"), EngineSpec("llamacpp", "tiny")
+
+
+def test_started_engine_stays_for_the_next_lease(engines: Engines, fakes: Fakes) -> None:
+    for _ in range(2):
+        with engines.using({"r": A}) as lease:
+            assert ask(engines, only(lease)) == "a"
+    assert fakes.history == ["+a"]
+    engines.close()
+    assert fakes.history == ["+a", "-a"]
+
+
+def test_started_engine_that_nobody_holds_makes_room_for_another(
+    engines: Engines, fakes: Fakes
+) -> None:
+    engines.using({"r": A}).release()
+    with engines.using({"r": B}) as lease:
+        assert ask(engines, only(lease)) == "b"
+        assert fakes.history == ["+a", "-a", "+b"], "never both at once"
+
+
+def test_engine_at_an_url_closes_nothing(engines: Engines, fakes: Fakes) -> None:
+    engines.using({"r": A}).release()
+    with serving(lambda _: ["far"]) as server:
+        at_url = EngineSpec("openai", url=server.url)
+        with engines.using({"r": at_url}), engines.using({"r": A, "x": at_url}) as both:
+            assert [ask(engines, both.engines[role]) for role in "rx"] == ["a", "far"]
+        with engines.using({"r": B}), engines.using({"x": at_url}) as lease:
+            assert ask(engines, only(lease)) == "far"
+        engines.close()
+    assert fakes.history == ["+a", "-a", "+b", "-b"]
+
+
+def test_held_engine_is_waited_for(engines: Engines, fakes: Fakes) -> None:
+    first = engines.using({"r": A})
+    second: list[Lease] = []
+    newcomer = threading.Thread(target=lambda: second.append(engines.using({"r": B})))
+    newcomer.start()
+    time.sleep(0.2)
+    assert fakes.history == ["+a"] and ask(engines, only(first)) == "a"
+    with engines.using({"r": A}) as again:
+        assert only(again) is only(first), "those who share it need not queue"
+    first.release()
+    newcomer.join(5)
+    assert fakes.history == ["+a", "-a", "+b"]
+    assert ask(engines, only(second[0])) == "b"
+
+
+def test_release_counts_once(engines: Engines, fakes: Fakes) -> None:
+    first, second = engines.using({"r": A}), engines.using({"r": A})
+    first.release()
+    first.release()
+    newcomer = threading.Thread(target=lambda: engines.using({"r": B}))
+    newcomer.start()
+    newcomer.join(0.2)
+    assert newcomer.is_alive() and ask(engines, only(second)) == "a"
+    second.release()
+    newcomer.join(5)
+    assert fakes.up == ["b"]
+
+
+def test_waiting_for_a_held_engine_has_an_end(
+    engines: Engines, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TURN_S", 0.1)
+    first = engines.using({"r": A})
+    with pytest.raises(EngineGone, match=r"^vllm with a is in use.*give one of them a URL$"):
+        engines.using({"r": B})
+    assert ask(engines, only(first)) == "a" and fakes.history == ["+a"]
+
+
+def test_closing_ends_the_waiting(engines: Engines, fakes: Fakes) -> None:
+    engines.using({"r": A})
+    said: list[str] = []
+
+    def wait() -> None:
+        try:
+            engines.using({"r": B})
+        except EngineGone as gone:
+            said.append(str(gone))
+
+    newcomer = threading.Thread(target=wait)
+    newcomer.start()
+    time.sleep(0.1)
+    engines.close()
+    newcomer.join(5)
+    assert said == ["the engines of this process are closed"] and fakes.up == []
+
+
+def test_two_vllm_servers_in_one_lease_are_refused(engines: Engines, fakes: Fakes) -> None:
+    with pytest.raises(EngineGone, match="give one of them a URL") as caught:
+        engines.using({"actor": A, "refiner": B, "judge": A})
+    assert "\n" not in str(caught.value) and fakes.history == []
+    with engines.using({"actor": A, "refiner": A, "judge": SMALL}):
+        assert fakes.up == ["a", "small"]
+
+
+def test_embedded_engines_may_be_up_together(engines: Engines, fakes: Fakes) -> None:
+    with engines.using({"r": SMALL}) as first, engines.using({"r": TINY}) as second:
+        assert [ask(engines, only(lease)) for lease in (first, second)] == ["small", "tiny"]
+    with engines.using({"a": SMALL, "b": TINY}):
+        assert fakes.history == ["+small", "+tiny"]
+    with engines.using({"r": A}):
+        assert fakes.up == ["a"]
+
+
+def test_lease_gets_all_that_it_asks_for_or_nothing(engines: Engines, fakes: Fakes) -> None:
+    fakes.failing = {"tiny"}
+    with pytest.raises(EngineGone, match="tiny does not start"):
+        engines.using({"a": SMALL, "b": TINY})
+    assert fakes.up == []
+    fakes.failing = set()
+    with engines.using({"a": SMALL, "b": TINY}):
+        assert fakes.up == ["small", "tiny"]
+
+
+def test_many_leases_of_two_servers_are_never_up_at_once_and_none_is_lost(
+    engines: Engines, fakes: Fakes
+) -> None:
+    wrong: list[str] = []
+
+    def work(spec: EngineSpec) -> None:
+        for _ in range(5):
+            with engines.using({"r": spec}) as lease:
+                if ask(engines, only(lease)) != spec.model or fakes.up != [spec.model]:
+                    wrong.append(spec.model)
+
+    threads = [threading.Thread(target=work, args=(spec,)) for spec in (A, B) * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == [] and len(fakes.up) == 1
+
+
+@pytest.mark.parametrize("place", ["told", "temporary"])
+def test_started_server_is_told_where_to_write(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs: list[Path] = []
+    fakes = Fakes()
+
+    def start(model: str, log: Path, **_: object) -> Any:
+        logs.append(log)
+        return fakes.start(model)
+
+    monkeypatch.setattr(module, "VllmServer", start)
+    made = Engines(tmp_path / "log" if place == "told" else None)
+    try:
+        made.using({"r": A}).release()
+        made.using({"r": B}).release()
+    finally:
+        made.close()
+    assert logs[0] == logs[1], "one file for all"
+    if place == "told":
+        assert logs[0] == tmp_path / "log"
+    else:
+        assert logs[0].parent == Path(tempfile.gettempdir())
+        logs[0].unlink()
+
+
+def test_process_that_ends_without_closing_ends() -> None:
+    code = "from spar_core.engine.engines import Engines; e = Engines(); e.using({}); print('done')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
+    assert done.stdout == b"done\n" and done.stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine"),
+    [("openai", OpenAIEngine), ("llamacpp", LlamaCppEngine), ("vllm", VllmEngine)],
+)
+def test_url_is_talked_to_and_its_only_model_found(
+    kind: Kind, engine: type, engines: Engines
+) -> None:
+    with serving(lambda body: [body["model"]]) as server:
+        made = only(engines.using({"r": EngineSpec(kind, url=server.url)}))
+        assert type(made) is engine and made.name == "loopback"
+        assert ask(engines, made) == "loopback"
+
+
+def test_model_named_is_not_looked_up(engines: Engines) -> None:
+    made = only(engines.using({"r": EngineSpec("openai", "mine", url="http://127.0.0.1:9")}))
+    assert made.name == "mine"
+
+
+def test_server_that_lists_no_models_may_be_told_one(
+    monkeypatch: pytest.MonkeyPatch, engines: Engines
+) -> None:
+    async def say(_self: LoopbackServer, _request: web.Request) -> web.Response:
+        return web.Response(status=404, text="no such page")
+
+    monkeypatch.setattr(LoopbackServer, "_models", say)
+    with serving(lambda body: [body["model"]]) as server:
+        made = only(engines.using({"r": EngineSpec("openai", "mine", url=server.url)}))
+        assert ask(engines, made) == "mine"
+
+
+def cards(*plain: Mapping[str, object]) -> Callable[[LoopbackServer, web.Request], Any]:
+    """A server's `/v1/models` with these cards."""
+
+    async def say(_self: LoopbackServer, _request: web.Request) -> web.Response:
+        return web.json_response({"data": list(plain)})
+
+    return say
+
+
+@pytest.mark.parametrize("served", [[], ["other"], ["other", "mine"]])
+def test_model_named_is_taken_whatever_the_server_lists(
+    served: list[str], monkeypatch: pytest.MonkeyPatch, engines: Engines
+) -> None:
+    monkeypatch.setattr(LoopbackServer, "_models", cards(*({"id": name} for name in served)))
+    with serving(lambda body: [body["model"]]) as server:
+        made = only(engines.using({"r": EngineSpec("openai", "mine", url=server.url)}))
+        assert made.name == "mine"
+        assert ask(engines, made) == "mine"
+
+
+@pytest.mark.parametrize("model", ["", "small"])
+def test_context_on_the_models_card_is_kept_to(
+    model: str, monkeypatch: pytest.MonkeyPatch, engines: Engines
+) -> None:
+    monkeypatch.setattr(LoopbackServer, "_models", cards({"id": "small", "max_model_len": 100}))
+    with serving(lambda _: ["x"]) as server:
+        made = only(engines.using({"r": EngineSpec("openai", model, url=server.url)}))
+        asked = replace(REQUEST, sampling=Sampling(0, 1, 200))
+        with pytest.raises(EngineGone, match=r"small has a context of 100 tokens.*200") as caught:
+            ask(engines, made, asked)
+        assert ask(engines, made) == "x"
+    for option in ("--actor_max_tokens", "--judge_max_tokens", "--refine_max_tokens"):
+        assert option in str(caught.value)
+    assert len(server.bodies) == 1
+
+
+def test_context_of_another_model_is_nothing_to_us(
+    monkeypatch: pytest.MonkeyPatch, engines: Engines
+) -> None:
+    monkeypatch.setattr(
+        LoopbackServer,
+        "_models",
+        cards({"id": "small", "max_model_len": 100}, {"id": "large", "max_model_len": 9000}),
+    )
+    with serving(lambda _: ["x"]) as server:
+        made = only(engines.using({"r": EngineSpec("openai", "large", url=server.url)}))
+        asked = replace(REQUEST, sampling=Sampling(0, 1, 200))
+        assert ask(engines, made, asked) == "x"
+
+
+def test_slots_of_the_spec_bound_what_is_in_flight(engines: Engines) -> None:
+    with serving(lambda _: ["x"]) as server:
+        made = only(engines.using({"r": EngineSpec("openai", url=server.url, slots=7)}))
+        assert isinstance(made, OpenAIEngine)
+        assert made._gate._limit == 14
+
+
+def test_openai_without_an_url_says_what_is_missing(engines: Engines) -> None:
+    with pytest.raises(EngineGone, match="--engine_url"):
+        engines.using({"r": EngineSpec("openai")})
