@@ -16,21 +16,27 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
+from spar_core.decoding import SearchSettings
+
 from benchmarks.answers import stream
 from pipelines.execution.intake import STAGE as PROMPTS
-from pipelines.execution.intake import prompt_id
-from pipelines.execution.options import Settings, parse
-from pipelines.refine import STAGES
+from pipelines.execution.options import parse
+from pipelines.execution.parts import claim, parts
 from schemas.failures import Failure
+from schemas.pairs import Pair
 from schemas.prompts import Prompt
 from schemas.responses import Response, SamplingRecord
 from schemas.rft import RftSample
+from schemas.table import SPAR
 from spar_core.conversation import Vote
 from spar_core.dataset import Dataset, Rows, Settled
 from spar_core.engine.protocol import seed_of
-from spar_core.preference import pair, rft_sample
-from spar_core.records import judgement_row, node_id, node_rows, tree_id, tree_row
-from spar_core.search import SearchSettings
+from spar_core.ids import node_id, pair_id, prompt_id, tree_id
+from spar_core.methods import spar
+from spar_core.preference import Chosen, rft_sample, sides
+from spar_core.records import judgement_row, node_rows, tree_row
+from spar_core.stages.sample import SAMPLE, SampleSettings
+from spar_core.stages.tree_search import TREE_SEARCH
 from spar_core.tree import SearchTree, TreeNode
 from spar_core.voting import Ballot, Judged, count
 
@@ -75,11 +81,14 @@ def write(run: str, pairs: int, *, seed: int = 0, shard_prompts: int = SHARD_PRO
         shard_prompts: the fewer, the more and the smaller files.
     """
     prompts = round(pairs * PROMPTS_PER_PAIR / ITERATIONS)
-    settings = parse("refine", "", ["--run", run, "--engine_url", "-", "--model", _MODEL]).settings
+    line = ["--run", run, "--engine_url", "-", "--model", _MODEL]
+    job = parse("refine", "", {SPAR: spar.STAGES}, line)
+    settings = Settings(SAMPLE.settings(job.options), TREE_SEARCH.settings(job.options).search)
     for iteration in range(1, ITERATIONS + 1):
         dataset = Dataset(run, iteration)
-        for stage in STAGES:
-            dataset.claim_settings(stage.name, settings.of_stage(stage.name))
+        of_iteration = replace(job, dataset=dataset)
+        for claimed in parts(of_iteration, None):
+            claim(of_iteration, claimed)
         for first in range(0, prompts, _PROMPT_SHARD):
             numbers = range(first, min(first + _PROMPT_SHARD, prompts))
             rows = [_prompt(seed, iteration, number) for number in numbers]
@@ -134,6 +143,14 @@ def _usage(stage: str, items: Sequence[Settled]) -> dict[str, float] | None:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the rows are made with."""
+
+    sample: SampleSettings
+    search: SearchSettings
+
+
 class _Story:
     """What becomes of a prompt."""
 
@@ -148,7 +165,7 @@ class _Story:
         """The settled items of each stage."""
         if self._drawn.random() < RATES.failed:
             return {"sample": [self._failure()]}
-        key, name = self._prompt.prompt_id, self._settings.sampling
+        key, name = self._prompt.prompt_id, self._settings.sample.actor
         texts = self._texts()
         sampling = SamplingRecord(name.temperature, name.top_p, name.max_tokens, 0)
         responses = [
@@ -192,7 +209,7 @@ class _Story:
     def _texts(self) -> list[str]:
         """The sampled responses; some repeat one before, some refuse."""
         texts: list[str] = []
-        for _ in range(self._settings.responses):
+        for _ in range(self._settings.sample.responses):
             chance = self._drawn.random()
             if texts and chance < RATES.repeated:
                 texts.append(self._drawn.choice(texts))
@@ -203,7 +220,7 @@ class _Story:
         return texts
 
     def _judge(self, text: str, quality: float) -> Judged:
-        settings = self._settings.judge
+        settings = self._settings.search.judge
         ballots = [self._ballot(quality) for _ in range(settings.votes)]
         critique = count(ballots, settings.quorum).critique
         critic = next(i for i, ballot in enumerate(ballots) if ballot.text == critique)
@@ -272,11 +289,11 @@ class _Story:
         made, chosen = grown.solution, grown.chosen
         if made is None:
             return stages
-        pair_row = pair(
-            self._prompt.prompt,
-            made.response,
-            grown.root.response,
-            pair_id=f"{tree}.pair",
+        texts = sides(self._prompt.prompt, made.response, grown.root.response)
+        pair_row = texts and Pair(
+            **texts,
+            method=SPAR,
+            pair_id=pair_id(tree),
             prompt_id=key,
             tree_id=tree,
             chosen_node_id=node_id(tree, made.path),
@@ -301,22 +318,23 @@ class _Story:
         parent = next(node for node in grown.nodes if node.path == chosen.path[:-1])
         is_refinement = self._drawn.random() < 0.4
         node = parent if is_refinement else chosen
+        name = node_id(tree, chosen.path)
         return rft_sample(
-            {
-                "key": f"{node_id(tree, chosen.path)}.{'refine' if is_refinement else 'judge'}",
-                "source": "tree_refinement" if is_refinement else "tree_judgement",
-                "prompt": self._prompt.prompt,
-                "response": node.response,
-                "critique": node.judged.critique,
-                "reflection": chosen.reflection,
-                "refined": chosen.response,
-                "verdict": chosen.judged.verdict,
-                "value": chosen.judged.value,
-                "prompt_id": self._prompt.prompt_id,
-                "tree_id": tree,
-                "node_id": node_id(tree, chosen.path),
-                "response_id": None,
-            }
+            Chosen(
+                key=f"{name}.{'refine' if is_refinement else 'judge'}",
+                source="tree_refinement" if is_refinement else "tree_judgement",
+                prompt=self._prompt.prompt,
+                response=node.response,
+                critique=node.judged.critique,
+                reflection=chosen.reflection if is_refinement else None,
+                refined=chosen.response if is_refinement else None,
+                verdict=chosen.judged.verdict,
+                value=chosen.judged.value or 0.0,
+                prompt_id=self._prompt.prompt_id,
+                tree_id=tree,
+                node_id=name,
+                response_id=None,
+            )
         )
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,14 @@ from rich.console import Console
 from benchmarks import harness, report
 from benchmarks.harness import JobFailed
 from benchmarks.report import Report
-from pipelines import refine
 from pipelines.execution import job
 from pipelines.execution.options import parse
-from pipelines.execution.stage import Stage
-from spar_core.engine.host import EngineSpec
-from spar_core.engine.meter import METER
+from pipelines.execution.plan import Part, Plan, plan
+from pipelines.execution.session import Session
+from spar_core.dataset import Dataset
+from spar_core.engine.meter import Meter
+from spar_core.engine.spec import EngineSpec
+from spar_core.methods import spar
 
 SIZES, QUICK_SIZES = (1_000, 10_000, 100_000), (100, 300)
 
@@ -78,23 +80,11 @@ def _in_a_process(size: int) -> dict[str, Any]:
     return measured
 
 
-class _Noted(list[Stage]):
-    """Stages that tell when the job takes them up."""
-
-    def __init__(self, stages: Sequence[Stage], taken: Callable[[str], None]) -> None:
-        super().__init__(stages)
-        self._taken = taken
-
-    def __iter__(self) -> Iterator[Stage]:
-        for stage in super().__iter__():
-            self._taken(stage.name)
-            yield stage
-
-
 class _Watch:
     """Notes time, memory in MB, items done and the stage, of this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
         self.samples: list[tuple[float, float, int, str]] = []
         self.began = time.monotonic()
         self._stage = "prompts"
@@ -102,10 +92,12 @@ class _Watch:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def enter(self, stage: str) -> None:
+    def plan(self, part: Part, dataset: Dataset) -> Plan:
+        """Plan a stage, which is where the job takes it up."""
         self._note()
-        self._stage = stage
+        self._stage = part.stage.name
         self._note()
+        return plan(part, dataset)
 
     def end(self) -> float:
         """Stop; returns the seconds since the beginning."""
@@ -120,7 +112,9 @@ class _Watch:
 
     def _note(self) -> None:
         at = time.monotonic() - self.began
-        self.samples.append((round(at, 2), round(_resident_mb(), 1), METER.items, self._stage))
+        self.samples.append(
+            (round(at, 2), round(_resident_mb(), 1), self._meter.items, self._stage)
+        )
 
 
 def _resident_mb() -> float:
@@ -133,13 +127,15 @@ def one(size: int) -> dict[str, Any]:
     with harness.folder() as place:
         file = harness.write_prompts(place / "prompts.jsonl", size)
         line = f"--run {place}/run --prompts {file} --engine_url http://unused --model instant"
-        parsed = parse("refine", "", line.split())
-        settings = replace(parsed.settings, actor=_ENGINE, refiner=_ENGINE)
-        started_mb, watch = _resident_mb(), _Watch()
+        parsed = parse("refine", "", {"spar": spar.STAGES}, line.split())
+        instant = replace(parsed, engines=dict.fromkeys(parsed.engines, _ENGINE))
+        session = Session()
+        started_mb, watch = _resident_mb(), _Watch(session.engines.meter)
+        vars(job)["plan"] = watch.plan
         console = Console(stderr=True, quiet=True)
-        stages = _Noted(refine.STAGES, watch.enter)
-        code = job.run(stages, replace(parsed, settings=settings), console, console)
+        code = job.run(instant, session, console, console)
         wall_s = watch.end()
+        session.close()
         if code:
             raise JobFailed(f"the round ended with {code}")
         requests = harness.query(place / "run", "select sum(requests) from usage")[0][0]
@@ -149,7 +145,7 @@ def one(size: int) -> dict[str, Any]:
         "requests": int(requests),
         "started_mb": started_mb,
         "peak_mb": max(sample[1] for sample in watch.samples),
-        "stages": [_of_stage(watch.samples, stage.name) for stage in refine.STAGES],
+        "stages": [_of_stage(watch.samples, stage.name) for stage in spar.STAGES],
         "samples": watch.samples[:: max(1, len(watch.samples) // _SAMPLES)],
     }
 

@@ -59,7 +59,7 @@ def find(dataset: Dataset, stage: str, experiment: str, settings: Settings) -> s
         _check(dataset, stage, experiment, own, wanted)
         return experiment
     shared = _shared(dataset, stage, experiment, wanted)
-    used = None if own is None else own.get(_AS)
+    used: str | None = None if own is None else own.get(_AS)
     if used is not None and used != shared and _has_rows(dataset, experiment):
         _check(dataset, stage, experiment, _read(dataset, stage, used) or {}, wanted)
     return shared
@@ -101,7 +101,7 @@ def _shared(dataset: Dataset, stage: str, experiment: str, wanted: Settings) -> 
     folder = manifest.folder(stage, "*")
     dataset.fs.invalidate_cache(dataset.manifest)
     paths = sorted(dataset.fs.glob(f"{glob.escape(dataset.manifest)}/{folder}.settings"))
-    names = [path.rpartition("@")[2].removesuffix(".settings") for path in paths]
+    names: list[str] = [path.rpartition("@")[2].removesuffix(".settings") for path in paths]
     for name in (MAIN, *names):
         if name != experiment and _read(dataset, stage, name) == wanted:
             return name

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
-from spar_core.engine.engines import EngineSpec, Lease
 
 from pipelines.execution import metrics, work
 from pipelines.execution.journal import open_journal
@@ -21,8 +20,10 @@ from pipelines.execution.session import Session
 from pipelines.execution.work import Work
 from schemas.failures import PAYLOAD_CHARS, Failure
 from spar_core.dataset import Dataset, Settled
+from spar_core.engine.engines import Lease
 from spar_core.engine.journal import Journal, JournaledEngine
 from spar_core.engine.protocol import Engine, EngineGone, ItemError
+from spar_core.engine.spec import EngineSpec
 from spar_core.stage import Context, Item
 from spar_core.window import Window
 
@@ -85,7 +86,7 @@ class Inference(beam.DoFn):
         )
         if self._specs and self._dataset.is_local:
             try:
-                self._journal = open_journal(self._dataset, self._part, self._meter)
+                self._journal = open_journal(self._dataset, self._part)
             except OSError as error:
                 raise self._cannot_write(error) from None
 
@@ -183,7 +184,8 @@ class Inference(beam.DoFn):
         if not self._journal:
             return engines
         return {
-            role: JournaledEngine(engine, self._journal, key) for role, engine in engines.items()
+            role: JournaledEngine(engine, self._journal, key, self._meter)
+            for role, engine in engines.items()
         }
 
     async def _do(self, batch: _Batch, item: Item) -> tuple[_Batch, Settled]:

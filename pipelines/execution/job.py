@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from spar_core.engine.engines import preflight, resolve
 
 from inspection.summary import print_summary
 from pipelines.execution import intake, lease, work
@@ -31,6 +30,7 @@ from pipelines.execution.session import Session
 from schemas.table import MAIN
 from schemas.views import connect
 from spar_core.dataset import SWEEP_AGE_S
+from spar_core.engine.preflight import preflight, resolve
 from spar_core.engine.protocol import EngineGone
 from spar_core.experiments import SettingsDiffer
 from spar_core.stages.drawing import longest

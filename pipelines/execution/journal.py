@@ -8,16 +8,15 @@ from pipelines.execution.plan import Part
 from schemas import manifest
 from spar_core.dataset import Dataset
 from spar_core.engine.journal import Journal
-from spar_core.engine.meter import Meter
 
 
-def open_journal(dataset: Dataset, part: Part, meter: Meter) -> Journal:
+def open_journal(dataset: Dataset, part: Part) -> Journal:
     """The journal of a stage.
 
     Raises:
         OSError: it cannot be written.
     """
-    return Journal(_path(dataset, part), meter)
+    return Journal(_path(dataset, part))
 
 
 def clear_journal(dataset: Dataset, part: Part) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
-from spar_core.engine.engines import EngineSpec
 
 from pipelines.execution.inference import INTERRUPTED, Inference, RunStopped
 from pipelines.execution.plan import Part
 from pipelines.execution.session import Session
 from pipelines.execution.work import Work
 from spar_core.dataset import Dataset
+from spar_core.engine.spec import EngineSpec
 
 _POLL_S = 1.0
 _CANCEL_S = 120.0

@@ -12,13 +12,13 @@ from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
-from spar_core.engine.engines import EngineSpec
 
 from pipelines.execution.roles import add_engines, engine_of, is_bundled
 from schemas.prompts import TRAIN
 from schemas.table import MAIN
 from spar_core import experiments
 from spar_core.dataset import Dataset
+from spar_core.engine.spec import EngineSpec
 from spar_core.methods import METHODS
 from spar_core.stage import DEFAULT_ROLES, Stage, add_options, roles_of
 from spar_core.stages.drawing import whole
@@ -60,7 +60,7 @@ class Job:
     @property
     def is_in_process(self) -> bool:
         """Whether its pipelines run in this process, so that nobody writes when it is over."""
-        return self.beam.view_as(StandardOptions).runner == _FN_API_RUNNER
+        return bool(self.beam.view_as(StandardOptions).runner == _FN_API_RUNNER)
 
 
 class SparOptions(PipelineOptions):
@@ -97,7 +97,8 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
         help="iteration of the self-play, from 1",
     )
     run.add_argument(
-        "--experiment",
+        "--variant",
+        dest="experiment",
         type=_experiment,
         default=MAIN,
         metavar="NAME",

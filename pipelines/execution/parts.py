@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spar_core.engine.engines import identity
-
 from pipelines.execution.options import Job
 from pipelines.execution.plan import Part
 from schemas.table import MAIN
 from spar_core import experiments
 from spar_core.conversation import fingerprint
+from spar_core.engine.spec import identity
 from spar_core.experiments import Settings
 from spar_core.stage import DEFAULT_ROLES, Stage, StageSettings
 
@@ -46,7 +45,7 @@ def parts(job: Job, scope: Sequence[str] | None) -> list[Claimed]:
 
 def depends_on(job: Job, stage: Stage[Any], settings: StageSettings) -> dict[str, Any]:
     """What a stage's rows depend on but its inputs: two of these must not mix in an experiment."""
-    models = {}
+    models: dict[str, str] = {}
     for role in stage.roles:
         spec = job.engines[role]
         # A role that is played by another's engine is told apart from it nowhere.

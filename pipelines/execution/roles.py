@@ -7,8 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from spar_core.engine.engines import EngineSpec
-
+from spar_core.engine.spec import EngineSpec
 from spar_core.stage import DEFAULT_ROLES
 from spar_core.stages.drawing import between, whole
 from terminal.exits import UsageError

@@ -73,6 +73,6 @@ kept_response_judgement_yes as (
 kept as (
     from kept_of_trees union all from kept_response_judgement_no
     union all from kept_response_judgement_yes)
-select key, source, prompt_id, prompt, tree_id, node_id, response_id, response, critique,
+select key, kept.source, prompt_id, prompt, tree_id, node_id, response_id, response, critique,
        reflection, refined, verdict, value
 from kept join prompts using (prompt_id)
