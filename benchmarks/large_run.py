@@ -27,10 +27,10 @@ from schemas.responses import Response, SamplingRecord
 from schemas.rft import RftSample
 from spar_core.conversation import Vote
 from spar_core.dataset import Dataset, Rows, Settled
+from spar_core.decoding import SearchSettings
 from spar_core.engine.protocol import seed_of
 from spar_core.preference import pair, rft_sample
 from spar_core.records import judgement_row, node_id, node_rows, tree_id, tree_row
-from spar_core.search import SearchSettings
 from spar_core.tree import SearchTree, TreeNode
 from spar_core.voting import Ballot, Judged, count
 
@@ -232,7 +232,7 @@ class _Story:
             children = [child for node, q in level for child in self._expand(tree, node, q, bounds)]
             if not children:
                 break
-            children.sort(key=lambda child: (-child[0].score, child[0].order))
+            children.sort(key=lambda child: child[0].rank)
             if children[0][0].judged.passed:
                 tree.solution = children[0][0]
                 break

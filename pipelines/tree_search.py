@@ -11,20 +11,19 @@ from pipelines.execution.stage import Item, Stage
 from pipelines.judge import refiner
 from spar_core.checks import check
 from spar_core.dataset import Rows
+from spar_core.decoding import Team, decode
 from spar_core.engine.protocol import Engine, seed_of
 from spar_core.records import judged_of_row, node_rows, tree_id, tree_row
-from spar_core.search import search
 
 
 async def _search(engine: Engine, item: Item, settings: Settings, iteration: int) -> Rows:
     root_checked = await check(item["checks"], item["response"])
-    grown = await search(
-        engine,
+    grown = await decode(
+        Team(refiner=engine, judge=engine),
         item["prompt"],
-        item["response"],
-        judged_of_row(item),
         settings.search,
         seed_of(settings.seed, iteration, "tree_search", item["key"]),
+        root=(item["response"], judged_of_row(item)),
     )
     root, prompt_id = item["response_id"], item["key"]
     tree = tree_id(root)

@@ -16,9 +16,9 @@ from apache_beam.runners.runner import create_runner
 
 from spar_core.conversation import fingerprint
 from spar_core.dataset import Dataset
+from spar_core.decoding import SearchSettings
 from spar_core.engine.host import EngineSpec, Kind, identity
 from spar_core.engine.protocol import Sampling
-from spar_core.search import SearchSettings
 from spar_core.voting import JudgeSettings
 from terminal.exits import UsageError
 
