@@ -16,8 +16,6 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
-from spar_core.decoding import SearchSettings
-
 from benchmarks.answers import stream
 from pipelines.execution.intake import STAGE as PROMPTS
 from pipelines.execution.options import parse
@@ -30,6 +28,7 @@ from schemas.rft import RftSample
 from schemas.table import SPAR
 from spar_core.conversation import Vote
 from spar_core.dataset import Dataset, Rows, Settled
+from spar_core.decoding import SearchSettings
 from spar_core.engine.protocol import seed_of
 from spar_core.ids import node_id, pair_id, prompt_id, tree_id
 from spar_core.methods import spar
@@ -249,7 +248,7 @@ class _Story:
             children = [child for node, q in level for child in self._expand(tree, node, q, bounds)]
             if not children:
                 break
-            children.sort(key=lambda child: (-child[0].score, child[0].order))
+            children.sort(key=lambda child: child[0].rank)
             if children[0][0].judged.passed:
                 tree.solution = children[0][0]
                 break

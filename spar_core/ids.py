@@ -25,9 +25,11 @@ def tree_id(root_response: str, experiment: str = MAIN) -> str:
     return f"{_of(root_response, experiment)}.t"
 
 
-def node_id(tree: str, path: tuple[int, ...]) -> str:
-    """Names a tree's node by the child numbers that lead to it."""
-    return ".".join([tree, *map(str, path)]) if path else f"{tree}.root"
+def node_id(tree: str, path: tuple[int, ...], answer: int = 0) -> str:
+    """Names a node by its path; of several answers that a tree begins with, also by `answer`."""
+    if path:
+        return ".".join([tree, *map(str, path)])
+    return f"{tree}.root.{answer}" if answer else f"{tree}.root"
 
 
 def pair_id(origin: str, experiment: str = MAIN) -> str:

@@ -50,16 +50,18 @@ def node_rows(
     """Rows of all nodes; `checked` says of each whether it passes the prompt's checks."""
     checked = checked or [None] * len(grown.nodes)
     return [
-        _node_row(tree, prompt_id, node, passed)
+        _node_row(tree, prompt_id, node, passed, is_given=node in grown.given)
         for node, passed in zip(grown.nodes, checked, strict=True)
     ]
 
 
-def _node_row(tree: str, prompt_id: str, node: TreeNode, checked: bool | None) -> Node:
+def _node_row(
+    tree: str, prompt_id: str, node: TreeNode, checked: bool | None, *, is_given: bool
+) -> Node:
     judged = node.judged
     return Node(
         tree_id=tree,
-        node_id=node_id(tree, node.path),
+        node_id=node_id(tree, node.path, node.answer),
         parent_id=node_id(tree, node.path[:-1]) if node.path else None,
         prompt_id=prompt_id,
         depth=node.depth,
@@ -73,8 +75,8 @@ def _node_row(tree: str, prompt_id: str, node: TreeNode, checked: bool | None) -
         no_votes=judged.no_votes,
         unparsed_votes=judged.unparsed_votes,
         votes=vote_records(judged),
-        prompt_tokens=node.prompt_tokens + judged.prompt_tokens if node.path else 0,
-        completion_tokens=node.completion_tokens + judged.completion_tokens if node.path else 0,
+        prompt_tokens=0 if is_given else node.prompt_tokens + judged.prompt_tokens,
+        completion_tokens=0 if is_given else node.completion_tokens + judged.completion_tokens,
         checked=checked,
     )
 
@@ -89,7 +91,7 @@ def tree_row(
         root_response_id=root_response_id,
         strategy=strategy,
         solved=grown.solution is not None,
-        chosen_node_id=node_id(tree, chosen.path),
+        chosen_node_id=node_id(tree, chosen.path, chosen.answer),
         chosen_depth=chosen.depth,
         chosen_value=chosen.judged.value,
         refinements=grown.refinements,

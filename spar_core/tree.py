@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from spar_core.voting import Judged
@@ -11,7 +12,9 @@ from spar_core.voting import Judged
 class TreeNode:
     """A judged response; `path` leads from the root to it by child numbers, () is the root.
 
-    Tokens are of the refinement alone; those of the judgement stand in `judged`.
+    Tokens are of the response alone; those of the judgement stand in `judged`.
+    answer: tells the actor's answers apart where a tree begins with several (best-of-N): all of
+        them have depth 0.
     """
 
     path: tuple[int, ...]
@@ -21,6 +24,7 @@ class TreeNode:
     judged: Judged
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    answer: int = 0
 
     @property
     def depth(self) -> int:
@@ -28,10 +32,21 @@ class TreeNode:
 
     @property
     def score(self) -> float:
-        """The value that nodes are ranked by; without a verdict it is 0."""
-        if self.judged.verdict in ("no_quorum", "unjudged"):
-            return 0.0
+        """The share of Yes among the votes that were read, however few; 0 where none was."""
         return self.judged.value or 0.0
+
+    @property
+    def rank(self) -> tuple[bool, float, int]:
+        """Sorts nodes best first: what passes, then by value; of equals the one made first.
+
+        A verdict comes before a value: three votes of five that passed beat two that all said Yes.
+        """
+        return (not self.judged.passed, -self.score, self.order)
+
+
+def ranked(nodes: Sequence[TreeNode]) -> list[TreeNode]:
+    """Best first."""
+    return sorted(nodes, key=lambda node: node.rank)
 
 
 @dataclass(slots=True)
@@ -39,6 +54,8 @@ class SearchTree:
     """A tree as far as it has grown; nodes in the order they were made, the root first.
 
     malformed: refinements asked for whose text held no refined output, with their tokens.
+    is_rooted: whether the root was there before the search, which then did not pay for it. Where
+        it was not the search made its root, or several (see `TreeNode.answer`).
     """
 
     nodes: list[TreeNode]
@@ -46,28 +63,47 @@ class SearchTree:
     malformed_prompt_tokens: int = 0
     malformed_completion_tokens: int = 0
     solution: TreeNode | None = field(default=None)
+    is_rooted: bool = True
 
     @property
     def root(self) -> TreeNode:
         return self.nodes[0]
 
     @property
+    def given(self) -> list[TreeNode]:
+        """The root where it was there before the search, else nothing."""
+        return self.nodes[: int(self.is_rooted)]
+
+    @property
+    def made(self) -> int:
+        """How many responses the search made: what its budget bounds."""
+        return len(self.nodes) - len(self.given)
+
+    @property
     def refinements(self) -> int:
-        return len(self.nodes) - 1
+        return sum(node.depth > 0 for node in self.nodes)
 
     @property
     def chosen(self) -> TreeNode:
         """The solution, else the best node found; of equals the first."""
-        return self.solution or max(self.nodes, key=lambda node: (node.score, -node.order))
+        return self.solution or ranked(self.nodes)[0]
 
     @property
     def prompt_tokens(self) -> int:
-        spent = sum(node.prompt_tokens + node.judged.prompt_tokens for node in self.nodes[1:])
+        paid = self.nodes[len(self.given) :]
+        spent = sum(node.prompt_tokens + node.judged.prompt_tokens for node in paid)
         return spent + self.malformed_prompt_tokens
 
     @property
     def completion_tokens(self) -> int:
-        spent = sum(
-            node.completion_tokens + node.judged.completion_tokens for node in self.nodes[1:]
-        )
+        paid = self.nodes[len(self.given) :]
+        spent = sum(node.completion_tokens + node.judged.completion_tokens for node in paid)
         return spent + self.malformed_completion_tokens
+
+    def settle(self, nodes: Sequence[TreeNode]) -> bool:
+        """Take the best of the nodes that pass for the solution; False where none does."""
+        best = min(nodes, key=lambda node: node.rank, default=None)
+        if best is None or not best.judged.passed:
+            return False
+        self.solution = best
+        return True

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spar_core import prompts
+from spar_core import conversation
 from spar_core.conversation import (
     Refinement,
     actor_messages,
@@ -151,7 +151,7 @@ def test_grammar_is_bounded_by_a_short_limit_only(grammar: object) -> None:
 
 
 def test_fingerprint_changes_with_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = prompts.fingerprint()
-    assert before == prompts.fingerprint()
-    monkeypatch.setattr(prompts, "REFINE", prompts.REFINE + " ")
-    assert prompts.fingerprint() != before
+    before = conversation.fingerprint()
+    assert before == conversation.fingerprint()
+    monkeypatch.setattr(conversation, "REFINE", conversation.REFINE + " ")
+    assert conversation.fingerprint() != before

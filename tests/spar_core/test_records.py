@@ -83,6 +83,23 @@ def test_root_row_costs_nothing_and_sums_are_true() -> None:
     assert whole.completion_tokens == 61 + 1000
 
 
+def test_answers_of_a_tree_without_a_given_root_have_ids_and_costs_of_their_own() -> None:
+    nodes = [
+        TreeNode((), 0, "a", "", replace(SPLIT, prompt_tokens=1, completion_tokens=2), 10, 20),
+        TreeNode((), 1, "b", "", PASSED, 0, 30, answer=1),
+    ]
+    grown = SearchTree(nodes, solution=nodes[1], is_rooted=False)
+    rows = node_rows("t", "p1", grown)
+    assert [(r.node_id, r.parent_id, r.depth) for r in rows] == [
+        ("t.root", None, 0),
+        ("t.root.1", None, 0),
+    ]
+    assert [(r.prompt_tokens, r.completion_tokens) for r in rows] == [(11, 22), (1, 32)]
+    row = tree_row("t", "p1", "r1", grown, "best_of_n", "m")
+    assert (row.solved, row.chosen_node_id, row.chosen_depth) == (True, "t.root.1", 0)
+    assert (row.refinements, row.prompt_tokens, row.completion_tokens) == (0, 12, 54)
+
+
 def test_tree_row_names_the_chosen_node() -> None:
     row = tree_row("t", "p1", "r1", tree(), "dfs", "m")
     assert (row.solved, row.chosen_node_id, row.chosen_depth) == (True, "t.0.2", 2)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from spar_core.decoding import SearchSettings, Team, decode
 from spar_core.engine.journal import Journal, JournaledEngine
 from spar_core.engine.meter import Meter, Usage
 from spar_core.engine.protocol import ChatRequest, ItemError, Sampling
 from spar_core.engine.scripted import ScriptedEngine
-from spar_core.search import SearchSettings, search
 from spar_core.voting import Ballot, JudgeSettings, count
 
 SAMPLING = Sampling(0.7, 1.0, 64)
@@ -144,7 +144,7 @@ def test_a_search_cut_off_anywhere_replays_what_it_paid_for(tmp_path: Path) -> N
         return ["Final Judgement: No"] * request.n
 
     async def grow(engine: JournaledEngine) -> object:
-        return await search(engine, "p", "r", root, settings, seed=5)
+        return await decode(Team(engine, engine), "p", settings, seed=5, root=("r", root))
 
     whole = ScriptedEngine(script)
     expected = asyncio.run(grow(JournaledEngine(whole, Journal(tmp_path / "w.sqlite"), "t")))
