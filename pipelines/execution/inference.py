@@ -36,6 +36,9 @@ IN_FLIGHT = 4
 """Items in progress for each slot of the engines. Measured: so they stay full, where an item asks
 one thing after another (docs/performance.md)."""
 
+_WITHOUT_ENGINE = 1024
+"""Items in progress of a stage that asks nothing."""
+
 
 class RunStopped(Exception):
     """The run cannot go on now; started again with the same command it does."""
@@ -82,7 +85,7 @@ class Inference(beam.DoFn):
             raise RunStopped(str(gone)) from None
         slots = sum(spec.slots for spec in {*self._specs.values()})
         self._window: Window[tuple[_Batch, Settled]] = Window(
-            engines.loop, max(IN_FLIGHT * slots, 1024)
+            engines.loop, IN_FLIGHT * slots or _WITHOUT_ENGINE
         )
         if self._specs and self._dataset.is_local:
             try:

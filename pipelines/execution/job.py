@@ -9,8 +9,9 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 
 from rich.console import Console
@@ -100,15 +101,15 @@ def _session(job: Job) -> Iterator[Session]:
 
 def run(job: Job, session: Session, out: Console, err: Console) -> int:
     """Run the stages of a job whose run is held; returns the exit code."""
-    job = _with_models(job, session)
+    job = _with_models(job)
     scope = _read_prompts(job, out) if reads_prompts(job.stages) else None
     # Nobody else writes where the pipelines run in the process that holds the run.
     alone = job.is_in_process and job.dataset.is_local
     job.dataset.sweep(0.0 if alone else SWEEP_AGE_S)
     if scope is None:
         scope = _first_prompts(job)
-    checked: set[str] = set()
-    left = sum(_run_stage(job, each, session, checked, out, err) for each in parts(job, scope))
+    check = cache(partial(_check_engines, job))  # once, before the first work of the job
+    left = sum(_run_stage(job, each, session, check, out, err) for each in parts(job, scope))
     if left:
         raise RunStopped(f"{left} items are still pending")
     failed = _failures(job)
@@ -134,7 +135,7 @@ def _say_what_next(job: Job, failed: int, out: Console) -> None:
         )
 
 
-def _with_models(job: Job, session: Session) -> Job:
+def _with_models(job: Job) -> Job:
     """The job with the models' names filled in where a server is left to say them."""
     named = {spec: resolve(spec) for spec in dict.fromkeys(job.engines.values())}
     engines = {role: named[spec] for role, spec in job.engines.items()}
@@ -192,13 +193,14 @@ def _first_prompts(job: Job) -> Sequence[str] | None:
 
 
 def _run_stage(
-    job: Job, claimed: Claimed, session: Session, checked: set[str], out: Console, err: Console
+    job: Job,
+    claimed: Claimed,
+    session: Session,
+    check: Callable[[], None],
+    out: Console,
+    err: Console,
 ) -> int:
-    """Do what is pending of a stage; returns how much of it still is.
-
-    Args:
-        checked: "" once the engines were looked at, before the first work of the job.
-    """
+    """Do what is pending of a stage, whose engines `check` looks at; returns how much still is."""
     if session.is_pressed:
         raise RunStopped(INTERRUPTED)
     part, dataset, stage = claimed.part, job.dataset, claimed.part.stage
@@ -210,9 +212,8 @@ def _run_stage(
             claim(job, claimed)
         out.print(f"{name}: all {planned.total} {stage.noun} are done", markup=False)
         return 0
-    if stage.roles and not checked:
-        _check_engines(job)
-        checked.add("")
+    if stage.roles:
+        check()
     claim(job, claimed)
     began = time.monotonic()
     specs = {role: job.engines[role] for role in stage.roles}
