@@ -38,8 +38,26 @@ class Arguments:
         default="true",
         metadata={"help": "SQL condition on any column, e.g. 'similarity > 0.6 and iteration = 1'"},
     )
+    method: str | None = field(
+        default=None,
+        metadata={
+            "help": "only rows of this method, e.g. spar; several with commas (default: the one "
+            "that is there)"
+        },
+    )
+    experiment: str | None = field(
+        default=None,
+        metadata={
+            "help": "only rows of this experiment, e.g. main; several with commas (default: the "
+            "one that is there)"
+        },
+    )
     eval_data: str | None = field(
-        default=None, metadata={"help": "as --data, for TRL's --eval_strategy"}
+        default=None,
+        metadata={
+            "help": "as --data, for TRL's --eval_strategy; --method and --experiment hold for it "
+            "too where it has these columns, --where does not"
+        },
     )
     check: bool = field(
         default=False,
