@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
+from schemas.selection import COLUMNS
 from terminal.exits import UsageError
 
 _ALIASES = {
@@ -41,15 +42,15 @@ class Arguments:
     method: str | None = field(
         default=None,
         metadata={
-            "help": "only rows of this method, e.g. spar; several with commas (default: the one "
-            "that is there)"
+            "help": "only rows of this method, e.g. spar, or of several with commas; needed where "
+            "there is more than one"
         },
     )
     experiment: str | None = field(
         default=None,
         metadata={
-            "help": "only rows of this experiment, e.g. main; several with commas (default: the "
-            "one that is there)"
+            "help": "only rows of this experiment, e.g. main, or of several with commas; needed "
+            "where there is more than one"
         },
     )
     eval_data: str | None = field(
@@ -110,6 +111,11 @@ def parse(
         raise UsageError(f"--eval_strategy {training.eval_strategy.value} needs --eval_data")
     training.output_dir = arguments.output
     model.model_name_or_path = arguments.model
+    for name in COLUMNS:
+        if isinstance(names := getattr(arguments, name), list):  # as YAML may write them
+            arguments = replace(arguments, **{name: ",".join(map(str, names))})
+        elif names is not None:
+            arguments = replace(arguments, **{name: str(names)})
     return arguments, training, model
 
 

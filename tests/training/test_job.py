@@ -483,3 +483,11 @@ def test_held_out_data_are_of_the_chosen_kind_too(
     line[line.index("--output") + 1] = str(tmp_path / "other")
     assert dpo.main([*line, "--eval_data", str(pairs)]) == 0
     assert "pairs: 24 in" in capsys.readouterr().out
+
+
+def test_methods_and_experiments_from_a_file(model: Path, tmp_path: Path) -> None:
+    run, config = committed.mixed(tmp_path / "run"), tmp_path / "dpo.yaml"
+    config.write_text("max_steps: 1\nmethod: spar\nexperiment: [main, dfs]\n")
+    line = ["--data", str(run), "--model", str(model), "--output", str(tmp_path / "out")]
+    assert dpo.main([*line, "--config", str(config)]) == 0
+    assert record(tmp_path / "out")["data"]["selected"] == 14
