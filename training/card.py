@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-_METHODS = {
+from schemas.selection import tell
+
+_TRAININGS = {
     "dpo": "direct preference optimisation with a likelihood term on the chosen side",
     "rft": "rejection-sampling fine-tuning of the refiner, on the assistant's last turn",
     "sft": "supervised fine-tuning on the assistant's turns",
@@ -42,14 +44,15 @@ def _card(record: dict[str, Any], name: str) -> str:
             "",
             f"# {name}",
             "",
-            f"`{model['name']}` after {_METHODS[job]} (SPaR, arXiv 2412.11605).",
+            f"`{model['name']}` after {_TRAININGS[job]} (SPaR, arXiv 2412.11605).",
             "",
             "![loss and rewards over steps](curves.png)",
             "",
             "## Data",
             "",
-            *_table(data),
+            *_table({k: v for k, v in data.items() if k != "kinds"}),
             "",
+            *_kinds(data),
             "## Settings",
             "",
             *_table(settings),
@@ -71,7 +74,7 @@ def _card(record: dict[str, Any], name: str) -> str:
             "",
             *(
                 f"{number}. {a['job']} of `{a['model']['name']}` on {a['data']['examples']} "
-                f"examples of `{a['data']['source']}` (data {a['data']['fingerprint']})"
+                f"examples of `{a['data']['source']}` ({_told(a['data'])})"
                 for number, a in enumerate(ancestors, 1)
             ),
             "",
@@ -83,6 +86,24 @@ def _card(record: dict[str, Any], name: str) -> str:
     )
 
 
+def _kinds(data: dict[str, Any]) -> list[str]:
+    """How many rows are of which method and experiment, where the data says so."""
+    kinds = data.get("kinds")
+    if not kinds:
+        return []
+    rows = [f"| {' | '.join(_code(value) for value in kind.values())} |" for kind in kinds]
+    return [f"| {' | '.join(kinds[0])} |", "|---" * len(kinds[0]) + "|", *rows, ""]
+
+
+def _told(data: dict[str, Any]) -> str:
+    kinds = f"{_code(tell(data['kinds']))}, " if data.get("kinds") else ""
+    return f"{kinds}data {data['fingerprint']}"
+
+
 def _table(values: dict[str, Any]) -> list[str]:
-    rows = [f"| {key} | `{str(value).replace('|', '¦')}` |" for key, value in values.items()]
+    rows = [f"| {key} | {_code(value)} |" for key, value in values.items()]
     return ["| | |", "|---|---|", *rows]
+
+
+def _code(value: Any) -> str:
+    return f"`{' '.join(str(value).split()).replace('|', '¦')}`"

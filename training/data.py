@@ -10,13 +10,16 @@ from dataclasses import dataclass
 import duckdb
 import fsspec
 
-from schemas import manifest
+from schemas import TABLES, manifest
+from schemas.selection import COLUMNS, Choice, Kinds
 from schemas.views import connect, files_listed, is_local, lock
 
 Row = dict[str, object]
 
 _READERS = {"parquet": "read_parquet", "jsonl": "read_json", "json": "read_json", "csv": "read_csv"}
-_ORDER = ("iteration", "pair_id", "rft_id")
+_ORDER = ("iteration", "pair_id", "rft_id", "experiment")
+
+_ANY = Choice()
 
 
 class DataError(Exception):
@@ -29,15 +32,17 @@ class NothingLeft(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Rows that a condition left of a table.
+    """Rows that a condition and a choice left of a table.
 
-    source: what was read. before: its rows without the condition. rows: the columns asked for.
-    fingerprint: of the rows' content and order.
+    source: what was read. before: its rows without either. rows: the columns asked for.
+    kinds: how many of the rows are of which method and experiment. fingerprint: of the rows'
+    content and order.
     """
 
     source: str
     before: int
     rows: list[Row]
+    kinds: Kinds
     fingerprint: str
 
 
@@ -48,23 +53,34 @@ def is_run(data: str) -> bool:
 
 
 def select(
-    data: str, table: str, wanted: Sequence[Sequence[str]], where: str = "true"
+    data: str,
+    table: str,
+    wanted: Sequence[Sequence[str]],
+    where: str = "true",
+    choice: Choice = _ANY,
+    *,
+    is_lenient: bool = False,
 ) -> Selection:
-    """Rows of a run's table, or of files, for which a condition holds.
+    """Rows of a run's table, or of files, for which a condition holds, of one kind or as chosen.
 
     Args:
         data: a run, or a path, glob or URL of Parquet, JSONL or CSV files.
         table: the table of a run that is meant.
         wanted: sets of columns that will do; the first that is there is read.
         where: an SQL condition over any column.
+        choice: the methods and experiments that are meant.
+        is_lenient: whether rows without the columns of the choice are taken as they are.
 
     Raises:
         DataError: with what is missing and what would mend it.
+        SelectionError: the rows left are of several methods or experiments, or of none chosen.
     """
     try:
-        connection = _open_run(data, table) if is_run(data) else _open_files(data)
+        connection = _open_run(data, table) if is_run(data) else _open_files(data, table)
         with connection:
-            return _select(connection, data, wanted, where)
+            if is_lenient:
+                choice = choice.within(connection.sql("from data").columns)
+            return _select(connection, data, wanted, where, choice)
     except duckdb.Error as error:
         raise DataError(" ".join(str(error).partition("\n\n")[0].split())) from None
     except (OSError, ValueError, ImportError) as error:
@@ -77,7 +93,7 @@ def _open_run(run: str, table: str) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _open_files(data: str) -> duckdb.DuckDBPyConnection:
+def _open_files(data: str, table: str) -> duckdb.DuckDBPyConnection:
     fs, path = fsspec.core.url_to_fs(data)
     found = [path] if fs.isfile(path) else sorted(p for p in fs.glob(path) if fs.isfile(p))
     if not found:
@@ -94,13 +110,28 @@ def _open_files(data: str) -> duckdb.DuckDBPyConnection:
         connection.register_filesystem(fs)
     lock(connection, files)
     options = "" if readers == {"read_json"} else ", hive_partitioning = false"
-    query = f"{readers.pop()}({files_listed(files)}, union_by_name = true{options})"
-    connection.execute(f"create temp view data as from {query}")
+    query = f"from {readers.pop()}({files_listed(files)}, union_by_name = true{options})"
+    connection.execute(f"create temp view data as {_as_of_a_run(connection, query, table)}")
     return connection
 
 
+def _as_of_a_run(connection: duckdb.DuckDBPyConnection, query: str, table: str) -> str:
+    """Files' methods and experiments read as those of a run's table: early exports too."""
+    there = [name for name in COLUMNS if name in connection.sql(query).columns]
+    if not there:
+        return query
+    reads = TABLES[table].reads
+    texts = ", ".join(f"{name}::varchar as {name}" for name in there)
+    meant = ", ".join(f"{reads[name]} as {name}" for name in there)
+    return f"select * replace ({meant}) from (select * replace ({texts}) from ({query}))"
+
+
 def _select(
-    connection: duckdb.DuckDBPyConnection, data: str, wanted: Sequence[Sequence[str]], where: str
+    connection: duckdb.DuckDBPyConnection,
+    data: str,
+    wanted: Sequence[Sequence[str]],
+    where: str,
+    choice: Choice,
 ) -> Selection:
     there = connection.sql("from data").columns
     columns = next((some for some in wanted if set(some) <= set(there)), None)
@@ -111,17 +142,23 @@ def _select(
     statements = connection.extract_statements(query)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise DataError(f"--where takes one condition, not {where!r}")
-    order = ", ".join(name for name in _ORDER if name in there)
-    ordered = f"select {', '.join(columns)} from ({query}) {f'order by {order}' if order else ''}"
-    rows = _rows(connection.sql(ordered))
-    before = int(connection.sql("select count(*) from data").fetchall()[0][0])
+    before, what = Kinds.of(connection.sql("from data")), f"rows of {data}"
+    choice.check_named(before, what)
+    chosen = choice.of(connection.sql(query))
+    if order := ", ".join(name for name in _ORDER if name in there):
+        chosen = chosen.order(order)
+    # Once, whatever the condition says: it may be `random() < 0.1`.
+    rows = _rows(chosen.project(", ".join(dict.fromkeys([*columns, *before.columns]))))
+    kinds = Kinds.count(before.columns, rows)
+    choice.check_one(kinds, what)
+    rows = [{name: row[name] for name in columns} for row in rows]
     for name in columns:
         if missing := sum(row[name] is None for row in rows):
             raise DataError(
                 f"{missing} of {len(rows)} rows of {data} have no `{name}`: leave them out with "
                 f'--where "{name} is not null"'
             )
-    return Selection(data, before, rows, _fingerprint(rows))
+    return Selection(data, before.total, rows, kinds, _fingerprint(rows))
 
 
 def _rows(relation: duckdb.DuckDBPyRelation) -> list[Row]:

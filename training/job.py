@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from schemas.checkpoint import content
+from schemas.selection import Choice, NoSuchRows, SelectionError
 from terminal.exits import (
     BAD_USAGE,
     DONE,
@@ -47,11 +48,11 @@ _DISK = re.compile("No space left|File too large|PytorchStreamWriter|unexpected 
 
 
 _MEANT: dict[tuple[type[Exception], ...], int] = {
-    (UsageError, DataError, OutputTaken): BAD_USAGE,
-    (NothingLeft,): NOTHING_LEFT,
+    (NothingLeft, NoSuchRows): NOTHING_LEFT,
+    (UsageError, DataError, SelectionError, OutputTaken): BAD_USAGE,
     (OutputDiffers,): OTHER_SETTINGS,
 }
-"""Errors that say all there is to say, and their exit codes."""
+"""Errors that say all there is to say, and their exit codes; the first that fits."""
 
 
 class Stopped(Exception):
@@ -108,7 +109,7 @@ def _explained(error: BaseException) -> tuple[str, int] | None:
         if isinstance(error, kinds):
             return str(error), code
     if isinstance(error, (Stopped, KeyboardInterrupt)):
-        return f"{error or 'interrupted'}: {again}", STOPPED
+        return f"{str(error) or 'interrupted'}: {again}", STOPPED
     if isinstance(error, torch.OutOfMemoryError):
         reason = str(error).partition(". ")[0]
         advice = "a smaller --per_device_train_batch_size with more --gradient_accumulation_steps"
@@ -137,22 +138,28 @@ def _run(training: Training, arguments: Arguments, config: Any, model: Any) -> i
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     datasets.disable_progress_bars()
+    choice = Choice.read(arguments.method, arguments.experiment)
     if arguments.check:
         _tokenizer(arguments.model, config)
         return DONE
-    selection = select(arguments.data, training.table, training.columns, arguments.where)
+    selection = select(arguments.data, training.table, training.columns, arguments.where, choice)
     record = _record(training, arguments, config, model, selection)
     output = Output(Path(arguments.output))
     held = output.check(record)
     if held and held["done"]:
         out.print(f"{output.folder} is done already: {_summary(held)}", markup=False)
+        _clean(output, held, out)
         return DONE
     tokenizer = _tokenizer(arguments.model, config)
-    examples = _examples(training, selection, tokenizer, config.max_length, arguments.where, out)
+    asked = _asked(choice, arguments.where)
+    examples = _examples(training, selection, tokenizer, config.max_length, asked, out)
     evaluated = None
     if arguments.eval_data:
-        chosen = select(arguments.eval_data, training.table, training.columns)
-        evaluated = _examples(training, chosen, tokenizer, config.max_length, "true", out)
+        chosen = select(
+            arguments.eval_data, training.table, training.columns, choice=choice, is_lenient=True
+        )
+        asked = _asked(choice.within(chosen.kinds.columns), "true")
+        evaluated = _examples(training, chosen, tokenizer, config.max_length, asked, out)
     with config.main_process_first(local=False):
         if _is_main():
             record["data"] |= {"examples": len(examples)}
@@ -180,6 +187,7 @@ def _record(
             "where": arguments.where,
             "rows": selection.before,
             "selected": len(selection.rows),
+            "kinds": selection.kinds.records(),
             "fingerprint": selection.fingerprint,
         },
         "settings": settings | {"processes": config.world_size},
@@ -217,12 +225,18 @@ def _tokenizer(model: str, config: Any) -> Any:
     return tokenizer
 
 
+def _asked(choice: Choice, where: str) -> str:
+    """Which rows were asked for, in words; empty for all."""
+    parts = [f"of {choice.told()}"] if choice else []
+    return " ".join([*parts, f"with {where}"] if where != "true" else parts)
+
+
 def _examples(
     training: Training,
     selection: Selection,
     tokenizer: Any,
     max_length: int | None,
-    where: str,
+    asked: str,
     out: Console,
 ) -> Any:
     """The selection as a dataset, without what is too long; says how many of each there are."""
@@ -230,8 +244,10 @@ def _examples(
 
     examples = [e for row in selection.rows for e in training.examples(row)]
     said = f"{training.noun}: {selection.before} in {selection.source}"
-    if where != "true":
-        said += f", {len(selection.rows)} of them with {where}"
+    if asked:
+        said += f", {len(selection.rows)} of them {asked}"
+    if len(selection.kinds.rows) > 1:
+        said += f" ({selection.kinds.told()})"
     lengths = _lengths(examples, tokenizer)
     kept = [e for e, n in zip(examples, lengths, strict=True) if not max_length or n <= max_length]
     if left_out := len(examples) - len(kept):
@@ -296,17 +312,21 @@ def _train(trainer: Any, output: Output, out: Console) -> None:
 
     from training.interrupt import Interrupts
     from training.progress import TrainingProgress
+    from training.resume import AllStepsDone, NoStepMore
 
     checkpoint = trainer.args.resume_from_checkpoint or output.checkpoint()
     if checkpoint:
         out.print(f"going on from {checkpoint}", markup=False)
     interrupts = Interrupts()
+    trainer.add_callback(NoStepMore)
     trainer.add_callback(interrupts)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(TrainingProgress(out))
     try:
         with interrupts:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except AllStepsDone:
+        return
     except BaseException:
         if _is_main():
             output.sweep()
@@ -320,7 +340,8 @@ def _train(trainer: Any, output: Output, out: Console) -> None:
 def _finish(
     trainer: Any, output: Output, record: Record, arguments: Arguments, out: Console
 ) -> None:
-    """Write the model, its curves, its card and, last of all, that it is done."""
+    """Write the model, its curves, its card and, last of all, that it is done; then clean up."""
+    trainer.accelerator.wait_for_everyone()  # others may still be writing to the last checkpoint
     is_adapter = trainer.accelerator.unwrap_model(trainer.model).__class__.__name__.startswith(
         "Peft"
     )
@@ -331,14 +352,30 @@ def _finish(
         log = [entry for entry in trainer.state.log_history if "step" in entry]
         write_csv(log, output.folder / "curves.csv")
         draw(log, output.folder / "curves.png", f"{record['job']} of {Path(arguments.model).name}")
-        record |= {"done": True, "result": _result(trainer, log)}
+        record |= {
+            "done": True,
+            "result": _result(trainer, log),
+            "keeps_checkpoints": trainer.args.save_total_limit != 1,
+        }
         write_card(record, output.folder)
+        output.flush()
         output.write(record)
         out.print(
             f"{_summary(record)}\nIn {output.folder}: the model, curves.png, curves.csv, README.md",
             markup=False,
         )
+        _clean(output, record, out)
     trainer.accelerator.wait_for_everyone()
+
+
+def _clean(output: Output, record: Record, out: Console) -> None:
+    """Remove what only served to go on; a training that is done stays done where that fails."""
+    if not _is_main():
+        return
+    try:
+        output.clean(record.get("keeps_checkpoints", True))
+    except OSError as error:
+        out.print(f"what it needed to go on cannot be removed: {error}", markup=False)
 
 
 def _fold(base: str, folder: Path, trainer: Any) -> None:

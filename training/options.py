@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
+from schemas.selection import COLUMNS
 from terminal.exits import UsageError
 
 _ALIASES = {
@@ -38,8 +39,26 @@ class Arguments:
         default="true",
         metadata={"help": "SQL condition on any column, e.g. 'similarity > 0.6 and iteration = 1'"},
     )
+    method: str | None = field(
+        default=None,
+        metadata={
+            "help": "only rows of this method, e.g. spar, or of several with commas; needed where "
+            "there is more than one"
+        },
+    )
+    experiment: str | None = field(
+        default=None,
+        metadata={
+            "help": "only rows of this experiment, e.g. main, or of several with commas; needed "
+            "where there is more than one"
+        },
+    )
     eval_data: str | None = field(
-        default=None, metadata={"help": "as --data, for TRL's --eval_strategy"}
+        default=None,
+        metadata={
+            "help": "as --data, for TRL's --eval_strategy; --method and --experiment hold for it "
+            "too where it has these columns, --where does not"
+        },
     )
     check: bool = field(
         default=False,
@@ -92,6 +111,11 @@ def parse(
         raise UsageError(f"--eval_strategy {training.eval_strategy.value} needs --eval_data")
     training.output_dir = arguments.output
     model.model_name_or_path = arguments.model
+    for name in COLUMNS:
+        if isinstance(names := getattr(arguments, name), list):  # as YAML may write them
+            arguments = replace(arguments, **{name: ",".join(map(str, names))})
+        elif names is not None:
+            arguments = replace(arguments, **{name: str(names)})
     return arguments, training, model
 
 

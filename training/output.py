@@ -11,6 +11,14 @@ from typing import Any
 
 RECORD = "training.json"
 _CLAIMS = ("job", "model", "data", "settings")
+_GROWS = ("rows",)
+"""Of the data, what may change under a training: a run comes to hold other rows beside its own."""
+
+_STATE = (
+    *("optimizer*", "rank*-optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth"),
+    *("pytorch_model_fsdp*", "global_step*", "latest", "zero_to_fp32.py"),
+)
+"""What a checkpoint holds beside its model, to go on from: of torch, of FSDP, of DeepSpeed."""
 
 Record = dict[str, Any]
 
@@ -51,8 +59,9 @@ class Output:
                     "(nothing was overwritten)"
                 )
             return None
+        wanted = record | {"data": {k: v for k, v in record["data"].items() if k not in _GROWS}}
         changes = [
-            change for name in _CLAIMS for change in _changes(name, held[name], record[name])
+            change for name in _CLAIMS for change in _changes(name, held[name], wanted[name])
         ]
         if changes:
             raise OutputDiffers(
@@ -66,7 +75,15 @@ class Output:
         self.folder.mkdir(parents=True, exist_ok=True)
         scratch = self.folder / f"{RECORD}.tmp"
         scratch.write_text(json.dumps(record, indent=1, sort_keys=True))
+        _flush(scratch)
         os.replace(scratch, self.folder / RECORD)
+        _flush(self.folder)
+
+    def flush(self) -> None:
+        """Have the disk hold what was written, so that a power cut leaves no record without it."""
+        for path in [*self.folder.iterdir(), *(self.folder / "adapter").glob("*")]:
+            if path.is_file():
+                _flush(path)
 
     def checkpoint(self) -> Path | None:
         """The last whole checkpoint: its state is what is written last."""
@@ -79,10 +96,42 @@ class Output:
             if not _is_whole(path):
                 shutil.rmtree(path)
 
+    def clean(self, keeps_checkpoints: bool) -> None:
+        """Remove what only served to go on with a training that its record says is done.
+
+        Killed before or halfway, it is done by the next start. Nothing goes where the model is
+        not in the folder, and of a checkpoint nothing where its state is all that it has of the
+        model: engines of several GPUs may be told to write it in no other form.
+
+        Args:
+            keeps_checkpoints: whether the models of the checkpoints stay.
+        """
+        if not _has_model(self.folder):
+            return
+        for path in self._checkpoints():
+            if not keeps_checkpoints:
+                shutil.rmtree(path)
+            elif _has_model(path):
+                for state in [found for pattern in _STATE for found in path.glob(pattern)]:
+                    shutil.rmtree(state) if state.is_dir() else state.unlink()
+
     def _checkpoints(self) -> list[Path]:
         found = self.folder.glob("checkpoint-*")
         numbered = [path for path in found if path.name.rpartition("-")[2].isdigit()]
         return sorted(numbered, key=lambda path: int(path.name.rpartition("-")[2]))
+
+
+def _flush(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _has_model(folder: Path) -> bool:
+    return any(folder.glob("*.safetensors"))
 
 
 def _is_whole(checkpoint: Path) -> bool:

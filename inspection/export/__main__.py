@@ -21,6 +21,7 @@ from rich.console import Console
 from inspection.export import card, files
 from inspection.export.formats import FORMATS, TABLES, Format, dataset_info
 from schemas import TABLES as SCHEMAS
+from schemas.selection import COLUMNS, Choice, Kinds, SelectionError
 from schemas.table import MESSAGES
 from schemas.views import connect
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
@@ -29,7 +30,11 @@ from terminal.text import as_text
 MEMORY = "1GB"
 """What sorting the rows may take; beyond it, it goes to the disk."""
 
+_NOUNS = {"pairs": "pairs", "rft": "rft samples"}
+
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+_ANY = Choice()
 
 
 class NothingToExport(Exception):
@@ -62,6 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "samples too, if they have the columns that it names",
     )
     parser.add_argument("--iteration", type=int, metavar="N", help="only this one (default: all)")
+    for column in COLUMNS:
+        parser.add_argument(
+            f"--{column}",
+            metavar="NAME[,NAME]",
+            help=f"only pairs and samples of this {column}, or of several; needed where the run "
+            "holds more than one",
+        )
     parser.add_argument(
         "--licence",
         type=_licence,
@@ -81,11 +93,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.where,
             options.iteration,
             options.licence,
+            Choice.read(options.method, options.experiment),
         )
     except KeyboardInterrupt:
         err.print("stopped: nothing was written")
         return STOPPED
-    except (NothingToExport, duckdb.Error, OSError, ValueError) as error:
+    except (NothingToExport, SelectionError, duckdb.Error, OSError, ValueError) as error:
         message = str(error).partition("\n\n")[0]
         is_full = isinstance(error, OSError) and error.errno in _FULL
         return complain(err, message, STOPPED if is_full else BAD_USAGE)
@@ -102,11 +115,13 @@ def export(
     where: str | None = None,
     iteration: int | None = None,
     licence: str = card.NO_LICENCE,
+    choice: Choice = _ANY,
 ) -> dict[str, int]:
     """Write a run's tables in a format; returns the rows of each that has any.
 
     Raises:
         NothingToExport: no pair is left.
+        SelectionError: what is left is of several methods or experiments, or of none chosen.
         FileExistsError: there is something at `output`.
         duckdb.Error: the condition is wrong, or tries to reach what is not in the run.
     """
@@ -114,51 +129,62 @@ def export(
         raise ValueError(f"--output is a folder on this machine, not {output}")
     with files.new_folder(output) as folder:
         picked = folder / ".picked"
-        rows, facts = _pick(run, where, iteration, picked)
-        if not rows["pairs"]:
-            raise NothingToExport(_nothing(run, where, iteration))
-        made = {table: number for table, number in rows.items() if number}
+        kinds, facts = _pick(run, where, iteration, choice, picked)
+        if not kinds["pairs"].total:
+            raise NothingToExport(_nothing(run, where, iteration, choice))
+        made = {table: some for table, some in kinds.items() if some.total}
         # What others wrote has been run, locked: from here on it is our own SQL on our own files.
         with duckdb.connect() as connection:
             connection.execute("set enable_progress_bar = false")
             connection.execute(f"set memory_limit = '{MEMORY}'")
             connection.execute(f"set temp_directory = '{_quoted(picked / 'spill')}'")
             for table in made:
-                shards = [glob.escape(str(path)) for path in sorted((picked / table).iterdir())]
-                connection.read_parquet(shards, hive_partitioning=False).create_view(table)
+                _read(connection, picked / table).create_view(table)
                 _write(connection, form, table, folder)
             names = os.path.basename(_root(run)), os.path.basename(os.path.realpath(output))
-            selection = card.Selection(*names, form, where, iteration, licence, made)
+            selection = card.Selection(*names, form, where, iteration, choice, licence, made)
             text = card.render(connection, facts, selection)
         (folder / "README.md").write_text(text, encoding="utf-8")
         if form.name == "llamafactory":
             (folder / "dataset_info.json").write_text(dataset_info(list(made)))
         shutil.rmtree(picked)
-    return made
+    return {table: some.total for table, some in made.items()}
 
 
 def _pick(
-    run: str, where: str | None, iteration: int | None, folder: Path
-) -> tuple[dict[str, int], card.Facts]:
+    run: str, where: str | None, iteration: int | None, choice: Choice, folder: Path
+) -> tuple[dict[str, Kinds], card.Facts]:
     """Copy the rows asked for, whatever the condition says, once; with what the run says of them.
 
     The condition may be `random() < 0.1` or take long, so it is evaluated here only.
     """
-    rows = {}
+    kinds: dict[str, Kinds] = {}
     with connect(run, locked=True) as connection:
         for table in TABLES:
-            chosen = connection.view(table)
+            what = f"{_NOUNS[table]} of {run}"
+            there = connection.view(table)
             if iteration is not None:
-                chosen = chosen.filter(f"iteration = {int(iteration)}")
+                there = there.filter(f"iteration = {int(iteration)}")
+            if table == TABLES[0]:  # not every method makes rft samples
+                choice.check_named(Kinds.of(there), what)
+            chosen = choice.of(there)
             if where is not None:
                 chosen = _filtered(chosen, where, table)
             schema = SCHEMAS[table].schema.append(pa.field("iteration", pa.int32()))
-            rows[table] = files.write_parquet(
-                chosen.to_arrow_reader(files.ROWS), schema, folder / table
-            )
-            if not rows["pairs"]:
+            files.write_parquet(chosen.to_arrow_reader(files.ROWS), schema, folder / table)
+            with duckdb.connect() as unlocked:
+                kinds[table] = Kinds.of(_read(unlocked, folder / table))
+            choice.check_one(kinds[table], what)
+            if not kinds["pairs"].total:
                 break
-        return rows, card.facts(connection, run, iteration)
+        experiments = {str(name) for some in kinds.values() for name in some.values("experiment")}
+        return kinds, card.facts(connection, run, iteration, experiments)
+
+
+def _read(connection: duckdb.DuckDBPyConnection, folder: Path) -> duckdb.DuckDBPyRelation:
+    """Rows that were picked."""
+    shards = [glob.escape(str(path)) for path in sorted(folder.iterdir())]
+    return connection.read_parquet(shards, hive_partitioning=False)
 
 
 def _filtered(rows: duckdb.DuckDBPyRelation, where: str, table: str) -> duckdb.DuckDBPyRelation:
@@ -204,8 +230,9 @@ def _licence(text: str) -> str:
     return text.lower()
 
 
-def _nothing(run: str, where: str | None, iteration: int | None) -> str:
+def _nothing(run: str, where: str | None, iteration: int | None, choice: Choice) -> str:
     asked = [
+        *([choice.told()] if choice else []),
         *([f"iteration {iteration}"] if iteration is not None else []),
         *([f"--where {shlex.quote(where)}"] if where is not None else []),
     ]

@@ -18,6 +18,8 @@ from inspection.export.columns import described
 from inspection.export.formats import Format
 from schemas import TABLES, manifest
 from schemas.questions import VIEWS
+from schemas.selection import COLUMNS, Choice, Kinds
+from schemas.table import MAIN, SPAR
 from terminal.text import as_text
 
 NO_LICENCE = "unknown"
@@ -61,17 +63,29 @@ _OPTIONS = {
 }
 """The option of `pipelines.refine` that sets each setting."""
 
+_SEARCH = "search."
+"""How the settings are named that only the method spar has."""
+
+_MADE = {
+    SPAR: "A failing answer was refined by tree search until a refinement passed the vote. A "
+    "pair's chosen side is that refinement, its rejected side the failing answer itself, so that "
+    "the two differ where the instruction was missed.",
+    "independent": "Of a prompt's answers, one that passed the vote is a pair's chosen side, one "
+    "that failed it the rejected side.",
+}
+"""What the pairs of each method are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a run says of itself, of the iterations that are exported.
 
-    settings: by iteration and name. models: (iteration, table, model).
+    settings: by iteration and experiment, by name. models: (iteration, experiment, table, model).
     counts: by table and iteration.
     """
 
-    settings: dict[int, dict[str, Any]]
-    models: list[tuple[int, str, str]]
+    settings: dict[tuple[int, str], dict[str, Any]]
+    models: list[tuple[int, str, str, str]]
     counts: dict[str, dict[int, int]]
 
 
@@ -80,7 +94,7 @@ class Selection:
     """What was exported and how.
 
     run, output: the names of the two folders; where they lie is nobody's business.
-    rows: by table.
+    kinds: rows by table, and in it by method and experiment.
     """
 
     run: str
@@ -88,16 +102,23 @@ class Selection:
     form: Format
     where: str | None
     iteration: int | None
+    choice: Choice
     licence: str
-    rows: dict[str, int]
+    kinds: dict[str, Kinds]
+
+    @property
+    def rows(self) -> dict[str, int]:
+        return {table: kinds.total for table, kinds in self.kinds.items()}
 
 
-def facts(connection: duckdb.DuckDBPyConnection, run: str, iteration: int | None) -> Facts:
-    """Read what a run says of itself; `connection` has its views."""
+def facts(
+    connection: duckdb.DuckDBPyConnection, run: str, iteration: int | None, experiments: set[str]
+) -> Facts:
+    """Read what a run says of itself, its settings of some experiments; it has its views."""
     only = "true" if iteration is None else f"iteration = {int(iteration)}"
     models = connection.sql(
         " union all ".join(
-            f"select distinct iteration, '{table}', model from {table} where {only}"
+            f"select distinct iteration, experiment, '{table}', model from {table} where {only}"
             for table in ("responses", "judgements", "trees")
         )
     ).fetchall()
@@ -105,13 +126,15 @@ def facts(connection: duckdb.DuckDBPyConnection, run: str, iteration: int | None
     for table in TABLES:
         query = f"select iteration, count(*) from {table} where {only} group by all"
         counts[table] = dict(connection.sql(query).fetchall())
-    return Facts(_settings(run, iteration), sorted(models), counts)
+    return Facts(_settings(run, iteration, experiments), sorted(models), counts)
 
 
-def _settings(run: str, iteration: int | None) -> dict[int, dict[str, Any]]:
-    """The settings of an iteration's stages together, by iteration."""
+def _settings(
+    run: str, iteration: int | None, experiments: set[str]
+) -> dict[tuple[int, str], dict[str, Any]]:
+    """The settings of an iteration's stages together, by iteration and experiment."""
     fs, root = fsspec.core.url_to_fs(run)
-    held: dict[int, dict[str, Any]] = {}
+    held: dict[int, dict[tuple[str, str], dict[str, Any]]] = {}
     wanted = "*" if iteration is None else str(int(iteration))
     pattern = f"{glob.escape(root)}/{manifest.FOLDER}/iteration={wanted}/*.settings"
     for path in sorted(fs.glob(pattern)):
@@ -119,8 +142,22 @@ def _settings(run: str, iteration: int | None) -> dict[int, dict[str, Any]]:
             plain = dict(json.loads(fs.cat_file(path)))
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} holds no settings: {error}") from None
-        held.setdefault(manifest.iteration_of(path), {}).update(plain)
-    return held
+        stage, _, name = path.rpartition("/")[2].removesuffix(".settings").partition("@")
+        held.setdefault(manifest.iteration_of(path), {})[stage, name or MAIN] = plain
+    return {
+        (t, experiment): _together(files, experiment)
+        for t, files in held.items()
+        for experiment in sorted(experiments & {name for _, name in files})
+    }
+
+
+def _together(files: dict[tuple[str, str], dict[str, Any]], experiment: str) -> dict[str, Any]:
+    """An experiment's settings; of a stage that it does not make itself, its maker's."""
+    found: dict[str, Any] = {}
+    for stage in sorted({stage for stage, _ in files}):
+        own = files.get((stage, experiment), {"as": MAIN})
+        found |= files.get((stage, str(own["as"])), {}) if "as" in own else own
+    return found
 
 
 def render(connection: duckdb.DuckDBPyConnection, known: Facts, selection: Selection) -> str:
@@ -135,16 +172,10 @@ def render(connection: duckdb.DuckDBPyConnection, known: Facts, selection: Selec
         *_contents(selection),
         "## Pair quality",
         "By iteration, of the exported pairs. `similarity` is of the two sides' texts, 0 to 1; "
-        "values are the share of Yes among the refiner's votes; lengths are in characters.",
+        "values are the share of Yes among the votes; lengths are in characters.",
         _table([columns[0], *(str(row[0]) for row in rows)], _turned(columns, rows)),
         "## How it was made",
-        "A model answered each prompt several times; a refiner voted on each answer. A failing "
-        "answer was refined by tree search until a refinement passed the vote. A pair's chosen "
-        "side is that refinement, its rejected side the failing answer itself, so that the two "
-        "differ where the instruction was missed. `rft` holds the refiner's own judgements and "
-        "refinements that agree with the majority of votes. Every verdict is a model's: none was "
-        "checked by people. The method is SPaR ([arXiv 2412.11605]"
-        "(https://arxiv.org/abs/2412.11605)).",
+        *_method(selection),
         *_origin(known),
         "## Making it again",
         *_commands(known, selection),
@@ -197,7 +228,9 @@ def _feature(name: str, kind: pa.DataType) -> dict[str, Any]:
 
 def _introduction(selection: Selection) -> str:
     rows = " and ".join(f"{number:,} rows in `{name}`" for name, number in selection.rows.items())
-    text = f"Pairs of a refined answer and the failing answer it was refined from: {rows}."
+    text = f"Pairs of a preferred answer and another one to the same prompt: {rows}."
+    if selection.choice:
+        text += f" Only {_code(selection.choice.told())}."
     if selection.iteration is not None:
         text += f" Only iteration {selection.iteration} of the run."
     if selection.where is not None:
@@ -211,6 +244,15 @@ def _introduction(selection: Selection) -> str:
 
 
 def _contents(selection: Selection) -> Iterable[str]:
+    yield "Rows by how they were made, and by the name of the settings they were made with:"
+    yield _table(
+        ["table", *COLUMNS, "rows"],
+        [
+            [f"`{table}`", *(_code(str(value)) for value in kind), f"{number:,}"]
+            for table, kinds in selection.kinds.items()
+            for kind, number in kinds.rows.items()
+        ],
+    )
     for table in selection.rows:
         yield f"`{table}` ({_code(selection.form.pattern(table))}):"
         names = (
@@ -221,15 +263,33 @@ def _contents(selection: Selection) -> Iterable[str]:
         yield _table(["column", "what it is"], [[f"`{n}`", described(table, n)] for n in names])
 
 
+def _method(selection: Selection) -> Iterable[str]:
+    """How pairs of the exported methods come about."""
+    yield "A model answered each prompt several times; a judge, a model too, voted on each answer."
+    for method in selection.kinds["pairs"].values("method"):
+        if method in _MADE:
+            yield f"`{method}`: {_MADE[method]}"
+    text = (
+        "Every verdict is a model's: none was checked by people. The methods are those of SPaR "
+        "([arXiv 2412.11605](https://arxiv.org/abs/2412.11605))."
+    )
+    if "rft" in selection.kinds:
+        text = (
+            "`rft` holds the refiner's own judgements and refinements that agree with the majority "
+            f"of votes. {text}"
+        )
+    yield text
+
+
 def _origin(known: Facts) -> Iterable[str]:
     """The models, the run's counts and the settings."""
-    iterations = sorted({t for held in known.counts.values() for t in held} | {*known.settings})
+    iterations = sorted({t for held in known.counts.values() for t in held})
     heads = [f"iteration {t}" for t in iterations]
     roles = {"responses": "answers", "judgements": "judges", "trees": "judges and refines"}
-    yield "Models:"
+    yield "Models, by the experiment that asked them; others may use what they said:"
     yield _table(
-        ["iteration", "does", "model"],
-        [[str(t), roles[table], _code(model)] for t, table, model in known.models],
+        ["iteration", "experiment", "does", "model"],
+        [[str(t), _code(name), roles[table], _code(m)] for t, name, table, m in known.models],
     )
     yield "Rows of the whole run, which the exported ones were picked from:"
     yield _table(
@@ -242,15 +302,13 @@ def _origin(known: Facts) -> Iterable[str]:
     names = sorted({name for held in known.settings.values() for name in held})
     yield "Settings:"
     yield _table(
-        ["setting", *heads],
+        ["setting", *(f"iteration {t}, {_code(name)}" for t, name in sorted(known.settings))],
         [
             [
                 _code(name),
                 *(
-                    _code(_plain(known.settings[t][name]))
-                    if name in known.settings.get(t, {})
-                    else ""
-                    for t in iterations
+                    _code(_plain(held[name])) if name in held else ""
+                    for _, held in sorted(known.settings.items())
                 ),
             ]
             for name in names
@@ -261,8 +319,10 @@ def _origin(known: Facts) -> Iterable[str]:
 def _commands(known: Facts, selection: Selection) -> Iterable[str]:
     name = f"runs/{selection.run}"
     made = [
-        shlex.join(refine_command(name, iteration, settings))
-        for iteration, settings in sorted(known.settings.items())
+        shlex.join(refine_command(name, iteration, settings, str(method), experiment))
+        for (iteration, experiment), settings in sorted(known.settings.items())
+        for method, made_in in selection.kinds["pairs"].rows
+        if made_in == experiment
     ]
     again = ["python", "-m", "inspection.export", "--run", name, "--format", selection.form.name]
     again += ["--output", selection.output]
@@ -270,6 +330,9 @@ def _commands(known: Facts, selection: Selection) -> Iterable[str]:
         again += ["--where", selection.where]
     if selection.iteration is not None:
         again += ["--iteration", str(selection.iteration)]
+    for column in COLUMNS:
+        if names := selection.choice.named(column):
+            again += [f"--{column}", ",".join(names)]
     if selection.licence != NO_LICENCE:
         again += ["--licence", selection.licence]
     yield (
@@ -279,12 +342,21 @@ def _commands(known: Facts, selection: Selection) -> Iterable[str]:
     yield _fenced([*made, shlex.join(again)])
 
 
-def refine_command(run: str, iteration: int, settings: dict[str, Any]) -> list[str]:
+def refine_command(
+    run: str,
+    iteration: int,
+    settings: dict[str, Any],
+    method: str = SPAR,
+    experiment: str = MAIN,
+) -> list[str]:
     """The command line of `pipelines.refine` with these settings."""
     line = ["python", "-m", "pipelines.refine", "--run", run, "--prompts", "PROMPTS.jsonl"]
     line += ["--iteration", str(iteration)]
+    line += ["--method", method] if method != SPAR else []
+    line += ["--experiment", experiment] if experiment != MAIN else []
     for name, option in _OPTIONS.items():
-        value = settings.get(name)
+        has_it = method == SPAR or not name.startswith(_SEARCH)
+        value = settings.get(name) if has_it else None
         if name == "judge.constrained" and isinstance(value, bool):
             line += ["--constrained", "on" if value else "off"]
         elif isinstance(value, bool):

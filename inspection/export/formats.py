@@ -31,7 +31,8 @@ class Format:
         made = "*"
         if self.columns is not None:
             made = ", ".join(f"{sql} as {name}" for name, sql in self.columns[table].items())
-        return f"select {made} from {table} order by iteration, {SCHEMAS[table].schema.names[0]}"
+        id_ = SCHEMAS[table].schema.names[0]
+        return f"select {made} from {table} order by iteration, {id_}, experiment"
 
     def pattern(self, table: str) -> str:
         """The files of a table, relative to the dataset."""

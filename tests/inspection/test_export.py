@@ -28,6 +28,7 @@ from schemas.pairs import Message, Pair
 from schemas.rft import RftSample
 from schemas.views import connect
 from spar_core.dataset import Dataset, Settled
+from tests import committed
 from tests.pipelines import rounds
 
 CONTROLS = "".join(map(chr, range(0x100)))
@@ -487,8 +488,11 @@ def test_the_card_tells_what_the_run_holds(finished_run: Path, tmp_path: Path) -
         assert f"| `{table}` | {len(held(finished_run, table)):,} |" in text
     [quality] = held(finished_run, "pair_quality")
     for name, value in quality.items():
-        assert name == "iteration" or f"| `{name}` | {json.dumps(value)} |" in text
-    assert "| 1 | answers | `loopback` |" in text
+        shown = value if isinstance(value, str) else json.dumps(value)
+        assert name == "iteration" or f"| `{name}` | {shown} |" in text
+    assert "| 1 | `main` | answers | `loopback` |" in text
+    pairs, rft = (len(held(finished_run, table)) for table in ("pairs", "rft"))
+    assert f"| `pairs` | `spar` | `main` | {pairs} |\n| `rft` | `spar` | `main` | {rft} |" in text
     settings = json.loads(
         (finished_run / "_manifest" / "iteration=1" / "tree_search.settings").read_text()
     )
@@ -626,3 +630,104 @@ def test_the_order_of_commits_is_not_seen(tmp_path: Path) -> None:
         assert write(run, "jsonl", tmp_path / name / "out") == 0
         made.append({path.name: path.read_bytes() for path in (tmp_path / name / "out").iterdir()})
     assert made[0] == made[1]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "pairs", "rft"),
+    [
+        (["--method", "spar", "--experiment", "dfs"], 6, 3),
+        (["--where", "method = 'spar' and experiment = 'main'"], 8, 5),
+        (["--method", "independent", "--experiment", "main"], 4, 0),
+        (["--method", "spar", "--experiment", "main,dfs"], 14, 8),
+    ],
+)
+def test_one_method_and_experiment_or_those_that_are_named(
+    tmp_path: Path, chosen: list[str], pairs: int, rft: int
+) -> None:
+    run, out = committed.mixed(tmp_path / "run"), tmp_path / "out"
+    assert write(run, "jsonl", out, *chosen) == 0
+    tables = {path.stem: path.read_text().splitlines() for path in out.glob("*.jsonl")}
+    assert {name: len(lines) for name, lines in tables.items()} == {
+        name: rows for name, rows in (("pairs", pairs), ("rft", rft)) if rows
+    }
+    card = (out / "README.md").read_text()
+    made = [json.loads(line) for lines in tables.values() for line in lines]
+    assert sum(counted(card)) == len(made)
+    for row in made:
+        assert f"| `{row['method']}` | `{row['experiment']}` | " in card
+    assert ("`independent`:" in card) == ("independent" in chosen)
+    assert shlex.join(chosen) in card.partition("## Making it again")[2]
+
+
+def counted(card: str) -> list[int]:
+    """The counts of the card's table of methods and experiments."""
+    table = card.partition("| table | method | experiment | rows |")[2].partition("\n\n")[0]
+    return [int(line.split("|")[-2]) for line in table.splitlines()[2:]]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ([], "pairs of {run} are of several methods and experiments: 4 of independent in main, 6"),
+        (["--method", "spar"], "pairs of {run} are of several experiments: 6 of spar in dfs, 8 of"),
+        (
+            ["--where", "similarity < 0.01 and experiment = 'main' and method = 'spar'"],
+            "rft samples of {run} are of several experiments: 3 of spar in dfs, 5 of spar in main; "
+            "choose with --experiment NAME, or take them together with --experiment dfs,main",
+        ),
+        (["--experiment", "dsf"], "no pairs of {run} are of experiment dsf: there are 4 of"),
+        (["--experiment", ","], "--experiment takes a name, or several with commas, not ','"),
+        (
+            ["--experiment", "dfs", "--where", "similarity > 2"],
+            "no pairs of {run} meet experiment dfs and --where 'similarity > 2'",
+        ),
+    ],
+)
+def test_nothing_is_mixed_silently(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], chosen: list[str], said: str
+) -> None:
+    run = committed.mixed(tmp_path / "run")
+    assert write(run, "trl", tmp_path / "out", *chosen) == 2
+    err = capsys.readouterr().err
+    assert said.replace("{run}", str(run)) in err
+    assert err.count("\n") == 1
+    assert leftovers(tmp_path) == ["run"]
+
+
+def test_a_run_from_before_is_of_one_kind(tmp_path: Path) -> None:
+    early = [committed.pair(n, "refined") for n in range(3)]
+    run = committed.commit(tmp_path / "run", "pairs", early, without=["experiment"])
+    committed.commit(run, "rft", [committed.sample(1)], without=["method", "experiment"])
+    assert write(run, "jsonl", tmp_path / "out", "--method", "spar", "--experiment", "main") == 0
+    for table, rows in (("pairs", 3), ("rft", 1)):
+        lines = (tmp_path / "out" / f"{table}.jsonl").read_text().splitlines()
+        kinds = [(row["method"], row["experiment"]) for row in map(json.loads, lines)]
+        assert kinds == [("spar", "main")] * rows
+
+
+def test_an_experiments_settings_are_not_those_of_another(tmp_path: Path) -> None:
+    run = committed.mixed(tmp_path / "run")
+    claims = {
+        "sample": {"actor.model": "actor"},
+        "tree_search": {"search.strategy": "bfs"},
+        "sample@dfs": {"as": "main"},
+        "tree_search@dfs": {"search.strategy": "dfs", "search.budget": 9},
+    }
+    for name, settings in claims.items():
+        path = run / "_manifest" / "iteration=1" / f"{name}.settings"
+        path.write_text(json.dumps(settings))
+    commands = {}
+    for name in ("main", "dfs", "dfs,main"):
+        out = tmp_path / name
+        chosen = ["--method", "spar,independent", "--experiment", name]
+        if name == "dfs":
+            chosen = ["--method", "spar", "--experiment", name]
+        assert write(run, "jsonl", out, *chosen) == 0
+        block = (out / "README.md").read_text().partition("```sh\n")[2].partition("\n```")[0]
+        commands[name] = [line.partition("--iteration 1 ")[2] for line in block.splitlines()[:-1]]
+    dfs = "--experiment dfs --actor_model actor --strategy dfs --budget 9"
+    main = ["--method independent --actor_model actor", "--actor_model actor --strategy bfs"]
+    assert commands == {"main": main, "dfs": [dfs], "dfs,main": [dfs, *main]}
+    card = (tmp_path / "dfs,main" / "README.md").read_text()
+    assert "| setting | iteration 1, `dfs` | iteration 1, `main` |" in card
+    assert "| `search.strategy` | `dfs` | `bfs` |\n" in card

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from benchmarks import llama
+from tests import committed
 from tests.pipelines.rounds import start
 from tests.training import tiny
 from training import dpo, rft, sft
+from training.output import Output
 from training.progress import TrainingProgress
 
 Main = Callable[[Sequence[str] | None], int]
@@ -145,6 +147,68 @@ def test_killed_training_goes_on_from_its_last_whole_checkpoint(
     assert not half.exists()
 
 
+@pytest.mark.parametrize("main", JOBS)
+def test_a_training_that_is_done_leaves_no_state(
+    main: Main, data: Callable[[Main], Path], model: Path, tmp_path: Path
+) -> None:
+    assert main(command(data(main), model, tmp_path / "out")) == 0
+    assert not list((tmp_path / "out").glob("checkpoint-*"))
+    assert not list((tmp_path / "out").rglob("optimizer*"))
+
+
+def test_checkpoints_that_were_asked_for_stay_as_models(
+    model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    line = command(pairs, model, out, "--save_steps", "2")
+    assert dpo.main([*line, "--save_total_limit", "3"]) == 0
+    kept = sorted(path.name for path in out.glob("checkpoint-*"))
+    assert kept == ["checkpoint-4", "checkpoint-6", "checkpoint-8"]
+    for name in kept:
+        assert not list((out / name).glob("*.pt")) and not list((out / name).glob("*.pth"))
+        assert weights(out / name).keys() == weights(out).keys()
+    assert dpo.main(line) == 0, "what was asked for holds, whatever a later command says of it"
+    assert sorted(path.name for path in out.glob("checkpoint-*")) == kept
+
+
+def test_state_goes_only_after_model_and_record_and_at_the_next_start_if_not_then(
+    model: Path, pairs: Path, tmp_path: Path, capsys: Any
+) -> None:
+    out, line = tmp_path / "out", command(pairs, model, tmp_path / "out")
+
+    def gone(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.job.write_card", gone)
+        assert dpo.main(line) == 4
+    assert not record(out)["done"] and (out / "checkpoint-8" / "optimizer.pt").exists()
+    assert capsys.readouterr().err.startswith("error: interrupted: run the same command again")
+    trained = weights(out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Output, "clean", gone)
+        assert dpo.main(line) == 4
+    assert record(out)["done"] and (out / "model.safetensors").exists()
+    assert (out / "checkpoint-8" / "optimizer.pt").exists()
+    assert dpo.main(line) == 0
+    assert "done already" in capsys.readouterr().out
+    assert not list(out.glob("checkpoint-*"))
+    assert record(out)["result"]["steps"] == 8, "no step more than asked for"
+    assert all((weights(out)[name] == tensor).all() for name, tensor in trained.items())
+
+
+def test_state_that_cannot_be_removed_is_said(
+    model: Path, pairs: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "checkpoint-8")
+
+    monkeypatch.setattr(Output, "clean", refuse)
+    assert dpo.main(command(pairs, model, tmp_path / "out")) == 0
+    assert "cannot be removed: [Errno 13]" in capsys.readouterr().out
+    assert record(tmp_path / "out")["done"]
+
+
 def test_full_disk_is_said_and_nothing_is_lost(
     model: Path, pairs: Path, tmp_path: Path, capsys: Any
 ) -> None:
@@ -196,6 +260,8 @@ def test_lineage_and_card(model: Path, pairs: Path, chats: Path, tmp_path: Path)
         (["--model", "./nowhere"], 2, "no model folder at ./nowhere"),
         (["--model", "no-such/model"], 2, "cannot load no-such/model"),
         (["--data", "nothing*"], 2, "no run and no file at nothing*"),
+        (["--method", "spar"], 2, "have no column `method`, so --method cannot choose"),
+        (["--experiment", "main,"], 2, "--experiment takes a name, or several with commas"),
         (["--use_peft", "--lora_target_modules", "lm_head"], 2, "lm_head"),
     ],
 )
@@ -317,3 +383,111 @@ def test_a_run_is_trained_on(finished_run: Path, model: Path, tmp_path: Path, ca
     assert f"of them with {condition}" in capsys.readouterr().out
     assert rft.main(command(finished_run, model, tmp_path / "refiner", "--max_length", "4096")) == 0
     assert sft.main(command(finished_run, model, tmp_path / "sft")) == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "kinds"),
+    [
+        (["--method", "spar", "--experiment", "main"], {("spar", "main"): 8}),
+        (["--where", "experiment = 'dfs'"], {("spar", "dfs"): 6}),
+        (["--method=independent"], {("independent", "main"): 4}),
+        (
+            ["--method", "spar", "--experiment", "main,dfs"],
+            {("spar", "dfs"): 6, ("spar", "main"): 8},
+        ),
+    ],
+)
+def test_one_method_and_experiment_or_those_that_are_named(
+    more: list[str], kinds: dict[tuple[str, str], int], model: Path, tmp_path: Path, capsys: Any
+) -> None:
+    run, out = committed.mixed(tmp_path / "run"), tmp_path / "out"
+    assert dpo.main(command(run, model, out, "--max_steps", "1", *more)) == 0
+    data = record(out)["data"]
+    assert {(k["method"], k["experiment"]): k["rows"] for k in data["kinds"]} == kinds
+    assert (data["rows"], data["selected"]) == (18, sum(kinds.values()))
+    said = capsys.readouterr().out
+    assert f"pairs: 18 in {run}, {sum(kinds.values())} of them " in said
+    card = (out / "README.md").read_text()
+    for (method, experiment), rows in kinds.items():
+        assert f"| `{method}` | `{experiment}` | `{rows}` |" in card
+        assert f"{rows} of {method} in {experiment}" in card.partition("## Lineage")[2]
+        assert len(kinds) == 1 or f"{rows} of {method} in {experiment}" in said
+
+
+@pytest.mark.parametrize(
+    ("main", "more", "code", "said"),
+    [
+        (dpo.main, [], 2, "4 of independent in main, 6 of spar in dfs, 8 of spar in main; choose"),
+        (dpo.main, ["--method", "spar"], 2, "of several experiments: 6 of spar in dfs, 8 of spar"),
+        (dpo.main, ["--experiment", "bfs,main"], 2, "are of experiment bfs: there are 4 of"),
+        (dpo.main, ["--experiment", "bfs"], 3, "are of experiment bfs: there are 4 of"),
+        (sft.main, ["--experiment", "main"], 2, "of several methods: 4 of independent in main"),
+        (rft.main, [], 2, "of several experiments: 3 of spar in dfs, 5 of spar in main; choose"),
+        (rft.main, ["--method", "independent"], 3, "are of method independent: there are 3 of"),
+    ],
+)
+def test_a_run_of_several_kinds_is_not_mixed_silently(
+    main: Main, more: list[str], code: int, said: str, model: Path, tmp_path: Path, capsys: Any
+) -> None:
+    run, out = committed.mixed(tmp_path / "run"), tmp_path / "out"
+    assert main(command(run, model, out, *more)) == code
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and said in err and len(err.splitlines()) == 1
+    assert not out.exists()
+
+
+def test_a_training_goes_on_after_its_run_came_to_hold_another_experiment(
+    model: Path, tmp_path: Path, capsys: Any
+) -> None:
+    run, out = tmp_path / "run", tmp_path / "out"
+    committed.commit(run, "pairs", [committed.pair(n) for n in range(8)])
+    line = command(run, model, out, "--max_steps", "4")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingProgress, "on_log", press_after(2))
+        assert dpo.main(line) == 4
+    committed.commit(run, "pairs", [committed.pair(n, experiment="dfs") for n in range(8)])
+    assert dpo.main(line) == 2, "which one is meant is not guessed"
+    assert dpo.main([*line, "--experiment", "dfs"]) == 5
+    assert "data.kinds" in capsys.readouterr().err
+    assert dpo.main([*line, "--experiment", "main"]) == 0
+    assert "going on from" in capsys.readouterr().out
+
+
+def test_the_lineage_names_methods_and_experiments(
+    model: Path, chats: Path, tmp_path: Path
+) -> None:
+    run = committed.mixed(tmp_path / "run")
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    assert sft.main(command(chats, model, first, "--max_steps", "1")) == 0
+    assert record(first)["data"]["kinds"] == []
+    chosen = ["--method", "spar", "--experiment", "dfs", "--max_steps", "1"]
+    assert dpo.main(command(run, first, second, *chosen)) == 0
+    chosen = ["--experiment", "main", "--max_steps", "1"]
+    assert rft.main(command(run, second, third, *chosen)) == 0
+    lineage = (third / "README.md").read_text().partition("## Lineage")[2]
+    sft_line, dpo_line, rft_line = lineage.strip().splitlines()[:3]
+    assert " in " not in sft_line
+    assert "`6 of spar in dfs`" in dpo_line and "`5 of spar in main`" in rft_line
+
+
+def test_held_out_data_are_of_the_chosen_kind_too(
+    model: Path, pairs: Path, tmp_path: Path, capsys: Any
+) -> None:
+    run = committed.mixed(tmp_path / "run")
+    line = command(run, model, tmp_path / "out", "--max_steps", "1", "--eval_strategy", "steps")
+    line += ["--eval_steps", "1", "--method", "spar", "--where", "experiment = 'main'"]
+    assert dpo.main([*line, "--eval_data", str(run)]) == 2
+    assert "of several experiments" in capsys.readouterr().err
+    assert dpo.main([*line, "--eval_data", str(run), "--experiment", "main"]) == 0
+    assert "8 of them of method spar, experiment main: 8 to" in capsys.readouterr().out
+    line[line.index("--output") + 1] = str(tmp_path / "other")
+    assert dpo.main([*line, "--eval_data", str(pairs)]) == 0
+    assert "pairs: 24 in" in capsys.readouterr().out
+
+
+def test_methods_and_experiments_from_a_file(model: Path, tmp_path: Path) -> None:
+    run, config = committed.mixed(tmp_path / "run"), tmp_path / "dpo.yaml"
+    config.write_text("max_steps: 1\nmethod: spar\nexperiment: [main, dfs]\n")
+    line = ["--data", str(run), "--model", str(model), "--output", str(tmp_path / "out")]
+    assert dpo.main([*line, "--config", str(config)]) == 0
+    assert record(tmp_path / "out")["data"]["selected"] == 14

@@ -9,7 +9,7 @@ from training.output import Output, OutputDiffers, OutputTaken
 
 
 def record(**more: Any) -> dict[str, Any]:
-    data = {"fingerprint": "f", "rows": 3}
+    data = {"fingerprint": "f", "selected": 2, "rows": 3}
     return {"job": "dpo", "model": {"name": "m"}, "data": data, "settings": {"beta": 0.1}, **more}
 
 
@@ -47,8 +47,8 @@ def test_other_things_are_not_overwritten(tmp_path: Path) -> None:
         ({"job": "rft"}, "job: 'dpo' -> 'rft'"),
         ({"model": {"name": "n"}}, "model.name: 'm' -> 'n'"),
         (
-            {"data": {"fingerprint": "g", "rows": 4}},
-            "data.fingerprint: 'f' -> 'g', data.rows: 3 -> 4",
+            {"data": {"fingerprint": "g", "selected": 3}},
+            "data.fingerprint: 'f' -> 'g', data.selected: 2 -> 3",
         ),
         ({"settings": {"beta": 0.2}}, "settings.beta: 0.1 -> 0.2"),
     ],
@@ -62,6 +62,49 @@ def test_another_training_is_refused(tmp_path: Path, change: dict[str, Any], sai
 def test_setting_that_only_a_newer_library_knows_is_no_change(tmp_path: Path) -> None:
     Output(tmp_path).write(record(done=True))
     assert Output(tmp_path).check(record(settings={"beta": 0.1, "new": 1}))
+
+
+def test_other_rows_beside_those_trained_on_are_no_change(tmp_path: Path) -> None:
+    Output(tmp_path).write(record(done=True))
+    grown = {"fingerprint": "f", "selected": 2, "rows": 9}
+    assert Output(tmp_path).check(record(data=grown))
+
+
+STATE = (
+    *("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state.pth"),
+    *("rng_state_1.pth", "pytorch_model_fsdp.bin", "latest", "zero_to_fp32.py"),
+    *("optimizer_0/shard", "pytorch_model_fsdp_0/shard", "global_step8/shard"),
+)
+
+
+def full(checkpoint: Path, *names: str) -> Path:
+    for name in names:
+        (checkpoint / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkpoint / name).write_text("much")
+    return checkpoint
+
+
+def test_what_only_serves_to_go_on_goes(tmp_path: Path) -> None:
+    full(tmp_path, "model.safetensors", "checkpoint-best/optimizer.pt")
+    for step in (4, 8):
+        full(checkpoint(tmp_path, step), "model.safetensors", *STATE)
+    Output(tmp_path).clean(keeps_checkpoints=True)
+    for step in (4, 8):
+        left = sorted(path.name for path in (tmp_path / f"checkpoint-{step}").iterdir())
+        assert left == ["model.safetensors", "trainer_state.json"]
+    Output(tmp_path).clean(keeps_checkpoints=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", "checkpoint-best"}
+    Output(tmp_path).clean(keeps_checkpoints=False)
+
+
+def test_state_that_is_all_there_is_of_the_model_stays(tmp_path: Path) -> None:
+    shards = full(checkpoint(tmp_path, 8), "pytorch_model_fsdp_0/shard", "optimizer_0/shard")
+    held = sorted(shards.rglob("*"))
+    Output(tmp_path).clean(keeps_checkpoints=False)
+    assert sorted(shards.rglob("*")) == held, "there is no model in the folder"
+    full(tmp_path, "model.safetensors")
+    Output(tmp_path).clean(keeps_checkpoints=True)
+    assert sorted(shards.rglob("*")) == held, "there is no model in the checkpoint"
 
 
 def test_last_whole_checkpoint(tmp_path: Path) -> None:
