@@ -23,11 +23,14 @@ from inspection.export import card, files
 from inspection.export.columns import described
 from inspection.export.formats import FORMATS
 from pipelines.execution import options
+from pipelines.execution.parts import depends_on
 from schemas import TABLES
 from schemas.pairs import Message, Pair
 from schemas.rft import RftSample
 from schemas.views import connect
 from spar_core.dataset import Dataset, Settled
+from spar_core.experiments import hold
+from spar_core.methods import METHODS
 from tests import committed
 from tests.pipelines import rounds
 
@@ -56,8 +59,23 @@ def pair(number: int, text: str, similarity: float = 0.5) -> Pair:
         [Message("user", f"{text}?")],
         [Message("assistant", text)],
         [Message("assistant", text[::-1])],
-        *(f"prompt{number}", f"t{number}", "n", "r", "spar", similarity, 1, 0.8),
-        *(1 / 3, 4, 1, 1, 4, len(text), len(text), 3, 2**40 + number),
+        prompt_id=f"prompt{number}",
+        tree_id=f"t{number}",
+        chosen_node_id="n",
+        rejected_response_id="r",
+        method="spar",
+        similarity=similarity,
+        depth=1,
+        chosen_value=0.8,
+        rejected_value=1 / 3,
+        chosen_yes_votes=4,
+        chosen_no_votes=1,
+        rejected_yes_votes=1,
+        rejected_no_votes=4,
+        chosen_chars=len(text),
+        rejected_chars=len(text),
+        refinements=3,
+        tree_tokens=2**40 + number,
     )
 
 
@@ -81,7 +99,7 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for n in some:
             rows = {"pairs": [pair(n, TEXTS[n], n / 20)], "rft": [sample(n, TEXTS[n])]}
             dataset.commit("pairs", f"w{n:02}", [Settled(f"k{n}", rows)])  # type: ignore[arg-type]
-        dataset.claim_settings("sample", {"actor.model": "m|`` ` \x1b[31m\n<b>", "seed": iteration})
+        hold(dataset, "sample", {"actor.model": "m|`` ` \x1b[31m\n<b>", "seed": iteration})
     return run
 
 
@@ -393,7 +411,7 @@ def test_a_run_may_lie_in_a_bucket(tmp_path: Path) -> None:
     rows = {"pairs": [pair(1, "x")]}
     dataset = Dataset(f"memory:/{name}", 1)
     dataset.commit("s", "w", [Settled("k", rows)])  # type: ignore[arg-type]
-    dataset.claim_settings("sample", {"actor.model": "the model"})
+    hold(dataset, "sample", {"actor.model": "the model"})
     try:
         assert write(f"memory:/{name}", "trl", tmp_path / "out") == 0
     finally:
@@ -506,22 +524,28 @@ def test_the_card_tells_what_the_run_holds(finished_run: Path, tmp_path: Path) -
     assert not any(row["prompt"] in text for row in held(finished_run, "prompts"))
 
 
+def settings(argv: list[str]) -> dict[str, dict[str, Any]]:
+    """What the stages of a command line's round depend on, as they are read back."""
+    job = options.parse("refine", "", METHODS, argv)
+    told = {s.name: depends_on(job, s, s.settings(job.options)) for s in job.stages}
+    plain: dict[str, dict[str, Any]] = json.loads(json.dumps(told))
+    return plain
+
+
 def test_the_cards_command_makes_the_same_run(finished_run: Path, tmp_path: Path) -> None:
     assert write(finished_run, "trl", tmp_path / "out") == 0
     block = (tmp_path / "out" / "README.md").read_text().partition("```sh\n")[2].partition("\n```")
     refine, again = (shlex.split(line) for line in block[0].splitlines())
     assert refine[:3] == ["python", "-m", "pipelines.refine"]
-    job = options.parse("refine", "", [*refine[3:], "--engine_url", "http://127.0.0.1:9"])
-    for stage in rounds.STAGES:
+    told = settings([*refine[3:], "--engine_url", "http://127.0.0.1:9"])
+    for stage, values in told.items():
         path = finished_run / "_manifest" / "iteration=1" / f"{stage}.settings"
-        assert job.settings.of_stage(stage) == json.loads(path.read_text())
+        assert values == json.loads(path.read_text())
     assert again[:3] == ["python", "-m", "inspection.export"]
     assert again[3:] == ["--run", "runs/run", "--format", "trl", "--output", "out"]
 
 
 def test_the_cards_commands_follow_every_setting() -> None:
-    from pipelines.execution.options import Settings
-
     given = ["--run", "r", "--prompts", "p", "--engine", "vllm", "--actor_model", "a b"]
     given += ["--refiner_model", "b", "--responses", "2", "--votes", "7", "--quorum", "5"]
     given += ["--strategy", "dfs", "--branch", "4", "--keep", "1", "--depth", "5", "--budget", "9"]
@@ -531,8 +555,7 @@ def test_the_cards_commands_follow_every_setting() -> None:
         given += [f"--{role}_max_tokens", f"{number}00"]
 
     def told(argv: list[str]) -> dict[str, Any]:
-        settings: Settings = options.parse("refine", "", argv).settings
-        return {k: v for s in rounds.STAGES for k, v in settings.of_stage(s).items()}
+        return {k: v for values in settings(argv).values() for k, v in values.items()}
 
     command = card.refine_command("r", 1, told(given))
     assert told([*command[3:], "--engine", "vllm"]) == told(given)

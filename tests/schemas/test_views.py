@@ -46,8 +46,18 @@ def tree(key: str, depth: int, *, solved: bool) -> Tree:
 
 def pair(key: str, similarity: float) -> Pair:
     said = [Message("user", "hi")]
-    numbers = (1, 0.8, 0.2, 4, 1, 1, 4, 10, 21, 3, 99)
-    return Pair(key, said, said, said, "p", "t", "n", "r", "spar", similarity, *numbers)
+    return Pair(
+        *(key, said, said, said, "p", "r", "spar", similarity, 10, 21, "t", "n"),
+        depth=1,
+        chosen_value=0.8,
+        rejected_value=0.2,
+        chosen_yes_votes=4,
+        chosen_no_votes=1,
+        rejected_yes_votes=1,
+        rejected_no_votes=4,
+        refinements=3,
+        tree_tokens=99,
+    )
 
 
 @pytest.fixture(params=["local", "memory"])
