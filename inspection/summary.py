@@ -28,6 +28,9 @@ _TURNED = {"pair_quality", "experiments", "engine_use", "judge_bias"}
 _HEADS = ("iteration", "experiment", "method", "stage")
 """Leading columns that make the head of a table that is turned."""
 
+_Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
+"""Columns and rows."""
+
 
 def print_summary(run: str, console: Console, iteration: int | None = None) -> None:
     """Print the views that sum a run up; those without rows are left out.
@@ -61,18 +64,14 @@ def _hidden(connection: duckdb.DuckDBPyConnection, where: str) -> set[str]:
     return hidden | ({"method"} if methods < 2 else set())
 
 
-def _shown(
-    relation: duckdb.DuckDBPyRelation, hidden: set[str]
-) -> tuple[Sequence[str], list[Sequence[Any]]]:
+def _shown(relation: duckdb.DuckDBPyRelation, hidden: set[str]) -> _Table:
     """A view's columns and rows without those that are hidden."""
     kept = [i for i, name in enumerate(relation.columns) if name not in hidden]
     rows = [[row[i] for i in kept] for row in relation.fetchall()]
     return [relation.columns[i] for i in kept], rows
 
 
-def _turned(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]]
-) -> tuple[Sequence[str], list[Sequence[Any]]]:
+def _turned(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> _Table:
     """Rows turned into columns; their first values make the head."""
     heads = next(i for i, name in enumerate(columns) if name not in _HEADS)
     names = [

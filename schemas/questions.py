@@ -66,7 +66,7 @@ VIEWS: dict[str, Question] = {
         from pairs group by all order by all""",
     ),
     "duplicates": Question(
-        "texts that stand more than once among the prompts, or the pairs of an experiment and method",
+        "texts that stand more than once, among the prompts or an experiment's pairs of a method",
         """
         with texts as (
             select 'prompts' as texts, iteration, null as experiment, null as method,

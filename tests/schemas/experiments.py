@@ -1,8 +1,8 @@
 """A run whose first iteration holds several experiments and methods, written without an engine.
 
 Two prompts with two responses each. `main` judges them, grows trees and makes refined and
-independent pairs; `dfs` shares responses and judgements and has trees and pairs of its own; `votes3`
-shares the responses only.
+independent pairs; `dfs` shares responses and judgements and has trees and pairs of its own;
+`votes3` shares the responses only.
 """
 
 from __future__ import annotations

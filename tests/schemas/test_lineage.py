@@ -73,7 +73,7 @@ def test_rows_without_settings_are_an_experiments_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", [b"", b"{", b"[1]", b"3", b"\xff"])
 def test_settings_that_cannot_be_read_are_named(tmp_path: Path, text: bytes) -> None:
     settle(str(tmp_path), "judge", "votes3", text)
-    with pytest.raises(ValueError, match="judge@votes3.settings holds no settings"):
+    with pytest.raises(ValueError, match=r"judge@votes3\.settings holds no settings"):
         explicit(str(tmp_path), "votes3")
 
 
