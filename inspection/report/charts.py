@@ -61,7 +61,8 @@ _CONFIG = {
 
 def charts(figures: dict[str, Rows]) -> dict[str, Markup]:
     """A chart for each figure that has rows, by name."""
-    colours = _APART if Series.of(figures["experiments"]).mixed else _IN_TURN
+    mixed = Series.of(figures["experiments"]).mixed
+    colours = _APART if mixed else _IN_TURN
     rounds, kinds = (_coloured(figures[name], colours) for name in ("steps", "experiments"))
     similarity, value, votes = (
         "similarity of the two sides",
@@ -77,7 +78,7 @@ def charts(figures: dict[str, Rows]) -> dict[str, Markup]:
         "similarity": _histogram(figures["similarity"], kinds, similarity, "pairs", 1 / 40),
         "chosen_value": _histogram(figures["chosen_value"], kinds, value, "pairs", 0.1),
         "longer_by": _histogram(figures["longer_by"], kinds, longer, "pairs"),
-        "length": _lengths(figures["length"], len(kinds) > 1),
+        "length": _lengths(figures["length"], mixed=mixed),
         "search_tokens": _histogram(figures["search_tokens"], rounds, "tokens", "searches"),
         "response_tokens": _histogram(figures["response_tokens"], rounds, "tokens", "responses"),
         "yes_share": _histogram(figures["yes_share"], rounds, votes, "responses", 0.1),
@@ -237,12 +238,12 @@ def _stacked(values: Rows, title: str, kinds: list[str], colours: list[str]) -> 
     }
 
 
-def _lengths(rows: Rows, several: bool) -> dict[str, Any]:
+def _lengths(rows: Rows, *, mixed: bool) -> dict[str, Any]:
     """Both sides' lengths, those of all iterations together unless pairs differ in more."""
     colours = {}
     held: dict[tuple[str, float], dict[str, Any]] = {}
     for row in rows:
-        side = f"{row['side']}, {row['series']}" if several else row["side"]
+        side = f"{row['side']}, {row['series']}" if mixed else row["side"]
         colours[side] = "var(--good)" if row["side"] == "chosen" else "var(--bad)"
         bar = held.setdefault((side, row["bin"]), {**row, "series": side, "n": 0})
         bar["n"] += row["n"]

@@ -167,6 +167,8 @@ def test_iterations_and_failures_are_told_apart(
         assert refine.main(rounds.command(run, prompts, server.url, *options)) in (0, 3)
     html = made(run, tmp_path / "r.html")
     assert "in 2 iterations" in text_of(html)
+    assert 'aria-label="chosen, ' in html, "of all iterations together"
+    assert 'aria-label="chosen, iteration' not in html
     assert set(data(html, "index")["iteration"]) == {1, 2}
     assert "no_prompt" in text_of(html)
     assert "&lt;b&gt;" in html
