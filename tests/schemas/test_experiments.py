@@ -16,6 +16,7 @@ from schemas.questions import VIEWS
 from schemas.views import connect
 from tests.schemas import experiments
 from tests.schemas.experiments import commit, tree_id
+from tests.schemas.test_views import drop_columns
 
 
 @pytest.fixture
@@ -268,6 +269,25 @@ def test_use_of_the_engine_is_the_experiments_that_asked(run: str) -> None:
     with connect(run) as connection:
         query = "select experiment, stage, requests, engine_s_per_pair from engine_use"
         assert asked(connection, query) == [("main", "judge", 4, 1.5)]
+
+
+def test_a_run_of_earlier_times_is_mains_and_refined(tmp_path: Path) -> None:
+    run = str(tmp_path)
+    commit(run, "sample", {"responses": [experiments.response("pa", 0)]})
+    commit(run, "judge", {"judgements": [experiments.judgement("pa", 0, "main", 100)]})
+    pair = dataclasses.replace(experiments.refined("pa", "main", 7), method="refined")
+    commit(run, "pairs", {"pairs": [pair]})
+    views = ("experiments", "token_cost", "pair_tokens", "pair_quality", "lineage")
+    with connect(run) as connection:
+        new = [asked(connection, f"from {view}") for view in views]
+    for table in ("responses", "judgements", "pairs"):
+        drop_columns(run, 1, table, "experiment")
+    drop_columns(run, 1, "pairs", "chosen_response_id")
+    with connect(run) as connection:
+        assert [asked(connection, f"from {view}") for view in views] == new
+        [row] = asked(connection, "select experiment, method, pairs from experiments")
+    assert row == ("main", "spar", 1)
+    assert all(new)
 
 
 @pytest.mark.parametrize(
