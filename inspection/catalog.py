@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import duckdb
 import fsspec
 
-from schemas.views import define, quoted
+from schemas.views import MANIFEST_TABLES, define, quoted
 
 READ_BY_DUCKDB = ("file", "gs", "s3")
 """File systems that DuckDB opens by itself, the last two with its extension httpfs."""
@@ -84,7 +84,7 @@ def _say_what_is_what(connection: duckdb.DuckDBPyConnection) -> None:
     """Comments, which tools show beside the names."""
     kinds = {"table": "view", "view": "view", "macro": "macro table"}
     for name, kind, what in connection.execute("from contents").fetchall():
-        noun = "table" if name == "usage" else kinds[kind]
+        noun = "table" if name in MANIFEST_TABLES else kinds[kind]
         bare = name.partition("(")[0]
         connection.execute(f"comment on {noun} {bare} is {quoted(what)}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import duckdb
 from rich.console import Console
 
 from schemas.views import connect
@@ -12,6 +13,7 @@ from terminal.text import as_table
 
 _TITLES = {
     "pair_quality": "Pair quality",
+    "experiments": "Experiments and methods",
     "solved_by_depth": "Trees, by the depth of their chosen node",
     "verdicts": "Verdicts on the sampled responses",
     "judge_bias": "Verdicts beside checks, by stage",
@@ -20,33 +22,61 @@ _TITLES = {
     "failures_by_cause": "Failures, by cause",
 }
 
+_TURNED = {"pair_quality", "experiments", "engine_use", "judge_bias"}
+"""Views shown with a row for each column."""
 
-_TURNED = {"pair_quality": 1, "engine_use": 2, "judge_bias": 2}
-"""Views shown with a row for each column, and how many columns make the head."""
+_HEADS = ("iteration", "experiment", "method", "stage")
+"""Leading columns that make the head of a table that is turned."""
+
+_Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
+"""Columns and rows."""
 
 
 def print_summary(run: str, console: Console, iteration: int | None = None) -> None:
-    """Print the views that sum a run up; those without rows are left out."""
+    """Print the views that sum a run up; those without rows are left out.
+
+    Where all is of one experiment, or of one method, no table says so.
+    """
+    where = "" if iteration is None else f" where iteration = {int(iteration)}"
     with connect(run) as connection:
+        hidden = _hidden(connection, where)
         for view, title in _TITLES.items():
-            where = "" if iteration is None else f" where iteration = {int(iteration)}"
-            relation = connection.sql(f"select * from {view}{where}")
-            columns: Sequence[str] = relation.columns
-            rows: Sequence[Sequence[Any]] = relation.fetchall()
+            if view == "experiments" and {"experiment", "method"} <= hidden:
+                continue
+            columns, rows = _shown(connection.sql(f"select * from {view}{where}"), hidden)
             if view == "pair_quality" and not rows:
                 console.print("No pairs yet: no tree is solved.")
-            if view not in _TURNED and len({row[0] for row in rows}) == 1:
+            if view in _TURNED:
+                columns, rows = _turned(columns, rows)
+            elif len({row[0] for row in rows}) == 1:
                 columns, rows = columns[1:], [row[1:] for row in rows]
             if rows:
-                heads = _TURNED.get(view)
-                turned = _turned(columns, rows, heads) if heads else (columns, rows)
-                console.print(as_table(*turned, title))
+                console.print(as_table(columns, rows, title))
 
 
-def _turned(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], heads: int
-) -> tuple[list[str], list[list[Any]]]:
+def _hidden(connection: duckdb.DuckDBPyConnection, where: str) -> set[str]:
+    """Columns that would hold the same word everywhere."""
+    [(experiments,)] = connection.execute(
+        f"select count(distinct experiment) from lineage{where}"
+    ).fetchall()
+    [(methods,)] = connection.execute(f"select count(distinct method) from pairs{where}").fetchall()
+    hidden = {"experiment", "made_by"} if experiments < 2 else set()
+    return hidden | ({"method"} if methods < 2 else set())
+
+
+def _shown(relation: duckdb.DuckDBPyRelation, hidden: set[str]) -> _Table:
+    """A view's columns and rows without those that are hidden."""
+    kept = [i for i, name in enumerate(relation.columns) if name not in hidden]
+    rows = [[row[i] for i in kept] for row in relation.fetchall()]
+    return [relation.columns[i] for i in kept], rows
+
+
+def _turned(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> _Table:
     """Rows turned into columns; their first values make the head."""
-    names = [f"{columns[0]} {' '.join(map(str, row[:heads]))}" for row in rows]
+    heads = next(i for i, name in enumerate(columns) if name not in _HEADS)
+    names = [
+        f"{columns[0]} {' '.join(str(cell) for cell in row[:heads] if cell is not None)}"
+        for row in rows
+    ]
     body = [[name, *(row[i] for row in rows)] for i, name in enumerate(columns)]
-    return ["", *names], body[heads:]
+    return ["", *names], body[heads:] if rows else []

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import glob
+from dataclasses import asdict
 
 import duckdb
 import fsspec
 import pyarrow as pa
 
-from schemas import TABLES, manifest
+from schemas import TABLES, lineage, manifest
 from schemas.questions import MACROS, VIEWS
 
 MEMORY = "50%"
@@ -30,6 +31,12 @@ _LOCKS = (
 )
 
 
+MANIFEST_TABLES = {
+    "usage": "What a commit says of its use of the engine.",
+    "lineage": "Which experiment made the rows of a stage that an experiment uses.",
+}
+"""Tables that hold what the manifest says, and what a row of each is."""
+
 _Files = dict[tuple[int, str], list[str]]
 """Paths of a table's files by iteration and form."""
 
@@ -41,7 +48,7 @@ def connect(
 
     Args:
         run: a folder, local or `gs://`, `s3://`, ...
-        tables: only these tables, and no questions; None for all.
+        tables: only these tables and `lineage`, and no questions; None for all.
         locked: for queries that others wrote: whatever a query says, it can read the run's
             committed files and no others, load no extension, change no setting, write no file to
             spill to and use no variable of Python. Statements other than queries can still write
@@ -82,6 +89,7 @@ def define(
             )
     for name in tables or TABLES:
         _create_view(connection, name, files[name])
+    _create_table(connection, "lineage", _lineage(lineage.read(fs, root, entries)))
     if tables is None:
         _create_questions(connection, entries)
     return [path for some in files.values() for paths in some.values() for path in paths]
@@ -90,22 +98,26 @@ def define(
 def _create_questions(
     connection: duckdb.DuckDBPyConnection, entries: dict[str, manifest.Entry]
 ) -> None:
-    connection.register("_usage", _usage(entries))
-    connection.execute("create table usage as select * from _usage")
-    connection.unregister("_usage")
+    _create_table(connection, "usage", _usage(entries))
     for name, view in VIEWS.items():
         connection.execute(f"create view {name} as {view.sql}")
     for name, macro in MACROS.items():
         connection.execute(f"create macro {name}({macro.parameters}) as table {macro.sql}")
     rows = [
         *((name, "table", _first_line(table.row.__doc__)) for name, table in TABLES.items()),
-        ("usage", "table", "What a commit says of its use of the engine."),
+        *((name, "table", what) for name, what in MANIFEST_TABLES.items()),
         ("contents", "view", "this list"),
         *((name, "view", view.asks) for name, view in VIEWS.items()),
         *((f"{name}({m.parameters})", "macro", m.asks) for name, m in MACROS.items()),
     ]
     values = ", ".join(f"({', '.join(map(quoted, row))})" for row in rows)
     connection.execute(f"create view contents as from (values {values}) _ (name, kind, what)")
+
+
+def _create_table(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    connection.register("_rows", rows)
+    connection.execute(f"create table {name} as select * from _rows")
+    connection.unregister("_rows")
 
 
 def _first_line(text: str | None) -> str:
@@ -161,6 +173,12 @@ def _usage(entries: dict[str, manifest.Entry]) -> pa.Table:
         if entry.usage
     ]
     return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _lineage(links: list[lineage.Link]) -> pa.Table:
+    names = ("experiment", "stage", "made_by")
+    schema = pa.schema([("iteration", pa.int32()), *((name, pa.string()) for name in names)])
+    return pa.Table.from_pylist([asdict(link) for link in links], schema=schema)
 
 
 def _literal(paths: list[str]) -> list[str]:

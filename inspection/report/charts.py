@@ -7,18 +7,25 @@ every bar says in words what it shows.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import vl_convert
 from markupsafe import Markup
 
-from inspection.report.figures import Rows
+from inspection.report.series import Rows, Series, names
 
 _WIDTH = 420
 """Of a chart's plot and the labels left of it, in pixels."""
 
-_ITERATIONS = [f"var(--c{number})" for number in range(1, 7)]
+_LABEL = 220
+"""Longer labels are cut."""
+
+_IN_TURN = [f"var(--c{number})" for number in range(1, 7)]
+"""Colours of iterations, each a step on from the one before."""
+
+_APART = [f"var(--c{number})" for number in (2, 6, 5, 4, 1, 3)]
+"""Colours of experiments and methods."""
+
 _STAGES = [f"var(--s{number})" for number in range(1, 4)]
 _TEXT = {
     "labelColor": "var(--soft)",
@@ -26,7 +33,7 @@ _TEXT = {
     "labelFontSize": 12,
     "titleFontSize": 12,
     "titleFontWeight": "normal",
-    "labelLimit": 220,
+    "labelLimit": _LABEL,
 }
 _CONFIG = {
     "view": {"stroke": None},
@@ -54,27 +61,28 @@ _CONFIG = {
 
 def charts(figures: dict[str, Rows]) -> dict[str, Markup]:
     """A chart for each figure that has rows, by name."""
+    mixed = Series.of(figures["experiments"]).mixed
+    colours = _APART if mixed else _IN_TURN
+    rounds, kinds = (_coloured(figures[name], colours) for name in ("steps", "experiments"))
+    similarity, value, votes = (
+        "similarity of the two sides",
+        "share of Yes for the chosen side",
+        "share of Yes among the votes",
+    )
+    longer = "characters, chosen minus rejected"
     specs = {
-        "steps": _steps(figures["steps"]),
+        "steps": _steps(figures["experiments"], kinds),
         "verdicts": _verdicts(figures["steps"]),
         "tokens": _tokens(figures["tokens"]),
-        "depths": _depths(figures["depths"]),
-        "similarity": _histogram(
-            figures["similarity"], "similarity of the two sides", "pairs", 1 / 40
-        ),
-        "chosen_value": _histogram(
-            figures["chosen_value"], "share of Yes for the chosen side", "pairs", 0.1
-        ),
-        "longer_by": _histogram(figures["longer_by"], "characters, chosen minus rejected", "pairs"),
-        "length": _histogram(figures["length"], "characters", "pairs", by="side"),
-        "search_tokens": _histogram(figures["search_tokens"], "tokens", "searches"),
-        "response_tokens": _histogram(figures["response_tokens"], "tokens", "responses"),
-        "yes_share": _histogram(
-            figures["yes_share"], "share of Yes among the votes", "responses", 0.1
-        ),
-        "node_yes_share": _histogram(
-            figures["node_yes_share"], "share of Yes among the votes", "refinements", 0.1
-        ),
+        "depths": _depths(figures["depths"], rounds),
+        "similarity": _histogram(figures["similarity"], kinds, similarity, "pairs", 1 / 40),
+        "chosen_value": _histogram(figures["chosen_value"], kinds, value, "pairs", 0.1),
+        "longer_by": _histogram(figures["longer_by"], kinds, longer, "pairs"),
+        "length": _lengths(figures["length"], mixed=mixed),
+        "search_tokens": _histogram(figures["search_tokens"], rounds, "tokens", "searches"),
+        "response_tokens": _histogram(figures["response_tokens"], rounds, "tokens", "responses"),
+        "yes_share": _histogram(figures["yes_share"], rounds, votes, "responses", 0.1),
+        "node_yes_share": _histogram(figures["node_yes_share"], rounds, votes, "refinements", 0.1),
     }
     return {name: _svg(name, spec) for name, spec in specs.items() if spec["data"]["values"]}
 
@@ -88,7 +96,15 @@ def _svg(name: str, spec: dict[str, Any]) -> Markup:
     return Markup(drawn)  # noqa: S704 (numbers, and words of this file)
 
 
-def _steps(rows: Rows) -> dict[str, Any]:
+def _coloured(rows: Rows, colours: list[str]) -> dict[str, str]:
+    """A colour for each series, the same in every chart of such rows."""
+    of = names(rows)
+    if len(of) == 1:
+        return {of[0]: _IN_TURN[1]}
+    return {name: colours[number % len(colours)] for number, name in enumerate(of)}
+
+
+def _steps(rows: Rows, colours: dict[str, str]) -> dict[str, Any]:
     steps = {
         "prompts": "prompts",
         "trees": "with a failing response",
@@ -99,36 +115,43 @@ def _steps(rows: Rows) -> dict[str, Any]:
         {
             "y": name,
             "x": row[column],
-            "iteration": row["iteration"],
-            "says": f"iteration {row['iteration']}, {name}: {row[column]:,}",
+            "series": row["series"],
+            "says": f"{row['series']}, {name}: {row[column]:,}",
         }
         for row in rows
         for column, name in steps.items()
+        if row[column] is not None
     ]
-    return _beside(values, "prompts", order=list(steps.values()))
+    return _beside(values, "prompts", colours, order=list(steps.values()))
 
 
-def _depths(rows: Rows) -> dict[str, Any]:
+def _depths(rows: Rows, colours: dict[str, str]) -> dict[str, Any]:
     values = [
         {
             "y": f"after {row['depth']} refinement{'s' * (row['depth'] != 1)}",
             "x": row["share"],
-            "iteration": row["iteration"],
-            "says": f"iteration {row['iteration']}, solved after {row['depth']}: "
+            "series": row["series"],
+            "says": f"{row['series']}, solved after {row['depth']}: "
             f"{row['trees']:,} searches, {row['share']:.1%} of all",
         }
         for row in sorted(rows, key=lambda row: int(row["depth"]))
     ]
     order = list(dict.fromkeys(value["y"] for value in values))
-    return _beside(values, "share of all searches", order=order, number=".0%")
+    return _beside(values, "share of all searches", colours, order=order, number=".0%")
 
 
 def _beside(
-    values: Sequence[dict[str, Any]], title: str, *, order: list[str], number: str = "~s"
+    values: Rows, title: str, colours: dict[str, str], *, order: list[str], number: str = "~s"
 ) -> dict[str, Any]:
-    """Bars side by side, one for each iteration."""
-    several = len({value["iteration"] for value in values}) > 1
-    offset = {"field": "iteration", "type": "ordinal", "scale": {"paddingInner": 0.1}}
+    """Bars side by side, one for each series."""
+    held = set(names(values))
+    several = len(held) > 1
+    offset = {
+        "field": "series",
+        "type": "nominal",
+        "sort": [name for name in colours if name in held],
+        "scale": {"paddingInner": 0.1},
+    }
     return {
         "width": _WIDTH - 170,
         "height": {"step": 13, "for": "offset"} if several else {"step": 34},
@@ -144,7 +167,7 @@ def _beside(
             },
             **({"yOffset": offset} if several else {}),
             "x": _amount("x", title, number),
-            "color": _by_iteration(several, {"labelExpr": "'iteration ' + datum.label"}),
+            "color": _by_series(values, colours, legend=several),
             "description": {"field": "says"},
         },
     }
@@ -154,11 +177,11 @@ def _verdicts(rows: Rows) -> dict[str, Any]:
     kinds = {"yes": "Yes", "no": "No", "undecided": "undecided"}
     values = [
         {
-            "iteration": row["iteration"],
+            "series": row["series"],
             "kind": name,
             "place": place,
             "x": row[column],
-            "says": f"iteration {row['iteration']}, {name}: {row[column]:,} responses, "
+            "says": f"{row['series']}, {name}: {row[column]:,} responses, "
             f"{row[column] / max(1, sum(row[kind] for kind in kinds)):.1%}",
         }
         for row in rows
@@ -170,39 +193,38 @@ def _verdicts(rows: Rows) -> dict[str, Any]:
 
 
 def _tokens(rows: Rows) -> dict[str, Any]:
-    names = {"sample": "sample", "judge": "judge", "tree_search": "tree search"}
+    stages = {"sample": "sample", "judge": "judge", "tree_search": "tree search"}
     values = [
         {
-            "iteration": row["iteration"],
+            "series": row["series"],
             "kind": name,
             "place": place,
             "x": row["completion_tokens"],
-            "says": f"iteration {row['iteration']}, {name}: {row['completion_tokens']:,} tokens",
+            "says": f"{row['series']}, {name}: {row['completion_tokens']:,} tokens",
         }
         for row in rows
-        for place, (stage, name) in enumerate(names.items())
-        if row["stage"] == stage
+        for place, (stage, name) in enumerate(stages.items())
+        if row["stage"] == stage and row["completion_tokens"] is not None
     ]
-    return _stacked(values, "tokens written", list(names.values()), _STAGES)
+    return _stacked(values, "tokens written", list(stages.values()), _STAGES)
 
 
-def _stacked(
-    values: Sequence[dict[str, Any]], title: str, kinds: list[str], colours: list[str]
-) -> dict[str, Any]:
-    """A bar for each iteration, made of its kinds."""
+def _stacked(values: Rows, title: str, kinds: list[str], colours: list[str]) -> dict[str, Any]:
+    """A bar for each series, made of its kinds."""
+    labels = max((7 * len(name) for name in names(values)), default=80)
+    extent = max(80, min(labels, _LABEL))
     return {
-        "width": _WIDTH - 80,
+        "width": _WIDTH - extent,
         "height": {"step": 34},
         "data": {"values": values},
-        "transform": [{"calculate": "'iteration ' + datum.iteration", "as": "y"}],
         "mark": {"type": "bar"},
         "encoding": {
             "y": {
-                "field": "y",
+                "field": "series",
                 "type": "nominal",
-                "sort": {"field": "iteration"},
+                "sort": names(values),
                 "title": None,
-                "axis": {"minExtent": 80},
+                "axis": {"minExtent": extent},
             },
             "x": _amount("x", title, "~s"),
             "color": {
@@ -216,49 +238,54 @@ def _stacked(
     }
 
 
+def _lengths(rows: Rows, *, mixed: bool) -> dict[str, Any]:
+    """Both sides' lengths, those of all iterations together unless pairs differ in more."""
+    colours = {}
+    held: dict[tuple[str, float], dict[str, Any]] = {}
+    for row in rows:
+        side = f"{row['side']}, {row['series']}" if mixed else row["side"]
+        colours[side] = "var(--good)" if row["side"] == "chosen" else "var(--bad)"
+        bar = held.setdefault((side, row["bin"]), {**row, "series": side, "n": 0})
+        bar["n"] += row["n"]
+    bars = sorted(held.values(), key=lambda bar: (bar["series"].split(", ")[1:], bar["series"]))
+    return _histogram(bars, colours, "characters", "pairs")
+
+
 def _histogram(
-    rows: Rows, title: str, of: str, width: float | None = None, by: str = "iteration"
+    rows: Rows, colours: dict[str, str], title: str, of: str, width: float | None = None
 ) -> dict[str, Any]:
-    """Shares of all by a quantity: a row of bars for each iteration (or each of another kind).
+    """Shares of all by a quantity: a row of bars for each series.
 
     Args:
         width: of a bar, where the rows do not tell; 0.1 is a rounded number, its bar centred.
     """
-    sums: dict[Any, int] = {}
+    sums: dict[str, int] = {}
     for row in rows:
-        sums[row[by]] = sums.get(row[by], 0) + row["n"]
+        sums[row["series"]] = sums.get(row["series"], 0) + row["n"]
     step = width or (rows[0]["width"] if rows else 1)
     shift = step / 2 if width == 0.1 else 0
-    values: list[dict[str, Any]] = [
+    values: Rows = [
         {
-            "row": f"iteration {row[by]}" if by == "iteration" else row[by],
-            by: row[by],
+            "series": row["series"],
             "from": row["bin"] - shift + step * 0.04,
             "to": row["bin"] - shift + step * 0.96,
-            "share": row["n"] / sums[row[by]],
-            "says": f"{by + ' ' if by == 'iteration' else ''}{row[by]}, "
+            "share": row["n"] / sums[row["series"]],
+            "says": f"{row['series']}, "
             + (
                 f"{row['bin']:,.10g}"
                 if shift
                 else f"{row['bin']:,.10g} to {row['bin'] + step:,.10g}"
             )
-            + f": {row['n']:,} {of}, {row['n'] / sums[row[by]]:.1%}",
+            + f": {row['n']:,} {of}, {row['n'] / sums[row['series']]:.1%}",
         }
         for row in rows
     ]
-    several = len(sums) > 1
     edges = [edge for value in values for edge in (value["from"], value["to"])]
     edges += [-shift, 1 + shift] if width else [0, 10 * step]
     return {
         "data": {"values": values},
         "transform": [{"calculate": "0", "as": "zero"}],
-        "facet": {
-            "row": {
-                "field": "row",
-                "type": "nominal",
-                "sort": list(dict.fromkeys(value["row"] for value in values)),
-            }
-        },
+        "facet": {"row": {"field": "series", "type": "nominal", "sort": names(values)}},
         "spec": {
             "width": _WIDTH - 50,
             "height": max(36, 170 // max(1, len(sums))),
@@ -274,14 +301,7 @@ def _histogram(
                 "x2": {"field": "to"},
                 "y": _amount("share", None, ".0%"),
                 "y2": {"field": "zero"},
-                "color": _by_iteration(several)
-                if by == "iteration"
-                else {
-                    "field": by,
-                    "type": "nominal",
-                    "legend": None,
-                    "scale": {"range": ["var(--good)", "var(--bad)"]},
-                },
+                "color": _by_series(values, colours, legend=False),
                 "description": {"field": "says"},
             },
         },
@@ -293,12 +313,12 @@ def _amount(name: str, title: str | None, number: str) -> dict[str, Any]:
     return {"field": name, "type": "quantitative", "title": title, "axis": axis}
 
 
-def _by_iteration(several: bool, legend: dict[str, str] | None = None) -> dict[str, Any]:
-    if not several:
-        return {"value": _ITERATIONS[1]}
+def _by_series(values: Rows, colours: dict[str, str], *, legend: bool) -> dict[str, Any]:
+    held = set(names(values))
+    shown = {name: colour for name, colour in colours.items() if name in held}
     return {
-        "field": "iteration",
-        "type": "ordinal",
-        "scale": {"range": _ITERATIONS},
-        "legend": legend,
+        "field": "series",
+        "type": "nominal",
+        "scale": {"domain": list(shown), "range": list(shown.values())},
+        "legend": {"columns": 3 if max(map(len, shown), default=0) < 13 else 2} if legend else None,
     }

@@ -30,6 +30,7 @@ _SNIPPET_CHARS = 160
 
 _ENTRY = (
     "iteration",
+    "experiment",
     "method",
     "similarity",
     "depth",
@@ -46,9 +47,11 @@ Label = TypeVar("Label")
 
 _DRAW = """
     create temp table drawn as
-    select iteration, pair_id, tree_id, row_number() over (order by draw, iteration) - 1 as rank
-    from (select iteration, pair_id, tree_id, md5(pair_id) as draw from pairs
-          order by draw, iteration limit {limit})"""
+    select iteration, p.experiment, pair_id, tree_id, made_by as grown_by,
+           row_number() over (order by draw, iteration, p.experiment) - 1 as rank
+    from (select iteration, experiment, pair_id, tree_id, md5(pair_id) as draw from pairs
+          order by draw, iteration, experiment limit {limit}) p
+    join lineage using (iteration, experiment) where stage = 'tree_search'"""
 
 _PAIR_CHARS = "select avg(chosen_chars + rejected_chars) from (from pairs limit 2000)"
 
@@ -66,11 +69,12 @@ _PAIRS = f"""
         select rank, list(struct_pack(id := node_id, parent := parent_id, depth := n.depth,
                    verdict := verdict, value := value, yes := yes_votes, no := no_votes,
                    unread := unparsed_votes) order by n."order") as nodes
-        from nodes n join part using (iteration, tree_id) group by rank)
+        from nodes n join part using (iteration, tree_id) where n.experiment = part.grown_by
+        group by rank)
     select p.* exclude (prompt, chosen, rejected), p.prompt,
            {_TEXT.format("p.chosen")} as chosen, {_TEXT.format("p.rejected")} as rejected,
            q.position, shapes.nodes
-    from pairs p join part using (iteration, pair_id) left join shapes using (rank)
+    from pairs p join part using (iteration, experiment, pair_id) left join shapes using (rank)
     left join (select iteration, prompt_id, any_value(position) as position
                from prompts group by all) q on q.iteration = p.iteration
                and q.prompt_id = p.prompt_id
@@ -79,18 +83,21 @@ _PAIRS = f"""
 _TREES = """
     with part as (from drawn where rank >= {first} and rank < {last})
     select rank, node_id, parent_id, response, reflection, critique, votes
-    from nodes n join part using (iteration, tree_id) order by rank, n."order" """
+    from nodes n join part using (iteration, tree_id) where n.experiment = part.grown_by
+    order by rank, n."order" """
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """What a report shows of a run's pairs, packed.
 
+    searched: so many of them came of a search. with_trees: and so many have all its texts.
     index: what the list shows and filters by, of all of them. pairs, trees: chunks of texts.
     """
 
     total: int
     shown: int
+    searched: int
     with_trees: int
     index: str
     pairs: list[str]
@@ -116,6 +123,7 @@ def draw(connection: duckdb.DuckDBPyConnection, limit: int = PAIRS, room: int = 
     return Drawn(
         total=total,
         shown=len(held),
+        searched=sum(entry["nodes"] > 0 for entry in held),
         with_trees=sum(entry["tree"] is not None for entry in held),
         index=packed({name: [entry[name] for entry in held] for name in (held or [{}])[0]}),
         pairs=pairs.closed,

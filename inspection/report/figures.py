@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import duckdb
 
-Rows = list[dict[str, Any]]
+from inspection.report.series import Rows, Series
 
 _AGREEMENT = """
     sum(yes_votes * (yes_votes - 1) + no_votes * (no_votes - 1))
@@ -24,36 +24,48 @@ _VOTED = f"""
 QUERIES: dict[str, str] = {
     "steps": """
         with counted as (
-            select iteration, 'prompts' as what, count(*) as n from prompts group by all
-            union all select iteration, 'responses', count(*) from responses group by all
-            union all select iteration, 'trees', count(*) from trees group by all
-            union all select iteration, 'solved', count(*) from trees where solved group by all
-            union all select iteration, 'refinements', sum(refinements) from trees group by all
-            union all select iteration, 'malformed', sum(malformed) from trees group by all
-            union all select iteration, 'pairs', count(*) from pairs group by all
-            union all select iteration, 'failures', count(*) from failures group by all
-            union all select iteration, 'yes', count(*) from judgements where verdict = 'yes'
+            select iteration, experiment, 'prompts' as what, n
+            from (select iteration, count(*) as n from prompts group by all)
+            join (select distinct iteration, experiment from lineage) using (iteration)
+            union all select iteration, experiment, 'responses', count(*) from responses
                 group by all
-            union all select iteration, 'no', count(*) from judgements where verdict = 'no'
+            union all select iteration, experiment, 'trees', count(*) from trees group by all
+            union all select iteration, experiment, 'solved', count(*) from trees where solved
                 group by all
-            union all select iteration, 'undecided', count(*) from judgements
+            union all select iteration, experiment, 'refinements', sum(refinements) from trees
+                group by all
+            union all select iteration, experiment, 'malformed', sum(malformed) from trees
+                group by all
+            union all select iteration, experiment, 'pairs', count(*) from pairs group by all
+            union all select iteration, experiment, 'failures', count(*) from failures group by all
+            union all select iteration, experiment, 'yes', count(*) from judgements
+                where verdict = 'yes' group by all
+            union all select iteration, experiment, 'no', count(*) from judgements
+                where verdict = 'no' group by all
+            union all select iteration, experiment, 'undecided', count(*) from judgements
                 where verdict not in ('yes', 'no') group by all)
         pivot counted on what in ('prompts', 'responses', 'yes', 'no', 'undecided', 'trees',
             'solved', 'refinements', 'malformed', 'pairs', 'failures')
-            using coalesce(sum(n), 0)::bigint group by iteration order by iteration""",
-    "tokens": """
-        select * exclude (completion_tokens_per_pair),
-               completion_tokens_per_pair as per_pair from token_cost""",
+            using coalesce(sum(n), 0)::bigint group by iteration, experiment order by all""",
+    "experiments": """
+        with read_in as (select iteration, count(*) as prompts from prompts group by all)
+        select e.* replace (coalesce(r.prompts, 0) as prompts)
+        from experiments e left join read_in r using (iteration)
+        order by iteration, experiment, method""",
+    "lineage": "from lineage",
+    "tokens": "from token_cost",
     "failures": """
-        select iteration, stage, error, count(*) as items, arg_min(message, key) as example
-        from failures group by all order by iteration, items desc, stage, error""",
+        select iteration, experiment, stage, error, count(*) as items,
+               arg_min(message, key) as example
+        from failures group by all order by iteration, experiment, items desc, stage, error""",
     "depths": """
-        with whole as (select iteration, count(*) as n from trees group by all)
-        select iteration, chosen_depth as depth, count(*) as trees,
+        with whole as (select iteration, experiment, count(*) as n from trees group by all)
+        select iteration, experiment, chosen_depth as depth, count(*) as trees,
                count(*) / any_value(n) as share
-        from trees join whole using (iteration) where solved group by all order by all""",
+        from trees join whole using (iteration, experiment) where solved
+        group by all order by all""",
     "quality": """
-        select iteration, count(*) as pairs, avg(similarity) as similarity,
+        select iteration, experiment, method, count(*) as pairs, avg(similarity) as similarity,
                median(similarity) as median_similarity, avg(chosen_value) as chosen_value,
                avg(rejected_value) as rejected_value, avg(depth) as depth,
                avg(chosen_chars) as chosen_chars, avg(rejected_chars) as rejected_chars,
@@ -62,35 +74,42 @@ QUERIES: dict[str, str] = {
                count(*) filter (chosen_chars < rejected_chars) / count(*) as shorter
         from pairs group by all order by all""",
     "responses_judged": f"""
-        select iteration, {_VOTED} from judgements group by all order by all""",
+        select iteration, experiment, {_VOTED} from judgements group by all order by all""",
     "refinements_judged": f"""
-        select iteration, {_VOTED} from nodes where depth > 0 group by all order by all""",
+        select iteration, experiment, {_VOTED} from nodes where depth > 0
+        group by all order by all""",
     "judged_length": """
-        select iteration, verdict, avg(r.completion_tokens) as tokens
-        from judgements join responses r using (iteration, response_id)
-        where verdict in ('yes', 'no') group by all order by all""",
+        with judged as (
+            select iteration, j.experiment as made_by, verdict, avg(r.completion_tokens) as tokens
+            from judgements j join responses r using (iteration, response_id)
+            where verdict in ('yes', 'no') group by all)
+        select iteration, experiment, verdict, tokens
+        from lineage join judged using (iteration, made_by) where stage = 'judge' order by all""",
     "equal_responses": """
         with texts as (
-            select iteration, prompt_id, count(*) as n, count(distinct hash(response)) as different
+            select iteration, experiment, prompt_id, count(*) as n,
+                   count(distinct hash(response)) as different
             from responses group by all)
-        select iteration, sum(n - different)::bigint as equal, sum(n)::bigint as n
+        select iteration, experiment, sum(n - different)::bigint as equal, sum(n)::bigint as n
         from texts group by all order by all""",
     "equal_refinements": """
-        with texts as (select iteration, node_id, parent_id, hash(response) as text from nodes)
-        select c.iteration, count(*) filter (c.text = p.text) as equal, count(*) as n
-        from texts c join texts p on p.iteration = c.iteration and p.node_id = c.parent_id
+        with texts as (
+            select iteration, experiment, node_id, parent_id, hash(response) as text from nodes)
+        select c.iteration, c.experiment, count(*) filter (c.text = p.text) as equal, count(*) as n
+        from texts c join texts p on p.iteration = c.iteration and p.experiment = c.experiment
+            and p.node_id = c.parent_id
         group by all order by all""",
     "equal_pairs": """
         with texts as (
-            select iteration, hash(rejected, chosen) as text from pairs),
-        seen as (select text, count(*) as n from texts group by all)
-        select iteration, count(*) filter (seen.n > 1) as equal, count(*) as n
-        from texts join seen using (text) group by all order by all""",
+            select iteration, experiment, method, hash(rejected, chosen) as text from pairs),
+        seen as (select experiment, method, text, count(*) as n from texts group by all)
+        select iteration, experiment, count(*) filter (seen.n > 1) as equal, count(*) as n
+        from texts join seen using (experiment, method, text) group by all order by all""",
     "unsolved": """
         with tried as (
             select prompt_id, count(*) as trees, max(chosen_value) as best,
                    sum(refinements)::bigint as refinements,
-                   string_agg(iteration::text, ', ' order by iteration) as iterations
+                   array_to_string(list_sort(list(distinct iteration)), ', ') as iterations
             from trees group by all having not bool_or(solved)),
         named as (select prompt_id, min(prompt[:400]) as prompt from prompts group by all)
         select prompt_id, prompt, iterations, best, refinements,
@@ -98,43 +117,49 @@ QUERIES: dict[str, str] = {
         from tried left join named using (prompt_id)
         order by best desc nulls last, refinements desc, prompt_id limit 100""",
     "similarity": """
-        select iteration, least(floor(similarity * 40), 39) / 40 as bin, count(*) as n
+        select iteration, experiment, method, least(floor(similarity * 40), 39) / 40 as bin,
+               count(*) as n
         from pairs where similarity is not null group by all order by all""",
     "chosen_value": """
-        select iteration, round(chosen_value, 1) as bin, count(*) as n
+        select iteration, experiment, method, round(chosen_value, 1) as bin, count(*) as n
         from pairs where chosen_value is not null group by all order by all""",
     "yes_share": """
-        select iteration, round(value, 1) as bin, count(*) as n
+        select iteration, experiment, round(value, 1) as bin, count(*) as n
         from judgements where value is not null group by all order by all""",
     "node_yes_share": """
-        select iteration, round(value, 1) as bin, count(*) as n
+        select iteration, experiment, round(value, 1) as bin, count(*) as n
         from nodes where depth > 0 and value is not null group by all order by all""",
     "checked": """
-        select iteration, if(stage = 'judge', 'responses', 'refinements') as what,
+        select iteration, experiment, if(stage = 'judge', 'responses', 'refinements') as what,
                both_yes + judge_yes_check_no as said_yes, judge_yes_check_no as refuted
-        from judge_bias where said_yes > 0 order by stage, iteration""",
+        from judge_bias where said_yes > 0 order by stage, iteration, experiment""",
 }
-"""By name; each row is of one iteration unless its columns say otherwise."""
+"""By name; each row is of one iteration and experiment unless its columns say otherwise."""
 
 
 def figures(connection: duckdb.DuckDBPyConnection) -> dict[str, Rows]:
-    """All numbers of a report, by name."""
+    """All numbers of a report, by name; each row says in `series` whose it is."""
     found = {name: rows(connection, query) for name, query in QUERIES.items()}
     found["length"] = _binned(
         connection,
-        """select 'chosen' as side, chosen_chars as x from pairs
-           union all select 'rejected', rejected_chars from pairs""",
-        "side",
+        """select iteration, experiment, method, 'chosen' as side, chosen_chars as x from pairs
+           union all select iteration, experiment, method, 'rejected', rejected_chars from pairs""",
+        ("iteration", "experiment", "method", "side"),
     )
     found["longer_by"] = _binned(
-        connection, "select iteration, chosen_chars - rejected_chars as x from pairs", "iteration"
+        connection,
+        "select iteration, experiment, method, chosen_chars - rejected_chars as x from pairs",
+        ("iteration", "experiment", "method"),
     )
-    found["search_tokens"] = _binned(
-        connection, "select iteration, completion_tokens as x from trees", "iteration"
-    )
-    found["response_tokens"] = _binned(
-        connection, "select iteration, completion_tokens as x from responses", "iteration"
-    )
+    for name, table in (("search_tokens", "trees"), ("response_tokens", "responses")):
+        found[name] = _binned(
+            connection,
+            f"select iteration, experiment, completion_tokens as x from {table}",
+            ("iteration", "experiment"),
+        )
+    series = Series.of(found["experiments"])
+    for row in (row for some in found.values() for row in some if "iteration" in row):
+        row["series"] = series.name(row)
     return found
 
 
@@ -145,7 +170,9 @@ def rows(connection: duckdb.DuckDBPyConnection, query: str) -> Rows:
     return [dict(zip(columns, row, strict=True)) for row in relation.fetchall()]
 
 
-def _binned(connection: duckdb.DuckDBPyConnection, query: str, by: str, bins: int = 40) -> Rows:
+def _binned(
+    connection: duckdb.DuckDBPyConnection, query: str, by: Sequence[str], bins: int = 40
+) -> Rows:
     """A histogram of x of about so many bars of a round width; what is far out is in the last."""
     [(low, high)] = connection.sql(
         f"select quantile_cont(x, 0.005), quantile_cont(x, 0.995) from ({query})"
@@ -156,9 +183,9 @@ def _binned(connection: duckdb.DuckDBPyConnection, query: str, by: str, bins: in
     first, last = low // width, max(low // width, (high - 1) // width)
     return rows(
         connection,
-        f"""select {by}, least(greatest(floor(x / {width}), {first}), {last}) * {width} as bin,
-                   {width} as width, count(*) as n
-            from ({query}) where x is not null group by all order by all""",
+        f"""select {", ".join(by)}, {width} as width, count(*) as n,
+                   least(greatest(floor(x / {width}), {first}), {last}) * {width} as bin
+            from ({query}) where x is not null group by all order by {", ".join(by)}, bin""",
     )
 
 

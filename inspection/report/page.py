@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from typing import Any
 
@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from inspection.report.charts import charts
 from inspection.report.draw import Drawn
-from inspection.report.figures import Rows
+from inspection.report.series import Row, Rows, Series, by, headed, names
 from terminal.text import as_text
 
 _SCRIPTS = ("data", "text", "tree", "list", "page")
@@ -32,6 +32,7 @@ def page(name: str, figures: dict[str, Rows], drawn: Drawn) -> Iterator[str]:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    series = Series.of(figures["experiments"])
     template = environment.from_string((folder / "page.html.j2").read_text())
     return template.generate(
         name=as_text(name),
@@ -43,16 +44,19 @@ def page(name: str, figures: dict[str, Rows], drawn: Drawn) -> Iterator[str]:
         drawn=drawn,
         shown=shown(drawn),
         shown_trees=_shown_trees(drawn),
+        series=series,
+        independent=any(row["method"] == "independent" for row in figures["experiments"]),
         headline=_headline(figures),
-        cards=_cards(figures),
+        cards=_several_cards(figures) if series.mixed else _cards(figures),
+        compared=_compared(figures) if series.mixed else [],
         numbers=_numbers(figures),
-        length=_length(figures),
+        length=_length(figures, series),
         agreement=_agreement(figures),
         checked=_checked(figures),
         repeats=_repeats(figures),
         unsolved=_unsolved(figures),
-        unsolved_says=_unsolved_says(figures),
-        failures=_failures(figures),
+        unsolved_says=_unsolved_says(figures, series),
+        failures=_failures(figures, series),
     )
 
 
@@ -69,7 +73,7 @@ def shown(drawn: Drawn) -> str:
 
 
 def _shown_trees(drawn: Drawn) -> str:
-    if drawn.with_trees == drawn.shown:
+    if drawn.with_trees == drawn.searched:
         return ""
     return f"Of {drawn.with_trees:,} of them it holds all texts of the search, too."
 
@@ -80,8 +84,9 @@ def _hash(text: str) -> str:
 
 
 def _headline(figures: dict[str, Rows]) -> str:
-    pairs, prompts = _sum(figures["steps"], "pairs"), _sum(figures["steps"], "prompts")
-    rounds = len(figures["steps"])
+    pairs = _sum(figures["steps"], "pairs")
+    read_in = {row["iteration"]: row["prompts"] for row in figures["steps"]}
+    prompts, rounds = sum(read_in.values()), len(read_in)
     over = f" in {rounds} iterations" if rounds > 1 else ""
     return (
         f"{pairs:,} preference {_plural(pairs, 'pair')} "
@@ -130,57 +135,110 @@ def _cards(figures: dict[str, Rows]) -> list[tuple[str, str, str]]:
     return cards
 
 
+def _several_cards(figures: dict[str, Rows]) -> list[tuple[str, str, str]]:
+    """Of a run whose numbers over all pairs would mix what is meant to be compared."""
+    failures = _sum(figures["steps"], "failures")
+    cards = [
+        ("Experiments and methods", f"{len(figures['experiments']):,}", "side by side below"),
+        ("Tokens", _short(_sum(figures["tokens"], "completion_tokens")), "written in all"),
+    ]
+    return cards + (
+        [("Items left out", f"{failures:,}", "see Failures, at the end")] * (failures > 0)
+    )
+
+
+def _compared(figures: dict[str, Rows]) -> Cells:
+    """Experiments and methods side by side, a column each."""
+    rows = figures["experiments"]
+    lines = {
+        "Prompts": [_count(row["prompts"]) for row in rows],
+        "Searches": [_count(row["trees"]) for row in rows],
+        "– solved": [_count(row["solved"]) for row in rows],
+        "Pairs": [_count(row["pairs"]) for row in rows],
+        "Similarity of the two sides": [_ratio(row["similarity"], 3) for row in rows],
+        "Chosen longer by, characters": [_signed(row["chars_longer"]) for row in rows],
+        "Tokens of its own": [_count(row["completion_tokens"]) for row in rows],
+        "Tokens of others that it uses": [_count(row["shared_tokens"]) for row in rows],
+        "Tokens a pair, both counted": [_count(row["tokens_per_pair"]) for row in rows],
+        "Pairs that checks confirm": [_share(row["share_confirmed"]) for row in rows],
+    }
+    head = ["", *(headed(row["series"]) for row in rows)]
+    return [head, *([name, *cells] for name, cells in lines.items())]
+
+
+_COUNTS = {
+    "Prompts": ("", "prompts"),
+    "Responses": ("sample", "responses"),
+    "– judged Yes": ("judge", "yes"),
+    "– judged No": ("judge", "no"),
+    "– undecided (tie, or too few votes)": ("judge", "undecided"),
+    "Searches": ("tree_search", "trees"),
+    "– solved": ("tree_search", "solved"),
+    "Refinements": ("tree_search", "refinements"),
+    "– unreadable": ("tree_search", "malformed"),
+    "Pairs": ("", "pairs"),
+}
+"""Counts by what they are called: the stage that makes them, and their column."""
+
+_MEANS = {
+    "Similarity, mean": ("similarity", 3),
+    "Similarity, median": ("median_similarity", 3),
+    "Share of Yes, chosen side": ("chosen_value", 2),
+    "Share of Yes, rejected side": ("rejected_value", 2),
+    "Depth": ("depth", 2),
+}
+"""Means over pairs: their column, and digits."""
+
+
 def _numbers(figures: dict[str, Rows]) -> Cells:
-    """Everything countable, a column for each iteration."""
+    """Everything countable, a column for each iteration and experiment."""
     steps = figures["steps"]
-    quality = {row["iteration"]: row for row in figures["quality"]}
-    tokens = {(row["iteration"], row["stage"]): row for row in figures["tokens"]}
-    iterations = [row["iteration"] for row in steps]
-    if not iterations:
+    quality = by(figures["quality"], "iteration", "experiment", "method")
+    tokens = by(figures["tokens"], "iteration", "experiment", "stage")
+    makers = by(figures["lineage"], "iteration", "experiment", "stage")
+    methods = sorted({row["method"] for row in figures["quality"]}) or [""]
+    if not steps:
         return []
 
-    def line(name: str, cells: Sequence[str]) -> Sequence[str]:
-        return [name, *cells]
+    def cells(stage: str, shown: Callable[[Row], str]) -> list[str]:
+        """One for each column; of rows that are another experiment's it says whose they are."""
+        makes = [makers.get((*_key(row), stage), row).get("made_by") for row in steps]
+        return [
+            shown(row) if maker in (None, row["experiment"]) else f"as {maker}"
+            for row, maker in zip(steps, makes, strict=True)
+        ]
 
-    def mean(column: str, digits: int) -> list[str]:
-        return [_ratio(quality.get(i, {}).get(column), digits) for i in iterations]
+    def count(column: str) -> Callable[[Row], str]:
+        return lambda row: _count(row[column])
 
-    counts = {
-        "Prompts": "prompts",
-        "Responses": "responses",
-        "– judged Yes": "yes",
-        "– judged No": "no",
-        "– undecided (tie, or too few votes)": "undecided",
-        "Searches": "trees",
-        "– solved": "solved",
-        "Refinements": "refinements",
-        "– unreadable": "malformed",
-        "Pairs": "pairs",
-    }
-    lines = [line("", [f"Iteration {i}" for i in iterations])]
-    lines += [line(name, [f"{row[key]:,}" for row in steps]) for name, key in counts.items()]
-    lines += [
-        line("Similarity, mean", mean("similarity", 3)),
-        line("Similarity, median", mean("median_similarity", 3)),
-        line("Share of Yes, chosen side", mean("chosen_value", 2)),
-        line("Share of Yes, rejected side", mean("rejected_value", 2)),
-        line("Depth", mean("depth", 2)),
-    ]
+    def mean(column: str, digits: int, method: str) -> list[str]:
+        return [_ratio(quality.get((*_key(r), method), {}).get(column), digits) for r in steps]
+
+    def spent(column: str, stage: str) -> Callable[[Row], str]:
+        return lambda row: _count(tokens.get((*_key(row), stage), {}).get(column))
+
+    lines: Cells = [["", *(headed(row["series"]) for row in steps)]]
+    lines += [[name, *cells(stage, count(key))] for name, (stage, key) in _COUNTS.items()]
+    for method in methods:
+        of = f" ({method})" if len(methods) > 1 else ""
+        lines += [[name + of, *mean(*what, method)] for name, what in _MEANS.items()]
     for stage in ("sample", "judge", "tree_search"):
-        found = [tokens.get((i, stage), {}) for i in iterations]
         name = f"Tokens of {stage.replace('_', ' ')}"
         lines += [
-            line(f"{name}, written", [_count(row.get("completion_tokens")) for row in found]),
-            line(f"{name}, read", [_count(row.get("prompt_tokens")) for row in found]),
+            [f"{name}, written", *cells(stage, spent("completion_tokens", stage))],
+            [f"{name}, read", *cells(stage, spent("prompt_tokens", stage))],
         ]
-    lines.append(line("Failures", [f"{row['failures']:,}" for row in steps]))
-    return lines
+    return [*lines, ["Failures", *cells("", count("failures"))]]
 
 
-def _length(figures: dict[str, Rows]) -> Cells:
-    judged = {(row["iteration"], row["verdict"]): row["tokens"] for row in figures["judged_length"]}
+def _key(row: Row) -> tuple[int, str]:
+    return row["iteration"], row["experiment"]
+
+
+def _length(figures: dict[str, Rows], series: Series) -> Cells:
+    judged = {(*_key(row), row["verdict"]): row["tokens"] for row in figures["judged_length"]}
     head = [
-        "Iteration",
+        "" if series.mixed else "Iteration",
         "Rejected, characters",
         "Chosen",
         "Difference",
@@ -193,14 +251,14 @@ def _length(figures: dict[str, Rows]) -> Cells:
         head,
         *(
             [
-                str(row["iteration"]),
+                headed(row["series"]) if series.mixed else str(row["iteration"]),
                 _ratio(row["rejected_chars"], 0),
                 _ratio(row["chosen_chars"], 0),
                 _signed(row["longer_by"]),
                 _share(row["longer"]),
                 _share(row["shorter"]),
-                _ratio(judged.get((row["iteration"], "no")), 0),
-                _ratio(judged.get((row["iteration"], "yes")), 0),
+                _ratio(judged.get((*_key(row), "no")), 0),
+                _ratio(judged.get((*_key(row), "yes")), 0),
             ]
             for row in figures["quality"]
         ),
@@ -213,7 +271,7 @@ def _agreement(figures: dict[str, Rows]) -> Cells:
         head,
         *(
             [
-                f"{what}, iteration {row['iteration']}",
+                f"{what}, {row['series']}",
                 f"{row['judged']:,}",
                 _percent(row["split"], row["judged"]),
                 _share(row["agreement"]),
@@ -235,7 +293,7 @@ def _checked(figures: dict[str, Rows]) -> Cells:
         head,
         *(
             [
-                f"{row['what'].capitalize()}, iteration {row['iteration']}",
+                f"{row['what'].capitalize()}, {row['series']}",
                 f"{row['said_yes']:,}",
                 f"{row['refuted']:,}",
                 _percent(row["refuted"], row["said_yes"]),
@@ -251,16 +309,17 @@ def _repeats(figures: dict[str, Rows]) -> Cells:
         "equal_refinements": "Refinements that changed nothing",
         "equal_pairs": "Pairs whose two texts stand in another pair, too",
     }
-    iterations = sorted({row["iteration"] for name in kinds for row in figures[name]})
-    lines: Cells = [["", *(f"Iteration {iteration}" for iteration in iterations)]]
+    found = {row["series"] for name in kinds for row in figures[name]}
+    series = [name for name in names(figures["steps"]) if name in found]
+    lines: Cells = [["", *map(headed, series)]]
     for name, says in kinds.items():
-        held = {row["iteration"]: row for row in figures[name]}
+        held = {row["series"]: row for row in figures[name]}
         if held:
             cells = [
-                f"{held[i]['equal']:,} ({_percent(held[i]['equal'], held[i]['n'])})"
-                if i in held
+                f"{held[each]['equal']:,} ({_percent(held[each]['equal'], held[each]['n'])})"
+                if each in held
                 else "–"
-                for i in iterations
+                for each in series
             ]
             lines.append([says, *cells])
     return lines
@@ -284,22 +343,22 @@ def _unsolved(figures: dict[str, Rows]) -> Cells:
     ]
 
 
-def _unsolved_says(figures: dict[str, Rows]) -> str:
+def _unsolved_says(figures: dict[str, Rows], series: Series) -> str:
     rows = figures["unsolved"]
     if not rows:
         return ""
     return (
         f"{rows[0]['n']:,} {_plural(rows[0]['n'], 'prompt')} had a search and none that passed, "
-        "in any iteration."
+        f"in any iteration{' or experiment' * series.experiments}."
     )
 
 
-def _failures(figures: dict[str, Rows]) -> Cells:
+def _failures(figures: dict[str, Rows], series: Series) -> Cells:
     return [
-        ["Iteration", "Stage", "Cause", "Items", "For example"],
+        ["" if series.experiments else "Iteration", "Stage", "Cause", "Items", "For example"],
         *(
             [
-                str(row["iteration"]),
+                headed(row["series"]) if series.experiments else str(row["iteration"]),
                 as_text(row["stage"]),
                 as_text(row["error"]),
                 f"{row['items']:,}",

@@ -15,7 +15,7 @@ from inspection import sql
 from schemas import TABLES
 from schemas.prompts import Prompt
 from schemas.questions import MACROS, VIEWS
-from schemas.views import connect
+from schemas.views import MANIFEST_TABLES, connect
 from spar_core.dataset import Dataset, Settled
 
 CALLS = [
@@ -59,7 +59,7 @@ def test_it_answers_as_the_run_does(
     monkeypatch.chdir("/")
     assert {call.partition("(")[0] for call in CALLS} == set(MACROS)
     with duckdb.connect(str(file), read_only=True) as made, connect(str(finished_run)) as run:
-        for name in (*TABLES, *VIEWS, *CALLS, "usage", "contents"):
+        for name in (*TABLES, *VIEWS, *CALLS, *MANIFEST_TABLES, "contents"):
             query = f"from {name} order by all"
             found = made.execute(query).fetchall()
             assert found == run.execute(query).fetchall(), name
@@ -92,7 +92,7 @@ def test_it_says_what_it_is(finished_run: Path, tmp_path: Path) -> None:
     macros = "from duckdb_functions() select function_name where comment is not null"
     assert {name for (name,) in rows(file, macros)} == set(MACROS)
     listed = {str(name).partition("(")[0] for (name,) in rows(file, "select name from contents")}
-    assert listed == {*TABLES, *VIEWS, *MACROS, "usage", "contents"}
+    assert listed == {*TABLES, *VIEWS, *MACROS, *MANIFEST_TABLES, "contents"}
 
 
 def test_earlier_duckdbs_can_open_it(small_run: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from inspection.report import draw
 from pipelines import refine, sample
 from tests.loopback import LoopbackServer
 from tests.pipelines import rounds
+from tests.schemas import experiments
 
 SEARCH_TEXTS = {"marks", "reflection", "critique", "votes"}
 
@@ -166,6 +167,8 @@ def test_iterations_and_failures_are_told_apart(
         assert refine.main(rounds.command(run, prompts, server.url, *options)) in (0, 3)
     html = made(run, tmp_path / "r.html")
     assert "in 2 iterations" in text_of(html)
+    assert 'aria-label="chosen, ' in html, "of all iterations together"
+    assert 'aria-label="chosen, iteration' not in html
     assert set(data(html, "index")["iteration"]) == {1, 2}
     assert "no_prompt" in text_of(html)
     assert "&lt;b&gt;" in html
@@ -298,3 +301,72 @@ def test_as_a_command_it_says_in_a_line_what_it_wrote(finished_run: Path, tmp_pa
     assert re.fullmatch(
         r".*r\.html: 0\.\d MB\. All 8 pairs of the run are in this file\.\n", done.stdout
     )
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of a run of three experiments and two methods."""
+    folder = tmp_path_factory.mktemp("several")
+    experiments.write(str(folder / "run"))
+    return made(folder / "run", folder / "r.html")
+
+
+def test_one_experiment_is_not_named(html: str) -> None:
+    said = text_of(html)
+    assert not {"main", "spar", "Experiments"} & set(said.split())
+    assert re.search(r"<label hidden>Experiment", html)
+    assert re.search(r"<label hidden>Method", html)
+    assert "All numbers, by iteration Iteration 1" in said
+
+
+def test_experiments_and_methods_stand_side_by_side(several: str) -> None:
+    said = text_of(several)
+    for part in (
+        "5 preference pairs from 2 prompts",
+        "dfs, spar main, independent main, spar votes3, spar Prompts 2 2 2 2 Searches 2 – 2 1",
+        "Tokens of its own 700 440 3,440 740 Tokens of others that it uses 440 0 0 40",
+        "Tokens a pair, both counted 570 440 3,440 780",
+        "All numbers, by iteration and experiment dfs main votes3 Prompts 2 2 2",
+        "Responses as main 4 as main – judged Yes as main 2 0 – judged No as main 2 4",
+        "Similarity, mean (independent) – 0.500 – ",
+        "Tokens of judge, written as main 400 240",
+        "main, independent 13 13 +0 0.0 % 0.0 % 10 10",
+        "Responses, votes3 4 0.0 %",
+        "no search made it",
+    ):
+        assert part in said
+    assert "Tokens a pair 4" not in said, "no mean over what is compared"
+    assert not re.search(r"<label hidden", several)
+
+
+def test_charts_tell_experiments_apart(several: str) -> None:
+    for part in (
+        "main, No: 2 responses, 50.0%",
+        "votes3, No: 4 responses, 100.0%",
+        "main, spar, refined until it passed: 1",
+        "main, independent, gave a pair: 1",
+        "dfs, tree search: 700 tokens",
+        "dfs, solved after 1: 2 searches, 100.0% of all",
+        "main, independent, 0.5 to 0.525: 1 pairs, 100.0%",
+        "chosen, dfs, spar, 17 to 18: 2 pairs, 100.0%",
+    ):
+        assert f'aria-label="{part}"' in several, part
+    assert "dfs, No:" not in several, "it judged nothing itself"
+    assert "main, independent, refined until it passed" not in several
+
+
+def test_a_pair_has_the_tree_of_its_own_experiment_or_none(several: str) -> None:
+    index, texts, trees = (data(several, name) for name in ("index", "pairs-0", "trees-0"))
+    rows = dict(zip(index["id"], range(5), strict=True))
+    assert [index["experiment"][rows[name]] for name in ("i1.pb.r0.dfs.t.pair",)] == ["dfs"]
+    for name, experiment in (("i1.pa.r0.t.pair", "main"), ("i1.pa.r0.dfs.t.pair", "dfs")):
+        at = rows[name]
+        nodes = trees[index["tree"][at][1]]
+        assert [node["reflection"] for node in nodes] == ["", f"{experiment} thought again"]
+        assert len(texts[index["at"][at][1]]["nodes"]) == 2
+    at = rows["i1.pa.independent"]
+    assert [index[name][at] for name in ("method", "depth", "nodes", "tree")] == [
+        *("independent", None, 0, None)
+    ]
+    assert texts[index["at"][at][1]]["nodes"] == []
+    assert "it holds all texts of the search, too" not in text_of(several), "none is left out"

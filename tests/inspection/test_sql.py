@@ -61,7 +61,7 @@ def test_rows_are_printed(finished_run: Path, capfd: pytest.CaptureFixture[str])
     "query",
     [
         *(f"select iteration, * from {name} limit 2" for name in TABLES),
-        *(f"from {name} limit 2" for name in (*VIEWS, "usage", "contents")),
+        *(f"from {name} limit 2" for name in (*VIEWS, *views.MANIFEST_TABLES, "contents")),
         *(f"from {name}({', '.join(_ARGUMENTS[name])})" for name in MACROS),
         *(f"describe {name}" for name in TABLES),
         "from pairs",

@@ -12,6 +12,7 @@ from inspection.summary import print_summary
 from pipelines import refine
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines.rounds import command, query
+from tests.schemas import experiments
 
 
 def summary(run: Path | str, iteration: int | None = None, width: int = 200) -> str:
@@ -100,3 +101,32 @@ def test_iterations_are_told_apart(tmp_path: Path, prompts: Path, server: Loopba
 @pytest.mark.parametrize("width", [20, 40])
 def test_a_narrow_terminal_is_no_error(finished_run: Path, width: int) -> None:
     assert max(map(len, summary(finished_run, width=width).splitlines())) <= width
+
+
+def test_one_experiment_and_method_are_not_named(finished_run: Path) -> None:
+    text = summary(finished_run)
+    assert not {"main", "spar", "experiment", "method", "made_by"} & set(text.split())
+    assert "Experiments and methods" not in text
+
+
+def test_experiments_and_methods_are_set_side_by_side(tmp_path: Path) -> None:
+    experiments.write(str(tmp_path))
+    text = summary(tmp_path)
+    assert "Experiments and methods" in text
+    rows = cells(text)
+    heads = "iteration 1 dfs spar, iteration 1 main independent, iteration 1 main spar"
+    assert ["tokens_per_pair", "570", "440", "3,440", "780"] in rows
+    assert ["trees", "2", "", "2", "1"] in rows
+    assert all(head in text for head in heads.split(", "))
+    assert ["main", "no", "2", "2", "8", "0"] in rows
+    assert ["votes3", "no", "4", "0", "12", "0"] in rows
+    assert ["dfs", "judge", "main", "", "", "200"] in rows
+
+
+def test_two_methods_of_one_experiment_are_told_apart(tmp_path: Path) -> None:
+    pairs = [experiments.independent("pa"), experiments.refined("pa", "main", 9)]
+    experiments.commit(str(tmp_path), "pairs", {"pairs": pairs})
+    text = summary(tmp_path)
+    assert "iteration 1 independent" in text
+    assert "iteration 1 spar" in text
+    assert "main" not in text

@@ -91,8 +91,8 @@ def test_a_round_sets_the_judge_beside_the_check(
         ]
     )
     assert query(run, "select * from judge_bias") == [
-        (1, "judge", 5, 2, 1, 1, 1, 0.6, 0.333),
-        (1, "tree_search", 3, 0, 3, 0, 0, 0.0, 1.0),
+        (1, "main", "judge", 5, 2, 1, 1, 1, 0.6, 0.333),
+        (1, "main", "tree_search", 3, 0, 3, 0, 0, 0.0, 1.0),
     ]
     rows = cells(out)
     assert ["judge_yes_check_no", "1", "3"] in rows

@@ -250,19 +250,20 @@ def test_summaries_count_each_iteration_for_itself(tmp_path: Path) -> None:
     )
     Dataset(run, 2).commit("s", "w", [Settled("k", {"trees": trees[:1]})])
     assert summary(run, "solved_by_depth") == [
-        (1, 0, 1, 0, 0.0, 3, 2),
-        (1, 1, 2, 1, 0.25, 6, 4),
-        (1, 2, 1, 1, 0.25, 3, 2),
-        (2, 1, 1, 1, 1.0, 3, 2),
+        (1, "main", 0, 1, 0, 0.0, 3, 2),
+        (1, "main", 1, 2, 1, 0.25, 6, 4),
+        (1, "main", 2, 1, 1, 0.25, 3, 2),
+        (2, "main", 1, 1, 1, 1.0, 3, 2),
     ]
-    assert summary(run, "pair_quality") == [(1, 2, 0.85, 0.85, 0.8, 0.2, 1.0, 10, 21)]
-    assert summary(run, "verdicts") == [(1, "no", 2, 1, 7, 2)]
-    assert summary(run, "failures_by_cause") == [(1, "judge", "too_long", 1, "m")]
+    quality = (1, "main", "spar", 2, 0.85, 0.85, 0.8, 0.2, 1.0, 10, 21)
+    assert summary(run, "pair_quality") == [quality]
+    assert summary(run, "verdicts") == [(1, "main", "no", 2, 1, 7, 2)]
+    assert summary(run, "failures_by_cause") == [(1, "main", "judge", "too_long", 1, "m")]
     assert summary(run, "token_cost") == [
-        (1, "judge", 40, 400, 200),
-        (1, "sample", 20, 200, 100),
-        (1, "tree_search", 120, 1200, 600),
-        (2, "tree_search", 30, 300, None),
+        (1, "main", "judge", "main", 40, 400, 200),
+        (1, "main", "sample", "main", 20, 200, 100),
+        (1, "main", "tree_search", "main", 120, 1200, 600),
+        (2, "main", "tree_search", "main", 30, 300, None),
     ]
 
 
@@ -291,15 +292,21 @@ def test_use_of_the_engine_is_summed_by_stage_and_iteration(run: str) -> None:
     Dataset(run, 1).commit("sample", "w", [prompt("d")], used(0, 0.0, replayed=4))
     Dataset(run, 2).commit("judge", "w", [prompt("a")], used(1, 0.04))
     assert summary(run, "engine_use") == [
-        (1, "judge", 8, 2, 0, 4.0, 200, 2000, 5000, 4.0, 2.0),
-        (1, "sample", 0, 1, 4, 0.0, None, None, 0, None, 0.0),
-        (2, "judge", 1, 1, 0, 0.0, 2500, 2000, 1000, 4.0, None),
+        (1, "main", "judge", 8, 2, 0, 4.0, 200, 2000, 5000, 4.0, 2.0),
+        (1, "main", "sample", 0, 1, 4, 0.0, None, None, 0, None, 0.0),
+        (2, "main", "judge", 1, 1, 0, 0.0, 2500, 2000, 1000, 4.0, None),
     ]
     with connect(run) as connection:
         names = [name for name, _ in columns(connection, "engine_use")]
     assert names == [
-        *("iteration", "stage", "requests", "retries", "replayed", "engine_s", "tokens_per_s"),
-        *("mean_latency_ms", "max_latency_ms", "mean_in_flight", "engine_s_per_pair"),
+        *("iteration", "experiment", "stage", "requests", "retries", "replayed", "engine_s"),
+        *(
+            "tokens_per_s",
+            "mean_latency_ms",
+            "max_latency_ms",
+            "mean_in_flight",
+            "engine_s_per_pair",
+        ),
     ]
 
 
@@ -330,7 +337,7 @@ def test_run_of_earlier_times_has_no_use_of_the_engine(run: str) -> None:
 def test_use_counted_by_a_later_version_is_passed_over(run: str) -> None:
     Dataset(run, 1).commit("judge", "w", [prompt("a")], used(3, 1.5) | {"joules": 7.0})
     [row] = summary(run, "engine_use")
-    assert row[:3] == (1, "judge", 3)
+    assert row[:4] == (1, "main", "judge", 3)
 
 
 def test_locked_connection_sees_the_use_of_the_engine(tmp_path: Path) -> None:
@@ -392,7 +399,8 @@ def test_files_of_earlier_times_lack_a_column_beside_new_ones(run: str) -> None:
         ("2.old", None, 2, "main"),
         ("3.new", True, 3, "main"),
     ]
-    assert [row[:3] for row in summary(run, "judge_bias")] == [(2, "judge", 1), (3, "judge", 1)]
+    bias = [row[:4] for row in summary(run, "judge_bias")]
+    assert bias == [(2, "main", "judge", 1), (3, "main", "judge", 1)]
 
 
 def test_a_run_of_earlier_times_only_has_the_column_empty(run: str) -> None:
@@ -435,7 +443,7 @@ def test_bias_sets_verdicts_beside_checks_by_iteration_and_stage(run: str) -> No
     Dataset(run, 2).commit("s", "w", [Settled("k", {"judgements": rows[-3:-1]})])
     Dataset(run, 3).commit("s", "w", [Settled("k", {"judgements": rows[5:6]})])
     assert summary(run, "judge_bias") == [
-        (1, "judge", 10, 3, 2, 1, 4, 0.7, 0.4),
-        (1, "tree_search", 2, 1, 1, 0, 0, 0.5, 0.5),
-        (3, "judge", 1, 0, 0, 1, 0, 0.0, None),
+        (1, "main", "judge", 10, 3, 2, 1, 4, 0.7, 0.4),
+        (1, "main", "tree_search", 2, 1, 1, 0, 0, 0.5, 0.5),
+        (3, "main", "judge", 1, 0, 0, 1, 0, 0.0, None),
     ]

@@ -68,10 +68,23 @@ class PairList {
     },
       make("div", { class: "ask", dir: "auto" }, plain(pair.snippet) || "(empty prompt)"),
       make("div", { class: "facts" },
-        `${share(pair.similarity)} similar · depth ${pair.depth ?? "–"} · ${signed(pair.chosen_chars - pair.rejected_chars)} chars · iteration ${pair.iteration}`));
+        [`${share(pair.similarity)} similar`, pair.depth === null ? null : `depth ${pair.depth}`,
+          `${signed(pair.chosen_chars - pair.rejected_chars)} chars`, ...whose(pair)].filter(Boolean).join(" · ")));
     row.style.top = `${at * ROW}px`;
     return row;
   }
+}
+
+// Whose a pair is, as far as pairs differ in it.
+let several = {};
+
+function whose(pair) {
+  const { iteration, experiment, method } = pair;
+  return [
+    several.experiment && !several.iteration ? null : `iteration ${iteration}`,
+    several.experiment ? plain(experiment) : null,
+    several.method ? plain(method) : null,
+  ];
 }
 
 const signed = (number) => `${number > 0 ? "+" : number < 0 ? "−" : "±"}${Math.abs(number).toLocaleString("en")}`;
@@ -89,8 +102,8 @@ const ORDERS = {
 function filtered(all, form) {
   const field = (name) => form.elements[name].value.trim();
   const tests = [];
-  for (const name of ["iteration", "depth"]) {
-    if (field(name)) tests.push((pair) => pair[name] === Number(field(name)));
+  for (const name of ["iteration", "depth", "experiment", "method"]) {
+    if (field(name)) tests.push((pair) => String(pair[name]) === field(name));
   }
   for (const [name, column] of [["similarity", "similarity"], ["value", "chosen_value"], ["length", "chosen_chars"]]) {
     const least = field(`${name}-min`);

@@ -98,13 +98,16 @@ function facts(pair) {
     ["Similarity", share(pair.similarity)],
     ["Share of Yes", `${share(pair.rejected_value)} → ${share(pair.chosen_value)}`],
     ["Length", `${pair.rejected_chars.toLocaleString("en")} → ${pair.chosen_chars.toLocaleString("en")} (${signed(difference)})`],
-    ["Depth", pair.depth ?? "–"],
-    ["Refinements tried", pair.refinements ?? "–"],
-    ["Tokens of the search", pair.tree_tokens?.toLocaleString("en") ?? "–"],
+    ["Depth", pair.depth],
+    ["Refinements tried", pair.refinements],
+    ["Tokens of the search", pair.tree_tokens === null ? null : pair.tree_tokens.toLocaleString("en")],
     ["Iteration", pair.iteration],
+    ["Experiment", several.experiment ? plain(pair.experiment) : null],
+    ["Method", several.method ? plain(pair.method) : null],
     ["Id", make("span", { class: "id" }, plain(pair.id))],
   ];
-  return make("dl", { class: "facts-list" }, ...rows.map(([name, value]) =>
+  const known = rows.filter(([, value]) => value !== null);
+  return make("dl", { class: "facts-list" }, ...known.map(([name, value]) =>
     make("div", {}, make("dt", {}, name), make("dd", {}, value instanceof Node ? value : String(value)))));
 }
 
@@ -254,9 +257,12 @@ addEventListener("hashchange", route);
 route();
 readIndex().then((all) => {
   list = new PairList(all, showPair);
-  const distinct = (name) => [...new Set(all.map((pair) => pair[name]))].filter((value) => value !== null).sort((a, b) => a - b);
-  fillSelect("iteration", distinct("iteration"));
-  fillSelect("depth", distinct("depth"));
+  for (const name of ["iteration", "depth", "experiment", "method"]) {
+    const values = [...new Set(all.map((pair) => pair[name]))].filter((value) => value !== null);
+    values.sort((a, b) => (typeof a === "number" ? a - b : a < b ? -1 : 1));
+    fillSelect(name, values);
+    several[name] = values.length > 1;
+  }
   return apply();
 }).then(() => {
   route();

@@ -1,0 +1,60 @@
+"""What a report calls the rows that it sets side by side: iterations, experiments, methods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Row = dict[str, Any]
+Rows = list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What there are several of in a run; only that is told apart.
+
+    A run of one experiment and one method is told apart by its iterations, even by a single one.
+    """
+
+    iterations: bool
+    experiments: bool
+    methods: bool
+
+    @classmethod
+    def of(cls, experiments: Rows) -> Series:
+        """Of the rows of the view `experiments`."""
+
+        def several(column: str) -> bool:
+            return len({row[column] for row in experiments} - {None}) > 1
+
+        return cls(several("iteration"), several("experiment"), several("method"))
+
+    @property
+    def mixed(self) -> bool:
+        """Whether numbers over all rows would mix what differs by more than the iteration."""
+        return self.experiments or self.methods
+
+    def name(self, row: Row) -> str:
+        """Whose a row is, in words."""
+        parts = [
+            f"iteration {row['iteration']}" if self.iterations or not self.experiments else "",
+            str(row["experiment"]) if self.experiments else "",
+            str(row.get("method") or "") if self.methods else "",
+        ]
+        return ", ".join(filter(None, parts))
+
+
+def names(rows: Rows) -> list[str]:
+    """The names of rows in their order, each once."""
+    return list(dict.fromkeys(row["series"] for row in rows))
+
+
+def headed(name: str) -> str:
+    """A name at the head of a column."""
+    return name.replace("iteration", "Iteration", 1) if name.startswith("iteration ") else name
+
+
+def by(rows: Rows, *columns: str) -> dict[Sequence[Any], Row]:
+    """Rows by some of their columns."""
+    return {tuple(row[column] for column in columns): row for row in rows}

@@ -1,0 +1,235 @@
+"""A run whose first iteration holds several experiments and methods, written without an engine.
+
+Two prompts with two responses each. `main` judges them, grows trees and makes refined and
+independent pairs; `dfs` shares responses and judgements and has trees and pairs of its own;
+`votes3` shares the responses only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from schemas.judgements import Judgement, VoteRecord
+from schemas.manifest import FOLDER
+from schemas.nodes import Node
+from schemas.pairs import Message, Pair
+from schemas.prompts import Prompt
+from schemas.responses import Response, SamplingRecord
+from schemas.table import MAIN, SPAR
+from schemas.trees import Tree
+from spar_core.dataset import Dataset, Settled
+
+PROMPTS = ("pa", "pb")
+SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
+    ("sample", "dfs"): {"as": "main"},
+    ("judge", "dfs"): {"as": "main"},
+    ("tree_search", "dfs"): {"strategy": "dfs"},
+    ("sample", "votes3"): {"as": "main"},
+    ("judge", "votes3"): {"votes": 3},
+    ("tree_search", "votes3"): {"from.judge": "votes3"},
+}
+"""By stage and experiment; of other stages there are only rows."""
+
+Rows = Mapping[str, Sequence[Any]]
+
+
+def commit(run: str, stage: str, rows: Rows, experiment: str = MAIN, iteration: int = 1) -> None:
+    """Commit rows of an experiment."""
+    dataset = Dataset(run, iteration)
+    named = {
+        table: [
+            dataclasses.replace(row, experiment=experiment) if hasattr(row, "experiment") else row
+            for row in some
+        ]
+        for table, some in rows.items()
+    }
+    before = set(dataset.entries())
+    dataset.commit(stage, f"w{len(before)}", [Settled(f"k{len(before)}", named)])
+    if experiment == MAIN:
+        return
+    [path] = set(dataset.entries()) - before
+    entry = json.loads(dataset.fs.cat_file(path)) | {"experiment": experiment}
+    folder = f"{dataset.root}/{FOLDER}/iteration={iteration}/{stage}@{experiment}"
+    dataset.fs.makedirs(folder, exist_ok=True)
+    dataset.fs.pipe_file(f"{folder}/{path.rpartition('/')[2]}", json.dumps(entry).encode())
+    dataset.fs.rm_file(path)
+
+
+def settle(run: str, stage: str, experiment: str, text: str | bytes, iteration: int = 1) -> None:
+    """Write an experiment's settings of a stage."""
+    dataset = Dataset(run, iteration)
+    folder = f"{dataset.root}/{FOLDER}/iteration={iteration}"
+    dataset.fs.makedirs(folder, exist_ok=True)
+    data = text if isinstance(text, bytes) else text.encode()
+    dataset.fs.pipe_file(f"{folder}/{stage}@{experiment}.settings", data)
+
+
+def write(run: str) -> None:
+    """Write the run."""
+    prompts = [Prompt(key, f"Say {key}.", f"f:{i}", i) for i, key in enumerate(PROMPTS)]
+    commit(run, "prompts", {"prompts": prompts})
+    responses = [response(key, number) for key in PROMPTS for number in (0, 1)]
+    commit(run, "sample", {"responses": responses})
+    for experiment, tokens in ((MAIN, 100), ("votes3", 60)):
+        judged = [
+            judgement(key, number, experiment, tokens) for key in PROMPTS for number in (0, 1)
+        ]
+        commit(run, "judge", {"judgements": judged}, experiment)
+    grown = {MAIN: {"pa": 1000, "pb": None}, "dfs": {"pa": 300, "pb": 400}, "votes3": {"pa": 500}}
+    for experiment, trees in grown.items():
+        rows: dict[str, list[Any]] = {"trees": [], "nodes": []}
+        for key, tokens in trees.items():
+            rows["trees"].append(tree(key, experiment, tokens or 2000, solved=tokens is not None))
+            rows["nodes"] += nodes(key, experiment)
+        commit(run, "tree_search", rows, experiment)
+        pairs = [refined(key, experiment, tokens) for key, tokens in trees.items() if tokens]
+        commit(run, "pairs", {"pairs": pairs}, experiment)
+    commit(run, "independent", {"pairs": [independent("pa")]})
+    for (stage, experiment), settings in SETTINGS.items():
+        settle(run, stage, experiment, json.dumps(settings))
+
+
+def tree_id(key: str, experiment: str) -> str:
+    return f"i1.{key}.r0.t" if experiment == MAIN else f"i1.{key}.r0.{experiment}.t"
+
+
+def response(key: str, number: int) -> Response:
+    sampling = SamplingRecord(0.9, 0.9, 8, 1)
+    name = f"i1.{key}.r{number}"
+    return Response(name, key, f"{key} answered {number}", "m", sampling, "stop", 5, 10)
+
+
+def judgement(key: str, number: int, experiment: str, tokens: int) -> Judgement:
+    """`main` passes the second response to a prompt, `votes3` none."""
+    passes = experiment == MAIN and number == 1
+    yes, no = (4, 1) if passes else (1, 4) if experiment == MAIN else (0, 3)
+    return Judgement(
+        response_id=f"i1.{key}.r{number}",
+        prompt_id=key,
+        verdict="yes" if passes else "no",
+        value=yes / (yes + no),
+        yes_votes=yes,
+        no_votes=no,
+        unparsed_votes=0,
+        critique=f"{experiment} judged {number}",
+        votes=[VoteRecord("No", f"{experiment} judged {number}", "stop")],
+        model="m",
+        prompt_tokens=20,
+        completion_tokens=tokens,
+        checked=passes,
+    )
+
+
+def tree(key: str, experiment: str, tokens: int, *, solved: bool) -> Tree:
+    name, strategy = tree_id(key, experiment), "dfs" if experiment == "dfs" else "bfs"
+    chosen = f"{name}.0" if solved else f"{name}.root"
+    return Tree(
+        tree_id=name,
+        prompt_id=key,
+        root_response_id=f"i1.{key}.r0",
+        strategy=strategy,
+        solved=solved,
+        chosen_node_id=chosen,
+        chosen_depth=int(solved),
+        chosen_value=0.8 if solved else 0.2,
+        refinements=1,
+        malformed=0,
+        model="m",
+        prompt_tokens=30,
+        completion_tokens=tokens,
+    )
+
+
+def nodes(key: str, experiment: str) -> list[Node]:
+    name = tree_id(key, experiment)
+    root = Node(
+        tree_id=name,
+        node_id=f"{name}.root",
+        parent_id=None,
+        prompt_id=key,
+        depth=0,
+        order=0,
+        response=f"{key} answered 0",
+        reflection="",
+        critique=f"{experiment} found the root wanting",
+        verdict="no",
+        value=0.2,
+        yes_votes=1,
+        no_votes=4,
+        unparsed_votes=0,
+        votes=[VoteRecord("No", f"{experiment} found the root wanting", "stop")],
+        prompt_tokens=0,
+        completion_tokens=0,
+    )
+    child = dataclasses.replace(
+        root,
+        node_id=f"{name}.0",
+        parent_id=root.node_id,
+        depth=1,
+        order=1,
+        response=f"{key} refined by {experiment}",
+        reflection=f"{experiment} thought again",
+        critique=f"{experiment} is content",
+        verdict="yes",
+        value=0.8,
+        yes_votes=4,
+        no_votes=1,
+        completion_tokens=90,
+        checked=True,
+    )
+    return [root, child]
+
+
+def refined(key: str, experiment: str, tokens: int) -> Pair:
+    name = tree_id(key, experiment)
+    chosen = f"{key} refined by {experiment}"
+    return pair(
+        f"{name}.pair",
+        key,
+        chosen,
+        similarity=0.9,
+        method=SPAR,
+        tree_id=name,
+        chosen_node_id=f"{name}.0",
+        depth=1,
+        refinements=1,
+        tree_tokens=tokens,
+    )
+
+
+def independent(key: str) -> Pair:
+    return pair(
+        f"i1.{key}.independent",
+        key,
+        f"{key} answered 1",
+        similarity=0.5,
+        method="independent",
+        chosen_response_id=f"i1.{key}.r1",
+    )
+
+
+def pair(pair_id: str, key: str, chosen: str, **columns: Any) -> Pair:
+    rejected = f"{key} answered 0"
+    empty = dict.fromkeys(("tree_id", "chosen_node_id", "depth", "refinements", "tree_tokens"))
+    return Pair(
+        pair_id=pair_id,
+        prompt=[Message("user", f"Say {key}.")],
+        chosen=[Message("assistant", chosen)],
+        rejected=[Message("assistant", rejected)],
+        prompt_id=key,
+        rejected_response_id=f"i1.{key}.r0",
+        chosen_value=0.8,
+        rejected_value=0.2,
+        chosen_yes_votes=4,
+        chosen_no_votes=1,
+        rejected_yes_votes=1,
+        rejected_no_votes=4,
+        chosen_chars=len(chosen),
+        rejected_chars=len(rejected),
+        chosen_checked=True,
+        rejected_checked=False,
+        **{**empty, **columns},
+    )
