@@ -27,8 +27,7 @@ from pipelines import refine
 from pipelines.execution import job
 from pipelines.execution.options import parse
 from pipelines.execution.stage import Stage
-from spar_core.engine.host import EngineSpec
-from spar_core.engine.meter import METER
+from spar_core.engine.host import METER, EngineSpec
 
 SIZES, QUICK_SIZES = (1_000, 10_000, 100_000), (100, 300)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -333,7 +332,6 @@ def _resolve(options: argparse.Namespace, beam: PipelineOptions) -> Job:
             timeout_s=options.engine_timeout,
             patience_s=options.engine_patience,
             arguments=options.engine_args,
-            log=os.path.join("logs" if "://" in run else run, "engine.log"),
         )
 
     def sampling(role: str) -> Sampling:

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from spar_core.engine.meter import METER
+from spar_core.engine.host import METER
 
 _REFRESH_S = 0.5
 

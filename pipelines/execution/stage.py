@@ -28,9 +28,8 @@ from schemas.failures import PAYLOAD_CHARS, Failure
 from schemas.views import connect
 from spar_core.dataset import Dataset, Rows, Settled
 from spar_core.engine import host as engine_host
-from spar_core.engine.host import EngineSpec, Host
+from spar_core.engine.host import METER, EngineSpec, Host
 from spar_core.engine.journal import Journal, JournaledEngine
-from spar_core.engine.meter import METER
 from spar_core.engine.protocol import Engine, EngineGone, ItemError
 from spar_core.window import Window
 
@@ -337,7 +336,7 @@ class Inference(beam.DoFn):
         key = item["key"]
         engine: Engine = self._host.engine
         if self._journal:
-            engine = JournaledEngine(engine, self._journal, key)
+            engine = JournaledEngine(engine, self._journal, key, METER)
         try:
             rows = await self._stage.task(engine, item, self._settings, self._dataset.iteration)
         except ItemError as error:
@@ -364,6 +363,9 @@ class NoEngine:
     """Stands in where a stage asks nothing."""
 
     name = ""
+
+    def __init__(self, _: object) -> None:
+        pass
 
     async def chat(self, request: Any) -> Any:
         raise NotImplementedError
