@@ -25,8 +25,8 @@ from schemas.views import connect
 from spar_core.dataset import RunLocked, SettingsDiffer
 from spar_core.engine import host as engine_host
 from spar_core.engine.host import EngineSpec
-from spar_core.engine.openai import only_model, served_models
 from spar_core.engine.protocol import EngineGone
+from spar_core.engine.served import only_model, served_models
 from terminal.exits import (
     BAD_USAGE,
     DONE,
