@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,12 +18,16 @@ Answer = list[str] | web.StreamResponse
 
 
 class LoopbackServer:
-    """Serves `/v1/chat/completions` and `/v1/models`; remembers the bodies it was sent."""
+    """Serves `/v1/chat/completions` and `/v1/models`; remembers the bodies it was sent.
+
+    prompt_tokens, completion_tokens: as its answers told them.
+    """
 
     def __init__(self, answer: Callable[[Body], Answer], port: int = 0) -> None:
         self._answer = answer
         self.bodies: list[Body] = []
         self.headers: list[dict[str, str]] = []
+        self.prompt_tokens = self.completion_tokens = 0
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._runner, self.port = asyncio.run_coroutine_threadsafe(
@@ -67,6 +72,8 @@ class LoopbackServer:
             "prompt_tokens": sum(len(m["content"]) for m in body["messages"]) // 4,
             "completion_tokens": sum(max(1, len(text) // 4) for text in answer),
         }
+        self.prompt_tokens += usage["prompt_tokens"]
+        self.completion_tokens += usage["completion_tokens"]
         return web.json_response({"choices": choices, "usage": usage})
 
     def close(self) -> None:
@@ -82,6 +89,13 @@ def serving(answer: Callable[[Body], Answer], port: int = 0) -> Iterator[Loopbac
         yield server
     finally:
         server.close()
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def round_script(body: Body) -> Answer:

@@ -17,8 +17,9 @@ from typing import Any, Protocol, TypeVar
 
 from spar_core.engine.llamacpp import LlamaCppEngine, LlamaCppServer, bundled_model
 from spar_core.engine.meter import Meter
-from spar_core.engine.openai import OpenAIEngine, only_model, served_models
+from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.protocol import Engine, EngineGone
+from spar_core.engine.served import only_model, served_models
 from spar_core.engine.spec import EngineSpec, model_path
 from spar_core.engine.vllm import VllmEngine, VllmServer
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +21,14 @@ from spar_core.engine.protocol import (
     PromptTooLong,
     RequestRefused,
 )
-
-KEY_VARIABLE = "OPENAI_API_KEY"
-"""The environment variable that keys are read from where no other is named."""
+from spar_core.engine.refusals import Refusals
+from spar_core.engine.served import (
+    KEY_VARIABLE,
+    authorization,
+    base_url,
+    read_key,
+    too_long_answers,
+)
 
 ATTEMPTS = 5
 """How often a request is sent that the engine fails: errors, nonsense, dropped connections."""
@@ -41,22 +44,34 @@ class _Fault(Exception):
     """A try that failed and may be repeated.
 
     busy: the engine is not there or takes no more for now; such tries are repeated for as long as
-    patience lasts. silent: no answer came at all.
+    patience lasts. silent: no answer came at all. sent: the server may have had the request.
     """
 
     def __init__(
-        self, message: str, *, busy: bool = False, silent: bool = False, wait_s: float | None = None
+        self,
+        message: str,
+        *,
+        busy: bool = False,
+        silent: bool = False,
+        sent: bool = True,
+        wait_s: float | None = None,
     ) -> None:
         super().__init__(message)
         self.busy = busy
         self.silent = silent
+        self.sent = sent
         self.wait_s = wait_s
 
 
 @dataclass(slots=True)
 class _Tries:
-    """What befell one request so far."""
+    """What befell one request so far.
 
+    number: its place among all that were sent.
+    """
+
+    number: int
+    sent: int = 0
     hard_faults: int = 0
     busy_since: float | None = None
 
@@ -96,17 +111,18 @@ class OpenAIEngine:
         context: int | None = None,
         slots: int = 256,
     ) -> None:
-        self.url = url.rstrip("/").removesuffix("/v1")
+        self.url = base_url(url)
         self.model = model
         self.name = name or model
         self._meter = meter or Meter()
         self._patience_s = patience_s
         self._context = context
         self._key_variable = key
-        self._key = _read_key(key)
+        self._key = read_key(key)
         self._gate = Gate(2 * slots)
         self._silent_since: float | None = None
         self._failed_in_a_row = 0
+        self._refusals = Refusals()
         self._retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(_Fault),
             wait=_wait,
@@ -116,7 +132,7 @@ class OpenAIEngine:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=timeout_s),
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            headers=authorization(self._key),
         )
 
     async def close(self) -> None:
@@ -134,9 +150,6 @@ class OpenAIEngine:
             answer = ChatAnswer(
                 answer.choices + more.choices, answer.prompt_tokens + more.prompt_tokens
             )
-        self._meter.count(
-            prompt_tokens=answer.prompt_tokens, completion_tokens=answer.completion_tokens
-        )
         return answer
 
     def _extras(self, request: ChatRequest) -> dict[str, Any]:
@@ -162,9 +175,9 @@ class OpenAIEngine:
             **self._extras(request),
         }
         payload = json.dumps(body).encode()
-        tries = _Tries()
         try:
             async with self._gate.passing(n):
+                tries = _Tries(self._refusals.send())
                 started = self._meter.start(n)
                 try:
                     answer: ChatAnswer = await self._retrying(self._post, payload, n, tries)
@@ -176,21 +189,33 @@ class OpenAIEngine:
             if self._is_gone():
                 raise EngineGone(f"the engine at {self.url} is gone: {message}") from None
             raise ItemError(message, attempts=max(1, tries.hard_faults)) from None
+        except (RequestRefused, PromptTooLong) as refusal:
+            if in_a_row := self._refusals.refused(tries.number, refusal.cause):
+                raise EngineGone(
+                    f"the engine at {self.url} refuses every request ({in_a_row} in a row): "
+                    f"{refusal}"
+                ) from None
+            raise
         self._failed_in_a_row = 0
+        self._refusals.answered()
         return answer
 
     async def _post(self, payload: bytes, n: int, tries: _Tries) -> ChatAnswer:
-        self._meter.count(requests=1)
+        is_sent = True
         try:
             answer = await self._try(payload, n)
         except _Fault as fault:
-            self._meter.count(retries=1)
+            is_sent = fault.sent
             tries.add(fault)
             if not fault.silent:
                 self._silent_since = None
             elif self._silent_since is None:
                 self._silent_since = time.monotonic()
             raise
+        finally:
+            if is_sent:
+                self._meter.count(requests=1, retries=int(tries.sent > 0))
+                tries.sent += 1
         self._silent_since = None
         return answer
 
@@ -205,35 +230,41 @@ class OpenAIEngine:
                 if response.status != 200:
                     self._refuse(response, text)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise _Fault(f"cannot connect ({error})", busy=True, silent=True) from error
+            raise _Fault(f"cannot connect ({error})", busy=True, silent=True, sent=False) from error
         except TimeoutError as error:
             raise _Fault("no answer in time", silent=True) from error
         except aiohttp.ClientError as error:
             raise _Fault(f"connection lost ({error})") from error
         try:
-            plain = _load(text)
-            choices = plain["choices"][:n]
-            for choice in choices:
-                choice["message"]["content"] = _clean(choice["message"].get("content"))
-            usage = plain.get("usage") or {}
-            tokens = await self._tokens(choices, usage)
-            read = tuple(
-                Choice(
-                    choice["message"]["content"],
-                    _clean(choice.get("finish_reason")) or "stop",
-                    _token_count(count),
-                )
-                for choice, count in zip(choices, tokens, strict=True)
-            )
-            prompt_tokens = _token_count(usage.get("prompt_tokens") or 0)
+            return await self._read(_load(text), n)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _Fault(f"cannot count tokens ({error})") from error
         except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
             raise _Fault(
                 f"the engine's answer is no chat completion: {self._brief(text)}"
             ) from error
+
+    async def _read(self, plain: Any, n: int) -> ChatAnswer:
+        """What a response says; its tokens are counted whether or not it is of use."""
+        usage = plain.get("usage") or {}
+        prompt_tokens = _token_count(usage.get("prompt_tokens") or 0)
+        told = _token_count(usage.get("completion_tokens") or 0)
+        self._meter.count(prompt_tokens=prompt_tokens, completion_tokens=told)
+        choices = plain["choices"][:n]
+        for choice in choices:
+            choice["message"]["content"] = _clean(choice["message"].get("content"))
+        tokens = await self._tokens(choices, usage)
+        read = tuple(
+            Choice(
+                choice["message"]["content"],
+                _clean(choice.get("finish_reason")) or "stop",
+                _token_count(count),
+            )
+            for choice, count in zip(choices, tokens, strict=True)
+        )
         if not read:
             raise _Fault("the engine's answer holds no choice")
+        self._meter.count(completion_tokens=sum(tokens) - told)
         return ChatAnswer(read, prompt_tokens)
 
     def _refuse(self, response: aiohttp.ClientResponse, text: bytes) -> None:
@@ -274,68 +305,6 @@ class OpenAIEngine:
 
     def _redact(self, message: str) -> str:
         return message.replace(self._key, "***") if self._key else message
-
-
-class NoModelsListed(EngineGone):
-    """A server is there and does not tell its models."""
-
-
-async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, int | None]:
-    """The models of a server, and their contexts in tokens where it tells them.
-
-    Args:
-        key: the environment variable that holds its key.
-
-    Raises:
-        NoModelsListed: it tells none in the way of this protocol.
-        EngineGone: nothing answers there.
-    """
-    base = url.rstrip("/").removesuffix("/v1")
-    secret = _read_key(key)
-    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
-            session.get(f"{base}/v1/models", headers=headers) as response,
-        ):
-            if response.status in (401, 403):
-                raise EngineGone(
-                    f"the engine at {base} refuses the key: set {key} in the environment"
-                )
-            cards = (await response.json())["data"]
-            return {str(card["id"]): card.get("max_model_len") for card in cards}
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise EngineGone(f"no engine answers at {base}: {error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise NoModelsListed(
-            f"what answers at {base} does not list its models at /v1/models"
-        ) from None
-
-
-def too_long_answers(model: str, context: int, wanted: int) -> EngineGone:
-    """What to say where answers alone would fill the model's context."""
-    return EngineGone(
-        f"{model} has a context of {context} tokens, and answers of {wanted} are asked for: give "
-        "smaller --actor_max_tokens, --judge_max_tokens and --refine_max_tokens"
-    )
-
-
-def _read_key(variable: str) -> str:
-    return os.environ.get(variable, "").strip()
-
-
-def only_model(url: str, models: Collection[str]) -> str:
-    """The name of the one model that a server has.
-
-    Raises:
-        EngineGone: it has several.
-    """
-    if len(models) != 1:
-        raise EngineGone(
-            f"the engine at {url} serves {len(models)} models ({', '.join(list(models)[:10])}): "
-            "choose one with --model"
-        )
-    return next(iter(models))
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

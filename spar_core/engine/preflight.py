@@ -10,8 +10,8 @@ import shlex
 from pathlib import Path
 
 from spar_core.engine import llamacpp, vllm
-from spar_core.engine.openai import NoModelsListed, only_model, served_models, too_long_answers
 from spar_core.engine.protocol import EngineGone
+from spar_core.engine.served import NoModelsListed, only_model, served_models, too_long_answers
 from spar_core.engine.spec import EngineSpec
 
 

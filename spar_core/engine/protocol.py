@@ -94,17 +94,21 @@ class ItemError(Exception):
 
 
 class PromptTooLong(ItemError):
-    """The chat and its answer do not fit in the model's context."""
+    """The chat and its answer do not fit in the model's context.
+
+    Another run may give the model a longer one, or ask for shorter answers.
+    """
 
     cause = "too_long"
-    retry = False
 
 
 class RequestRefused(ItemError):
-    """The engine refuses the request itself (a 4xx status); sending it again is of no use."""
+    """The engine refuses the request itself (a 4xx status); this run does not send it again.
+
+    The next may find a server that is better set up.
+    """
 
     cause = "refused"
-    retry = False
 
 
 class EngineGone(Exception):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from schemas.checkpoint import content
 from spar_core.engine.llamacpp import bundled_model
-from spar_core.engine.openai import KEY_VARIABLE
+from spar_core.engine.served import KEY_VARIABLE
 
 Kind = Literal["llamacpp", "vllm", "openai", "scripted"]
 

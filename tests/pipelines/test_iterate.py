@@ -21,7 +21,7 @@ from pipelines.execution import child
 from pipelines.execution.intake import InputError, deal
 from schemas import manifest
 from spar_core.dataset import Dataset
-from spar_core.engine.host import EngineSpec, identity
+from spar_core.engine.spec import EngineSpec, identity
 from tests.loopback import LoopbackServer
 from tests.pipelines import rounds, standins
 from tests.pipelines.rounds import check, failures, query, write_prompts

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spar_core.engine.host import EngineSpec, identity
+from spar_core.engine.spec import EngineSpec, identity
 from tests.pipelines.rounds import check, query, start
 from tests.pipelines.test_vllm import writers
 

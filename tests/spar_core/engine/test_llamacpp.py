@@ -30,6 +30,7 @@ from spar_core.engine.protocol import (
     PromptTooLong,
     Sampling,
 )
+from spar_core.engine.served import only_model, served_models
 from tests.loopback import serving
 
 T = TypeVar("T")
@@ -158,4 +159,4 @@ def test_prompt_that_exceeds_the_context_is_too_long(url: str) -> None:
 
 @pytest.mark.engine
 def test_embedded_server_names_its_one_model(url: str) -> None:
-    assert openai.only_model(url, asyncio.run(openai.served_models(url)))
+    assert only_model(url, asyncio.run(served_models(url)))

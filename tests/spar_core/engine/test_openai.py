@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -14,15 +13,9 @@ import pytest
 from aiohttp import web
 from tenacity import AsyncRetrying, RetryCallState
 
-from spar_core.engine import openai
-from spar_core.engine.meter import Meter
-from spar_core.engine.openai import (
-    ATTEMPTS,
-    FAILURES_IN_A_ROW,
-    OpenAIEngine,
-    only_model,
-    served_models,
-)
+from spar_core.engine import openai, refusals
+from spar_core.engine.meter import Meter, Usage
+from spar_core.engine.openai import ATTEMPTS, FAILURES_IN_A_ROW, OpenAIEngine
 from spar_core.engine.protocol import (
     ChatAnswer,
     ChatRequest,
@@ -33,7 +26,8 @@ from spar_core.engine.protocol import (
     RequestRefused,
     Sampling,
 )
-from tests.loopback import Answer, Body, LoopbackServer, serving
+from spar_core.engine.served import KEY_VARIABLE
+from tests.loopback import Answer, Body, LoopbackServer, free_port, serving
 
 T = TypeVar("T")
 KEY = "sk-very-secret-0123456789"
@@ -55,13 +49,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return 0.001
 
     monkeypatch.setattr(openai, "_wait", noted)
-    monkeypatch.delenv(openai.KEY_VARIABLE, raising=False)
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
     return waits
 
 
 @pytest.fixture
 def key(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv(openai.KEY_VARIABLE, KEY)
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
     return KEY
 
 
@@ -107,12 +101,6 @@ def in_turn(*makers: Callable[[], Answer]) -> Callable[[Body], Answer]:
 
 def good() -> Answer:
     return ["fine"]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_all_choices_are_asked_for_in_one_request() -> None:
@@ -246,9 +234,9 @@ def test_failures_message_says_what_came() -> None:
     ],
 )
 def test_chat_that_exceeds_the_context_is_too_long_and_not_sent_again(text: str) -> None:
-    with serving(lambda _: status(400, text)) as server, pytest.raises(PromptTooLong):
+    with serving(lambda _: status(400, text)) as server, pytest.raises(PromptTooLong) as caught:
         ask(server.url)
-    assert len(server.bodies) == 1
+    assert len(server.bodies) == 1 and caught.value.retry, "the next run may"
 
 
 @pytest.mark.parametrize("code", [400, 413, 422])
@@ -258,7 +246,7 @@ def test_refused_request_is_not_sent_again(code: int) -> None:
         pytest.raises(RequestRefused, match=f"HTTP {code}: unsafe") as caught,
     ):
         ask(server.url)
-    assert len(server.bodies) == 1 and not caught.value.retry
+    assert len(server.bodies) == 1 and caught.value.retry, "the next run may"
 
 
 @pytest.mark.parametrize("code", [401, 403])
@@ -291,8 +279,42 @@ def test_without_a_key_none_is_sent() -> None:
     assert "Authorization" not in server.headers[0]
 
 
+def test_each_server_is_sent_the_key_that_its_variable_holds(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUDGE_KEY", "sk-judge")
+    monkeypatch.delenv("NO_KEY", raising=False)
+    with serving(lambda _: ["x"]) as one, serving(lambda _: ["x"]) as other:
+        ask(one.url)
+        ask(other.url, key="JUDGE_KEY")
+        ask(other.url, key="NO_KEY")
+    assert [head.get("Authorization") for head in one.headers] == [f"Bearer {key}"]
+    assert [head.get("Authorization") for head in other.headers] == ["Bearer sk-judge", None]
+
+
+def test_key_does_not_follow_where_a_server_sends_us(key: str) -> None:
+    with serving(lambda _: ["x"]) as other:
+        aside = f"{other.url}/v1/chat/completions"
+        with serving(lambda _: status(307, "", Location=aside)) as server:
+            assert ask(server.url).choices[0].text == "x"
+    assert server.headers[0]["Authorization"] == f"Bearer {key}"
+    assert "Authorization" not in other.headers[0]
+
+
+@pytest.mark.parametrize("code", [200, 400, 401, 404, 500, 503])
+def test_key_of_any_variable_is_in_no_message(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGE_KEY", KEY)
+    with (
+        serving(lambda _: status(code, f"bad {KEY}")) as server,
+        pytest.raises((ItemError, EngineGone)) as caught,
+    ):
+        ask(server.url, patience_s=0.05, key="JUDGE_KEY")
+    assert "sk-very" not in repr(caught.value)
+    assert code != 401 or "set JUDGE_KEY" in str(caught.value)
+
+
 def test_line_end_after_the_key_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(openai.KEY_VARIABLE, f"{KEY}\n")
+    monkeypatch.setenv(KEY_VARIABLE, f"{KEY}\n")
     with serving(lambda _: ["x"]) as server:
         ask(server.url)
     assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
@@ -356,9 +378,10 @@ def test_nobody_listening_is_gone_after_patience() -> None:
 
 @pytest.mark.parametrize("sign_of_life", [good, lambda: status(400)])
 def test_one_items_busy_spell_alone_does_not_end_the_engine(
-    sign_of_life: Callable[[], Answer],
+    sign_of_life: Callable[[], Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others are answered meanwhile: the request gives up on itself after twice the patience."""
+    monkeypatch.setitem(refusals.IN_A_ROW, "refused", 1 << 30)
 
     async def main(engine: OpenAIEngine) -> BaseException | None:
         stuck = asyncio.create_task(engine.chat(request(seed=1)))
@@ -483,6 +506,69 @@ def test_a_good_answer_between_failures_starts_the_count_anew(
         using(server.url, main)
 
 
+def outcomes(
+    url: str, count: int, *, at_once: bool = False, **settings: Any
+) -> list[ChatAnswer | BaseException]:
+    """What became of so many requests, one after another or all at once."""
+
+    async def main(engine: OpenAIEngine) -> list[ChatAnswer | BaseException]:
+        chats = [engine.chat(request(seed=i)) for i in range(count)]
+        if at_once:
+            return await asyncio.gather(*chats, return_exceptions=True)
+        return [(await asyncio.gather(chat, return_exceptions=True))[0] for chat in chats]
+
+    return using(url, main, **settings)
+
+
+CONTEXT = "maximum context length is 4096 tokens"
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "kind"),
+    [("n must be 1", 20, RequestRefused), (CONTEXT, 100, PromptTooLong)],
+)
+def test_server_that_refuses_every_request_stops_the_run_with_its_words(
+    text: str, limit: int, kind: type[ItemError]
+) -> None:
+    with serving(lambda _: status(400, text)) as server:
+        became = outcomes(server.url, limit)
+    assert [type(each) for each in became] == [kind] * (limit - 1) + [EngineGone]
+    assert str(became[-1]) == (
+        f"the engine at {server.url} refuses every request ({limit} in a row): HTTP 400: {text}"
+    )
+
+
+def test_good_answer_between_refusals_starts_their_count_anew() -> None:
+    with serving(lambda body: status(400) if body["seed"] % 20 else ["fine"]) as server:
+        became = outcomes(server.url, 200)
+    assert not any(isinstance(each, EngineGone) for each in became)
+
+
+@pytest.mark.parametrize(("text", "limit"), [("n must be 1", 20), (CONTEXT, 100)])
+def test_server_that_refuses_a_thousand_at_once_is_noticed(text: str, limit: int) -> None:
+    with serving(lambda _: status(400, text)) as server:
+        became = outcomes(server.url, 1024, at_once=True)
+    gone = [each for each in became if isinstance(each, EngineGone)]
+    assert len(became) - len(gone) <= 2 * limit
+    assert "refuses every request" in str(gone[0])
+
+
+def test_quick_refusals_before_the_first_slow_answer_stop_nothing() -> None:
+    """A tenth of a thousand prompts is refused at once, while good answers take their time."""
+
+    async def slow() -> Answer:
+        await asyncio.sleep(0.5)
+        return ["fine"]
+
+    def answer(body: Body) -> Answer:
+        return status(400, "unsafe") if body["seed"] % 10 == 0 else slow()  # type: ignore[return-value]
+
+    with serving(answer) as server:
+        became = outcomes(server.url, 1024, at_once=True, slots=512)
+    assert sum(isinstance(each, RequestRefused) for each in became) == 103
+    assert sum(isinstance(each, ChatAnswer) for each in became) == 1024 - 103
+
+
 @pytest.mark.parametrize("n", [1, 3])
 def test_sequences_in_flight_are_bounded_and_all_requests_answered(n: int) -> None:
     lock, now, most = threading.Lock(), 0, 0
@@ -517,6 +603,66 @@ def test_meter_counts_requests_retries_and_tokens() -> None:
     assert meter.completion_tokens == 12 and meter.sequences == 0
     assert used.slots == [1] and len(used.latencies_ms) == 1, "a request, however often sent"
     assert used.engine_s > 0
+
+
+def account(used: Usage) -> tuple[int, int, int]:
+    return used.requests, used.prompt_tokens, used.completion_tokens
+
+
+def told(server: LoopbackServer) -> tuple[int, int, int]:
+    return len(server.bodies), server.prompt_tokens, server.completion_tokens
+
+
+FAULTY: dict[str, Callable[[Body, int], Answer]] = {
+    "no faults": lambda body, _: ["x" * 40] * body["n"],
+    "faults": lambda body, turn: status(500) if turn % 3 else ["x" * 40] * body["n"],
+    "n ignored": lambda body, _: ["x" * (body["seed"] % 50)],
+    "top-ups fail": lambda body, turn: status(500) if turn % 2 else ["x" * 40],
+    "top-ups are refused": lambda body, _: status(400) if body["n"] < 3 else ["x" * 40],
+    "refusals": lambda body, turn: status(422) if turn % 2 else ["x"] * body["n"],
+    "busy": lambda body, turn: status(429, Retry_After="0") if turn % 4 else ["x"] * body["n"],
+    "lost": lambda body, turn: Dropped() if turn % 2 else ["x" * 9] * body["n"],
+}
+
+
+@pytest.mark.parametrize("script", FAULTY.values(), ids=FAULTY)
+def test_account_is_the_servers_own(script: Callable[[Body, int], Answer]) -> None:
+    meter, turn = Meter(), 0
+
+    def answer(body: Body) -> Answer:
+        nonlocal turn
+        turn += 1
+        return script(body, turn - 1)
+
+    async def main(engine: OpenAIEngine) -> None:
+        chats = [engine.chat(request(4, seed=10 * i)) for i in range(40)]
+        for outcome in await asyncio.gather(*chats, return_exceptions=True):
+            assert isinstance(outcome, ChatAnswer | ItemError | EngineGone)
+
+    with serving(answer) as server:
+        using(server.url, main, meter=meter, slots=8)
+    used = meter.take()
+    assert account(used) == told(server)
+    sent = [str(body) for body in server.bodies]
+    assert used.retries == len(sent) - len(set(sent)), "what was sent again, nothing else"
+
+
+@pytest.mark.parametrize("choices", [[], [{"text": "x"}], None])
+def test_tokens_of_an_answer_that_is_of_no_use_are_counted(choices: object) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 12}
+    bad = {"choices": choices, "usage": usage}
+    meter = Meter()
+    with serving(in_turn(lambda: web.json_response(bad), lambda: completion("a"))) as server:
+        ask(server.url, meter=meter)
+    assert account(meter.take()) == (2, 20, 24)
+
+
+def test_what_no_server_had_is_no_request() -> None:
+    meter = Meter()
+    with pytest.raises(EngineGone):
+        ask(f"http://127.0.0.1:{free_port()}", patience_s=0.1, meter=meter)
+    used = meter.take()
+    assert (used.requests, used.retries, len(used.latencies_ms)) == (0, 0, 1)
 
 
 def test_meter_notes_all_sequences_in_flight_and_requests_that_fail() -> None:
@@ -576,71 +722,3 @@ def test_waits_grow_and_stay_bounded() -> None:
 
 
 real_wait = openai._wait
-
-
-def test_only_model_is_found() -> None:
-    with serving(lambda _: ["x"]) as server:
-        url = f"{server.url}/v1/"
-        assert only_model(url, asyncio.run(served_models(url))) == "loopback"
-
-
-def lists(plain: object, monkeypatch: pytest.MonkeyPatch) -> dict[str, int | None]:
-    """What is read from such a list of models."""
-    with listing(web.json_response(plain), monkeypatch) as server:
-        return asyncio.run(served_models(server.url))
-
-
-def listing(
-    answer: web.Response, monkeypatch: pytest.MonkeyPatch
-) -> contextlib.AbstractContextManager[LoopbackServer]:
-    """A server that answers so when asked for its models."""
-
-    async def say(_self: LoopbackServer, request: web.Request) -> web.Response:
-        return answer
-
-    monkeypatch.setattr(LoopbackServer, "_models", say)
-    return serving(lambda _: ["x"])
-
-
-def test_models_are_listed_with_their_contexts(monkeypatch: pytest.MonkeyPatch) -> None:
-    cards = [{"id": "a", "max_model_len": 100}, {"id": "b", "max_model_len": None}, {"id": "c"}]
-    assert lists({"data": cards}, monkeypatch) == {"a": 100, "b": None, "c": None}
-
-
-def models(answer: web.Response, monkeypatch: pytest.MonkeyPatch) -> str:
-    with listing(answer, monkeypatch) as server, pytest.raises(EngineGone) as caught:
-        only_model(server.url, asyncio.run(served_models(server.url)))
-    assert server.url in str(caught.value)
-    return str(caught.value)
-
-
-def test_several_models_must_be_chosen_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = web.json_response({"data": [{"id": "a"}, {"id": "b"}]})
-    assert "a, b" in (said := models(answer, monkeypatch)) and "--model" in said
-
-
-def test_server_without_a_model_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "0 models" in models(web.json_response({"data": []}), monkeypatch)
-
-
-@pytest.mark.parametrize("plain", [{}, [], {"data": [{}]}, {"data": None}])
-def test_server_that_lists_no_models_is_said_so(
-    plain: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert "/v1/models" in models(web.json_response(plain), monkeypatch)
-
-
-def test_page_that_is_no_json_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert models(web.Response(text="<html>"), monkeypatch)
-
-
-def test_refused_key_is_said_so_when_models_are_listed(
-    key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said = models(status(401, f"bad {key}"), monkeypatch)
-    assert "OPENAI_API_KEY" in said and key not in said
-
-
-def test_no_server_to_list_models_is_said_so() -> None:
-    with pytest.raises(EngineGone, match="no engine answers at"):
-        asyncio.run(served_models(f"http://127.0.0.1:{free_port()}"))
