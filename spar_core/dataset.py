@@ -136,7 +136,7 @@ class Dataset:
         """
         kinds = [[item for item in settled if item.retry is retry] for retry in (False, True)]
         some = [kind for kind in kinds if kind] or [[]]
-        spent = {name: value for name, value in (usage or {}).items() if value}
+        spent = usage if usage and any(usage.values()) else {}
         # The usage goes with the last, so that after an error none of it is written down.
         return sum(
             self._commit(stage, bucket, kind, spent if kind is some[-1] else {}, experiment)

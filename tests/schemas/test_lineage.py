@@ -12,6 +12,7 @@ from schemas.lineage import Link
 from schemas.prompts import Prompt
 from schemas.views import connect
 from spar_core.dataset import Dataset
+from spar_core.experiments import hold
 from tests.schemas import experiments
 from tests.schemas.experiments import commit, settle
 
@@ -39,7 +40,7 @@ def explicit(run: str, experiment: str, iteration: int = 1) -> dict[str, str]:
 def test_a_run_of_one_experiment_uses_its_own_rows(tmp_path: Path) -> None:
     run = str(tmp_path)
     assert links(run) == []
-    Dataset(run, 3).claim_settings("sample", {"seed": 1, "as": "no experiment's"})
+    hold(Dataset(run, 3), "sample", {"seed": 1, "as": "no experiment's"})
     assert links(run) == []
     commit(run, "sample", ROWS, iteration=3)
     assert links(run) == [Link(3, "main", stage, "main") for stage in sorted(lineage.STAGES)]
