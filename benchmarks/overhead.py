@@ -92,12 +92,12 @@ class _Watch:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def plan(self, part: Part, dataset: Dataset) -> Plan:
+    def plan(self, part: Part, dataset: Dataset, plan_name: str) -> Plan:
         """Plan a stage, which is where the job takes it up."""
         self._note()
         self._stage = part.stage.name
         self._note()
-        return plan(part, dataset)
+        return plan(part, dataset, plan_name)
 
     def end(self) -> float:
         """Stop; returns the seconds since the beginning."""

@@ -103,9 +103,7 @@ def run(job: Job, session: Session, out: Console, err: Console) -> int:
     """Run the stages of a job whose run is held; returns the exit code."""
     job = _with_models(job)
     scope = _read_prompts(job, out) if reads_prompts(job.stages) else None
-    # Nobody else writes where the pipelines run in the process that holds the run.
-    alone = job.is_in_process and job.dataset.is_local
-    job.dataset.sweep(0.0 if alone else SWEEP_AGE_S)
+    job.dataset.sweep(0.0 if _is_alone(job) else SWEEP_AGE_S)
     if scope is None:
         scope = _first_prompts(job)
     check = cache(partial(_check_engines, job))  # once, before the first work of the job
@@ -116,6 +114,11 @@ def run(job: Job, session: Session, out: Console, err: Console) -> int:
     print_summary(job.dataset.run, out, iteration=job.dataset.iteration)
     _say_what_next(job, failed, out)
     return WITH_FAILURES if failed else DONE
+
+
+def _is_alone(job: Job) -> bool:
+    """Whether nobody else can be writing: the process that holds the run does all the work."""
+    return job.is_in_process and job.dataset.is_local
 
 
 def _say_what_next(job: Job, failed: int, out: Console) -> None:
@@ -204,7 +207,9 @@ def _run_stage(
     if session.is_pressed:
         raise RunStopped(INTERRUPTED)
     part, dataset, stage = claimed.part, job.dataset, claimed.part.stage
-    planned = plan(part, dataset)
+    if _is_alone(job):
+        work.clear(dataset, stage.name, part.experiment)  # what a killed driver left
+    planned = plan(part, dataset, session.name)
     done = planned.total - planned.pending
     name = stage.name if part.experiment == MAIN else f"{stage.name} ({part.experiment})"
     if not planned.pending:
@@ -220,7 +225,7 @@ def _run_stage(
     meter = session.engines.meter
     with progress(err, stage.name, stage.noun, done, planned.total, meter):
         launch(part, planned.works, dataset, specs, job.beam, session)
-    work.clear(dataset, stage.name, part.experiment)
+    work.clear(dataset, stage.name, part.experiment, session.name)
     entries = dataset.entries(stage.name, part.experiment).values()
     left = pending(part, dataset)
     if not left and not any(entry.retry for entry in entries):

@@ -51,14 +51,16 @@ class Plan:
     works: list[Work]
 
 
-def plan(part: Part, dataset: Dataset) -> Plan:
+def plan(part: Part, dataset: Dataset, plan_name: str) -> Plan:
     """Find the items that are not done and write them to work files, a file a bucket.
 
     Failures that are to be tried again are taken back, as are items that a selection over the
     whole run no longer gives.
+
+    Args:
+        plan_name: names the folder of the work files.
     """
     stage, name = part.stage, part.stage.name
-    work.clear(dataset, name, part.experiment)
     entries = dataset.entries(name, part.experiment)
     dataset.retract([path for path, entry in entries.items() if entry.retry])
     with _items(part, dataset) as connection:
@@ -73,7 +75,7 @@ def plan(part: Part, dataset: Dataset) -> Plan:
             f"order by {BUCKET}, key"
         )
         reader = connection.sql(query).to_arrow_reader(_BATCH)
-        return Plan(total, pending, work.write(dataset, name, part.experiment, reader))
+        return Plan(total, pending, work.write(dataset, name, part.experiment, plan_name, reader))
 
 
 def pending(part: Part, dataset: Dataset) -> int:

@@ -29,9 +29,15 @@ class Work:
     bucket: str
 
 
-def write(dataset: Dataset, stage: str, experiment: str, items: pa.RecordBatchReader) -> list[Work]:
-    """Write items, which come in the order of their buckets, to a file a bucket."""
-    folder = _folder(dataset, stage, experiment)
+def write(
+    dataset: Dataset, stage: str, experiment: str, plan: str, items: pa.RecordBatchReader
+) -> list[Work]:
+    """Write items, which come in the order of their buckets, to a file a bucket.
+
+    Args:
+        plan: names the folder of these files: no other plan's work files are touched.
+    """
+    folder = f"{_folder(dataset, stage, experiment)}/{plan}"
     dataset.fs.makedirs(folder, exist_ok=True)
     works: list[Work] = []
     writer: pq.ParquetWriter | None = None
@@ -74,9 +80,9 @@ def read(work: Work) -> Iterator[Item]:
             yield from rows
 
 
-def clear(dataset: Dataset, stage: str, experiment: str) -> None:
-    """Remove a stage's work files."""
-    folder = _folder(dataset, stage, experiment)
+def clear(dataset: Dataset, stage: str, experiment: str, plan: str = "") -> None:
+    """Remove a plan's work files, or those of all plans of a stage."""
+    folder = _folder(dataset, stage, experiment) + (f"/{plan}" if plan else "")
     if dataset.fs.isdir(folder):
         dataset.fs.rm(folder, recursive=True)
 
