@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import pickle
 import subprocess
@@ -19,7 +20,9 @@ import pytest
 
 from schemas.failures import Failure
 from schemas.prompts import Prompt
-from spar_core.dataset import Dataset, RunLocked, SettingsDiffer, Settled, fingerprint
+from spar_core import dataset as module
+from spar_core.dataset import Dataset, Settled
+from spar_core.experiments import hold
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -130,7 +133,7 @@ def test_use_of_the_engine_goes_into_one_entry_of_a_commit(run: str) -> None:
     assert dataset.commit("s", "v", failed("d"), used) == 1
     assert dataset.commit("s", "u", done("e")) == 1
     usages = {entry.keys: entry.usage for entry in dataset.entries().values()}
-    assert usages == {("b", "c"): used, ("a",): {}, ("d",): used, ("e",): {}}
+    assert usages == {("b", "c"): {}, ("a",): used, ("d",): used, ("e",): {}}
 
 
 def test_threads_racing_on_a_batch_settle_every_key_once(run: str) -> None:
@@ -160,7 +163,7 @@ def test_sweep_takes_what_no_entry_names_and_nothing_else(run: str) -> None:
     dataset, other = Dataset(run, 1), Dataset(run, 2)
     dataset.commit("s", "w", done("a"))
     other.commit("s", "w", done("z"))
-    dataset.claim_settings("s", {"x": 1})
+    hold(dataset, "s", {"x": 1})
     before = files(dataset)
     orphans = [
         put(dataset, "prompts/iteration=1/s-w-1-0123456789.parquet"),
@@ -178,7 +181,7 @@ def test_sweep_takes_what_no_entry_names_and_nothing_else(run: str) -> None:
 
 def test_sweep_takes_the_scratch_of_settings(run: str) -> None:
     dataset = Dataset(run, 1)
-    dataset.claim_settings("s", {"x": 1})
+    hold(dataset, "s", {"x": 1})
     before = files(dataset)
     put(dataset, "_manifest/iteration=1/s.settings.77-1.tmp")
     dataset.sweep()
@@ -200,7 +203,7 @@ def test_orphans_of_a_crash_do_not_hinder_the_next_commit(
 ) -> None:
     dataset = Dataset(run, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(Dataset, "_create", crash)
+        patch.setattr(Dataset, "create", crash)
         with pytest.raises(KeyboardInterrupt):
             dataset.commit("s", "w", done("a"))
     assert dataset.entries() == {}
@@ -309,59 +312,6 @@ def test_nothing_is_twice_after_a_retraction_in_the_middle(run: str) -> None:
     assert rows(dataset) == ["a", "b", "c"]
 
 
-def test_settings_claimed_again_must_be_the_same(run: str) -> None:
-    dataset = Dataset(run, 1)
-    settings = {"seed": 1, "model": {"name": "m", "content": "c"}, "votes": (5, 3), "x": None}
-    dataset.claim_settings("judge", settings)
-    before = files(dataset)
-    dataset.claim_settings("judge", dict(reversed(settings.items())))
-    dataset.claim_settings("sample", {"seed": 2})
-    Dataset(run, 2).claim_settings("judge", {"seed": 3})
-    assert {path: files(dataset)[path] for path in before} == before
-
-
-def test_other_settings_are_named_with_both_values(run: str) -> None:
-    dataset = Dataset(run, 4)
-    dataset.claim_settings("judge", {"seed": 1, "votes": 5, "model": "m", "old": "gone"})
-    with pytest.raises(SettingsDiffer) as caught:
-        dataset.claim_settings("judge", {"seed": 2, "votes": 5, "model": "other", "new": 7.5})
-    said = str(caught.value)
-    assert "seed: 1 -> 2" in said and "model: 'm' -> 'other'" in said
-    assert "old: 'gone'" in said and "7.5" in said and "votes" not in said
-    assert "judge" in said and "iteration 4" in said and run in said
-
-
-def test_second_holder_of_a_run_is_refused(tmp_path: Path) -> None:
-    run = str(tmp_path / "new" / "run")
-    with (
-        Dataset(run, 1).lock(),
-        pytest.raises(RunLocked, match="new/run"),
-        Dataset(run, 2).lock(),
-    ):
-        pass
-    with Dataset(run, 1).lock():
-        pass
-
-
-def test_lock_is_refused_to_another_process_and_free_after_a_kill(tmp_path: Path) -> None:
-    script = f"""
-from spar_core.dataset import Dataset
-with Dataset({str(tmp_path)!r}, 1).lock():
-    print("held", flush=True)
-    input()
-"""
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdout and holder.stdout.readline() == "held\n"
-        with pytest.raises(RunLocked), Dataset(str(tmp_path), 1).lock():
-            pass
-        holder.kill()
-        holder.wait()
-    with Dataset(str(tmp_path), 1).lock():
-        pass
-
-
 def test_dataset_travels_to_other_processes(run: str) -> None:
     dataset = Dataset(run, 3)
     dataset.commit("s", "w", done("a"))
@@ -377,8 +327,135 @@ def test_work_in_a_relative_folder_is_found(
     assert rows(Dataset(f"file://{os.fspath(tmp_path)}/runs/x/", 1)) == ["a"]
 
 
-def test_fingerprint_depends_on_content_alone() -> None:
-    prompt = Prompt("p", "text", "f:1", 0)
-    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
-    assert fingerprint(prompt) == fingerprint(Prompt("p", "text", "f:1", 0))
-    assert len({fingerprint(v) for v in (prompt, {"a": 1}, {"a": 2}, {"b": 1}, None)}) == 5
+def test_use_is_written_once_also_where_nothing_is_fresh(run: str) -> None:
+    dataset = Dataset(run, 1)
+    dataset.commit("s", "w", done("a"))
+    assert dataset.commit("s", "w", done("a"), {"requests": 3.0, "retries": 0.0}) == 0
+    assert dataset.commit("s", "w", [], {"requests": 2.0}) == 0
+    assert dataset.commit("s", "w", [], {"requests": 0.0}) == 0
+    entries = list(dataset.entries().values())
+    assert [(e.keys, e.usage.get("requests")) for e in entries] == [
+        (("a",), None),
+        ((), 3.0),
+        ((), 2.0),
+    ]
+    assert rows(dataset) == ["a"]
+
+
+def test_no_use_is_written_where_a_commit_fails(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, create, calls = Dataset(run, 1), Dataset.create, []
+
+    def second_fails(self: Dataset, path: str, data: bytes) -> bool:
+        calls.append(path)
+        if len(calls) == 2:
+            full()
+        return create(self, path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Dataset, "create", second_fails)
+        with pytest.raises(OSError, match="No space left"):
+            dataset.commit("s", "w", [*done("a"), *failed("b")], {"requests": 3.0})
+    assert [e.usage for e in dataset.entries().values()] == [{}]
+    assert dataset.commit("s", "w", [*done("a"), *failed("b")], {"requests": 3.0}) == 1
+    assert sum(e.usage.get("requests", 0) for e in dataset.entries().values()) == 3
+
+
+def test_settled_items_are_those_of_the_bucket(run: str) -> None:
+    dataset = Dataset(run, 1)
+    dataset.commit("s", "b1", [*done("a"), *failed("b")])
+    dataset.commit("s", "b10", done("c"))
+    dataset.commit("s", "b1", done("d"), experiment="x")
+    assert dataset.settled("s", "main", "b1") == {"a", "b"}
+    assert dataset.settled("s", "x", "b1") == {"d"}
+    assert dataset.settled("s", "main", "b2") == set()
+
+
+def test_the_first_says_how_many_buckets_there_are(run: str) -> None:
+    assert Dataset(run, 1).buckets("s", "main", 16) == 16
+    assert Dataset(run, 1).buckets("s", "main", 64) == 16
+    assert Dataset(run, 1).buckets("s", "x", 64) == 64
+
+
+def test_rows_of_an_experiment_bear_its_name(run: str) -> None:
+    dataset = Dataset(run, 1)
+    dataset.commit("s", "w", failed("a"), experiment="x")
+    dataset.commit("s", "w", failed("a"))
+    held = {}
+    for entry in dataset.entries().values():
+        with dataset.fs.open(f"{dataset.root}/{entry.files['failures'].path}") as file:
+            held[entry.experiment] = pq.read_table(file).column("experiment").to_pylist()
+    assert held == {"x": ["x"], "main": ["main"]}
+
+
+def test_a_name_that_was_taken_back_is_never_used_again(
+    run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer of an old plan that listed the bucket before a retraction commits nothing twice."""
+    old, new = Dataset(run, 1), Dataset(run, 1)
+    new.commit("s", "w", [*done("a"), *failed("b")])
+    create = Dataset.create
+
+    def meanwhile(self: Dataset, path: str, data: bytes) -> bool:
+        monkeypatch.setattr(Dataset, "create", create)
+        new.retract(retries(new))
+        assert new.commit("s", "w", done("b", "c")) == 2
+        return create(self, path, data)
+
+    monkeypatch.setattr(Dataset, "create", meanwhile)
+    old.commit("s", "w", done("c"))
+    assert rows(new) == ["a", "b", "c"]
+    new.retract(list(new.entries()))
+    new.commit("s", "w", done("a"))
+    names = [path.rpartition("/")[2] for path in new.entries()]
+    assert names == ["w.3.json"]
+
+
+def test_young_files_are_not_swept(run: str) -> None:
+    dataset = Dataset(run, 1)
+    dataset.commit("s", "w", done("a"))
+    stray = put(dataset, "prompts/iteration=1/s-w-1-0123456789.parquet")
+    dataset.sweep(60)
+    assert stray in files(dataset)
+    dataset.sweep()
+    assert stray not in files(dataset)
+
+
+def test_what_is_named_while_files_are_listed_is_not_swept(
+    run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, entries = Dataset(run, 1), Dataset.entries
+
+    def meanwhile(self: Dataset, *args: Any) -> dict[str, Any]:
+        monkeypatch.setattr(Dataset, "entries", entries)
+        Dataset(run, 1).commit("s", "w", done("a"))
+        return entries(self, *args)
+
+    put(dataset, "prompts/iteration=1/s-v-0-0123456789.parquet")
+    monkeypatch.setattr(Dataset, "entries", meanwhile)
+    dataset.sweep()
+    assert rows(dataset) == ["a"]
+
+
+def test_a_slow_commit_writes_its_files_again(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, write, written = Dataset(run, 1), Dataset._write, []
+
+    def noted(self: Dataset, *args: Any) -> Any:
+        written.append(args)
+        monkeypatch.setattr(module, "_WRITE_S", -1.0 if len(written) < 2 else 60.0)
+        return write(self, *args)
+
+    monkeypatch.setattr(Dataset, "_write", noted)
+    assert dataset.commit("s", "w", done("a")) == 1
+    assert len(written) == 2
+    assert rows(dataset) == ["a"]
+
+
+def test_entries_of_early_runs_count(run: str) -> None:
+    dataset = Dataset(run, 1)
+    dataset.commit("s", "0f3a9c2b1d4e", done("a"))
+    [path] = dataset.entries()
+    plain = json.loads(dataset.fs.cat_file(path))
+    del plain["experiment"]
+    dataset.fs.pipe_file(path, json.dumps(plain).encode())
+    [entry] = dataset.entries("s").values()
+    assert (entry.keys, entry.experiment) == (("a",), "main")

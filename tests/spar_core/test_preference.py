@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import TABLES
-from schemas.pairs import Message
+from schemas.pairs import Message, Pair
 from spar_core.conversation import (
     Refinement,
     judge_messages,
@@ -17,12 +17,13 @@ from spar_core.conversation import (
     read_vote,
     refine_messages,
 )
-from spar_core.preference import RFT_CAPS, pair, rft_sample, similarity
+from spar_core.preference import RFT_CAPS, Chosen, rft_sample, sides, similarity
 
 seeded = settings(derandomize=True, deadline=None)
 
 COLUMNS: dict[str, Any] = {
     "pair_id": "t.pair",
+    "method": "spar",
     "prompt_id": "p",
     "tree_id": "t",
     "chosen_node_id": "t.0",
@@ -40,8 +41,9 @@ COLUMNS: dict[str, Any] = {
 
 
 def test_pair_is_conversational_and_bears_its_quality() -> None:
-    made = pair("say it", "it was said", "it wasn't said", **COLUMNS)
-    assert made is not None
+    two = sides("say it", "it was said", "it wasn't said")
+    assert two is not None
+    made = Pair(**two, **COLUMNS)
     assert made.prompt == [Message("user", "say it")]
     assert made.chosen == [Message("assistant", "it was said")]
     assert made.rejected == [Message("assistant", "it wasn't said")]
@@ -53,11 +55,11 @@ def test_pair_is_conversational_and_bears_its_quality() -> None:
 
 @pytest.mark.parametrize("rejected", ["same", " same\n", "\tsame"])
 def test_equal_texts_are_no_pair(rejected: str) -> None:
-    assert pair("p", "same", rejected, **COLUMNS) is None
+    assert sides("p", "same", rejected) is None
 
 
 def test_texts_that_differ_in_case_are_a_pair() -> None:
-    assert pair("p", "SAME", "same", **COLUMNS) is not None
+    assert sides("p", "SAME", "same") is not None
 
 
 @seeded
@@ -77,8 +79,8 @@ def test_similarity_counts_insertions_and_deletions(one: str, other: str, expect
     assert similarity(one, other) == pytest.approx(expected)
 
 
-def item(**values: Any) -> dict[str, Any]:
-    return {
+def item(**values: Any) -> Chosen:
+    plain: dict[str, Any] = {
         "key": "k",
         "source": "tree_refinement",
         "prompt_id": "p",
@@ -92,7 +94,8 @@ def item(**values: Any) -> dict[str, Any]:
         "refined": "new",
         "verdict": "yes",
         "value": 0.8,
-    } | values
+    }
+    return Chosen(**plain | values)
 
 
 def test_refine_sample_ends_with_the_refinement_in_the_wire_format() -> None:

@@ -8,15 +8,7 @@ import pyarrow as pa
 import pytest
 
 from schemas import TABLES
-from spar_core.records import (
-    judged_of_row,
-    judgement_row,
-    node_id,
-    node_rows,
-    tree_id,
-    tree_row,
-    vote_records,
-)
+from spar_core.records import judged_of_row, judgement_row, node_rows, tree_row, vote_records
 from spar_core.tree import SearchTree, TreeNode
 from spar_core.voting import Ballot, Judged, count
 
@@ -53,13 +45,6 @@ def test_judgement_row_counts_its_votes_and_bears_its_tokens() -> None:
     assert [vote.vote for vote in row.votes] == ["No", None, "Yes"]
     assert row.votes[1].finish_reason == "length"
     assert row.votes == vote_records(SPLIT)
-
-
-def test_ids_name_the_tree_and_the_path() -> None:
-    tree = tree_id("i1.p.r0")
-    assert tree == "i1.p.r0.t"
-    assert node_id(tree, ()) == "i1.p.r0.t.root"
-    assert node_id(tree, (0, 12)) == "i1.p.r0.t.0.12"
 
 
 def test_node_rows_name_their_parents_in_the_order_made() -> None:

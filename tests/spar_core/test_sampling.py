@@ -8,7 +8,7 @@ from schemas import TABLES
 from schemas.responses import Response
 from spar_core.engine.protocol import ChatRequest, Sampling
 from spar_core.engine.scripted import ScriptedEngine
-from spar_core.sampling import response_id, sample
+from spar_core.sampling import sample
 
 SAMPLING = Sampling(0.9, 0.9, 2048)
 
@@ -17,7 +17,14 @@ def drawn(iteration: int = 2) -> tuple[list[Response], list[ChatRequest]]:
     engine = ScriptedEngine(lambda request: ["x" * 8 * (i + 1) for i in range(request.n)])
     rows = asyncio.run(
         sample(
-            engine, "p", "hi {there}", iteration=iteration, responses=5, sampling=SAMPLING, seed=3
+            engine,
+            "p",
+            "hi {there}",
+            iteration=iteration,
+            experiment="main",
+            responses=5,
+            sampling=SAMPLING,
+            seed=3,
         )
     )
     return rows, engine.requests
@@ -42,8 +49,3 @@ def test_prompt_tokens_stand_on_the_first_row_alone() -> None:
     rows, _ = drawn()
     assert [row.prompt_tokens for row in rows] == [len("hi {there}") // 4, 0, 0, 0, 0]
     assert [row.completion_tokens for row in rows] == [2, 4, 6, 8, 10]
-
-
-def test_ids_differ_by_iteration_prompt_and_number() -> None:
-    ids = {response_id(t, p, i) for t in (1, 2) for p in ("a", "b") for i in (0, 1)}
-    assert len(ids) == 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,14 @@ from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
 
 from pipelines import judge, pairs, refine, sample, tree_search
 from pipelines.execution.intake import read
-from pipelines.execution.options import DEMO_LIMIT, DEMO_PROMPTS, DEMO_RUN, Job, UsageError, parse
+from pipelines.execution.options import DEMO_LIMIT, DEMO_PROMPTS, DEMO_RUN, Job, parse
+from spar_core.decoding import SearchSettings
 from spar_core.engine.protocol import Sampling
+from spar_core.methods import METHODS
+from spar_core.stages.judge import JUDGE, JudgeStageSettings
+from spar_core.stages.sample import SAMPLE, SampleSettings
+from spar_core.stages.tree_search import TREE_SEARCH
+from terminal.exits import UsageError
 from tests.loopback import LoopbackServer
 from tests.pipelines import rounds
 
@@ -25,24 +32,41 @@ JOBS = {
 }
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What the stages of a round read from a command line."""
+
+    sample: SampleSettings
+    judge: JudgeStageSettings
+    search: SearchSettings
+
+
 def parsed(*argv: str) -> Job:
-    return parse("refine", "", argv)
+    return parse("refine", "", METHODS, argv)
+
+
+def settings(job: Job) -> Settings:
+    search = TREE_SEARCH.settings(job.options).search
+    return Settings(SAMPLE.settings(job.options), JUDGE.settings(job.options), search)
 
 
 def test_defaults_are_the_papers() -> None:
     job = parsed(*URL)
-    settings, search = job.settings, job.settings.search
-    assert settings.sampling == Sampling(0.9, 0.9, 2048)
-    assert settings.judge.sampling == Sampling(0.7, 1.0, 2048)
+    found = settings(job)
+    search = found.search
+    assert found.sample.actor == Sampling(0.9, 0.9, 2048)
+    assert found.judge.judge.sampling == Sampling(0.7, 1.0, 2048)
     assert search.sampling == Sampling(0.7, 1.0, 3072)
-    assert (settings.responses, settings.judge.votes, settings.judge.quorum) == (5, 5, 3)
+    assert (found.sample.responses, search.judge.votes, search.judge.quorum) == (5, 5, 3)
     assert (search.strategy, search.branch, search.keep, search.depth) == ("bfs", 3, 2, 3)
     assert search.budget == 15
-    assert not settings.judge.constrained
+    assert search.judge == found.judge.judge
+    assert not search.judge.constrained
     assert not search.constrained
-    assert (job.dataset.iteration, job.limit, settings.seed) == (1, None, 0)
-    assert settings.actor == settings.refiner
-    assert settings.actor.kind == "openai"
+    assert (job.dataset.iteration, job.limit, found.sample.seed) == (1, None, 0)
+    assert (job.experiment, job.split, job.stages) == ("main", "train", METHODS["spar"])
+    assert job.engines["actor"] == job.engines["refiner"] == job.engines["judge"]
+    assert job.engines["actor"].kind == "openai"
 
 
 def test_the_bare_command_is_the_demo() -> None:
@@ -50,17 +74,19 @@ def test_the_bare_command_is_the_demo() -> None:
     assert job.is_demo
     assert job.uses_bundled_model
     assert (job.dataset.run, job.limit) == (DEMO_RUN, DEMO_LIMIT)
-    assert job.settings.actor.kind == "llamacpp"
-    assert job.settings.judge.constrained
-    assert job.settings.search.constrained
-    papers = parsed(*URL).settings
-    assert job.settings.responses == papers.responses
-    short = (job.settings.sampling, job.settings.judge.sampling, job.settings.search.sampling)
-    long = (papers.sampling, papers.judge.sampling, papers.search.sampling)
-    for mine, theirs in zip(short, long, strict=True):
-        assert mine.max_tokens < 200
-        assert dataclasses.replace(mine, max_tokens=0) == dataclasses.replace(theirs, max_tokens=0)
-    searches = [dataclasses.asdict(each.search) for each in (job.settings, papers)]
+    assert job.engines["actor"].kind == "llamacpp"
+    mine, papers = settings(job), settings(parsed(*URL))
+    assert mine.search.judge.constrained
+    assert mine.search.constrained
+    assert mine.sample.responses == papers.sample.responses
+    for short, long in (
+        (mine.sample.actor, papers.sample.actor),
+        (mine.judge.judge.sampling, papers.judge.judge.sampling),
+        (mine.search.sampling, papers.search.sampling),
+    ):
+        assert short.max_tokens < 200
+        assert dataclasses.replace(short, max_tokens=0) == dataclasses.replace(long, max_tokens=0)
+    searches = [dataclasses.asdict(each.search) for each in (mine, papers)]
     for search in searches:
         for name in ("judge", "sampling", "constrained"):
             del search[name]
@@ -93,8 +119,10 @@ def test_dashes_are_underscores() -> None:
     dashed = parsed(
         "--engine-url=http://a-b:1/c-d", "--engine-timeout", "3", "--direct-num-workers=2"
     )
-    assert dashed.settings == parsed("--engine_url=http://a-b:1/c-d", "--engine_timeout=3").settings
-    assert dashed.settings.actor.url == "http://a-b:1/c-d"
+    plain = parsed("--engine_url=http://a-b:1/c-d", "--engine_timeout=3")
+    assert dashed.engines == plain.engines
+    assert settings(dashed) == settings(plain)
+    assert dashed.engines["actor"].url == "http://a-b:1/c-d"
     assert dashed.beam.view_as(DirectOptions).direct_num_workers == 2
 
 
@@ -104,15 +132,56 @@ def test_every_role_has_its_own_options() -> None:
         *("--model", "m", "--actor_model", "a"),
         *("--actor_temperature", "0.1", "--judge_top_p", "0.2", "--refine_max_tokens", "7"),
     )
-    assert (job.settings.actor.model, job.settings.refiner.model) == ("a", "m")
-    assert job.settings.sampling == Sampling(0.1, 0.9, 2048)
-    assert job.settings.judge.sampling == Sampling(0.7, 0.2, 2048)
-    assert job.settings.search.sampling == Sampling(0.7, 1.0, 7)
+    found = settings(job)
+    assert [job.engines[role].model for role in ("actor", "refiner", "judge")] == ["a", "m", "m"]
+    assert found.sample.actor == Sampling(0.1, 0.9, 2048)
+    assert found.judge.judge.sampling == Sampling(0.7, 0.2, 2048)
+    assert found.search.sampling == Sampling(0.7, 1.0, 7)
+
+
+def test_a_role_has_what_is_said_of_it_else_what_its_stand_in_has() -> None:
+    engines = parsed(*URL, "--model", "m", "--refiner_model", "r", "--slots", "8").engines
+    assert engines["judge"] == engines["refiner"]
+    assert (engines["judge"].model, engines["actor"].model) == ("r", "m")
+    engines = parsed(
+        *(*URL, "--model", "m", "--refiner_url", "http://r", "--refiner_slots", "4"),
+        *("--judge_url", "http://j", "--judge_model", "j"),
+    ).engines
+    assert (engines["refiner"].url, engines["refiner"].model) == ("http://r", "")
+    assert (engines["refiner"].slots, engines["judge"].slots) == (4, 256)
+    assert (engines["judge"].url, engines["judge"].model) == ("http://j", "j")
+    assert engines["actor"].url == URL[1]
+    mixed = parsed("--judge_url", "http://j").engines
+    assert [mixed[r].kind for r in ("actor", "refiner", "judge")] == [
+        "llamacpp",
+        "llamacpp",
+        "openai",
+    ]
+
+
+def test_a_role_of_its_own_server_may_have_its_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = (*URL, "--judge_url", "http://j")
+    assert parsed(*line).engines["judge"].key == "OPENAI_API_KEY"
+    monkeypatch.setenv("JUDGE_API_KEY", "k")
+    engines = parsed(*line).engines
+    assert (engines["judge"].key, engines["actor"].key) == ("JUDGE_API_KEY", "OPENAI_API_KEY")
+
+
+def test_the_method_picks_the_stages() -> None:
+    names = [stage.name for stage in parsed("--method", "independent", *URL).stages]
+    assert names == ["sample", "judge", "independent"]
+
+
+def test_a_split_is_for_jobs_that_make_no_training_data() -> None:
+    job = parse("sample", "", {"sample": (SAMPLE,)}, [*URL, "--split", "eval"])
+    assert job.split == "eval"
+    with pytest.raises(UsageError, match="no option --split"):
+        parsed(*URL, "--split", "eval")
 
 
 @pytest.mark.parametrize(("votes", "quorum"), [(1, 1), (3, 2), (4, 3), (5, 3)])
 def test_the_quorum_is_more_than_half(votes: int, quorum: int) -> None:
-    assert parsed(*URL, "--votes", str(votes)).settings.judge.quorum == quorum
+    assert settings(parsed(*URL, "--votes", str(votes))).judge.judge.quorum == quorum
 
 
 def test_beam_options_pass_through() -> None:
@@ -140,8 +209,8 @@ def test_direct_means_the_runner_that_was_tried(argv: list[str]) -> None:
         (["prompts.jsonl"], "prompts.jsonl"),
         (["--responses"], "--responses"),
         (["--responses", "many"], "many"),
-        (["--responses", "0"], "--responses must be at least 1, not 0"),
-        (["--votes", "-1"], "--votes must be at least 1, not -1"),
+        (["--responses", "0"], "--responses: must be a whole number, at least 1, not '0'"),
+        (["--votes", "-1"], "--votes: must be a whole number, at least 1, not '-1'"),
         (["--votes", "2.5"], "2.5"),
         (["--branch", "0"], "--branch"),
         (["--keep", "0"], "--keep"),
@@ -164,6 +233,12 @@ def test_direct_means_the_runner_that_was_tried(argv: list[str]) -> None:
         (["--engine", "openai", "--engine_url="], "--engine openai needs --engine_url"),
         (["--constrained", "on"], "--constrained on needs --engine llamacpp or vllm"),
         (["--run="], "--run"),
+        (["--variant", "A b"], "--variant"),
+        (["--variant", "../x"], "--variant"),
+        (["--method", "magic"], "magic"),
+        (["--no_wait_until_finish"], "--no_wait_until_finish"),
+        (["--judge_slots", "0"], "--judge_slots"),
+        (["--judge_engine", "gpt"], "gpt"),
         (["--prompts="], "--prompts"),
         (["--direct_num_workers=many"], "many"),
         (["--direct_running_mode=nope"], "nope"),
@@ -207,21 +282,48 @@ def test_mistakes_leave_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not list(tmp_path.iterdir())
 
 
+_RUN = "run iteration variant limit seed"
+_ENGINE = "engine model engine_url slots engine_timeout"
+SHOWN = {
+    "refine": f"{_RUN} prompts method {_ENGINE} actor_model judge_url responses votes strategy "
+    "budget actor_temperature judge_max_tokens refine_top_p stop_votes",
+    "sample": f"{_RUN} prompts split {_ENGINE} actor_model responses actor_temperature",
+    "judge": f"{_RUN} split {_ENGINE} refiner_model judge_model votes judge_max_tokens judge_once",
+    "tree_search": f"{_RUN} split {_ENGINE} refiner_url judge_url votes strategy refine_top_p",
+    "pairs": f"{_RUN} method",
+}
+HIDDEN = {
+    "refine": "split",
+    "sample": "votes strategy refiner_model judge_url method",
+    "judge": "prompts responses strategy actor_model",
+    "tree_search": "prompts responses actor_url",
+    "pairs": "prompts engine model engine_url votes strategy responses slots split",
+}
+
+
 @pytest.mark.parametrize("name", JOBS)
-def test_help_is_worth_reading(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_is_worth_reading_and_shows_the_jobs_own_options(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as left:
         JOBS[name](["--help"])
     assert left.value.code == 0
     text = capsys.readouterr().out
-    for part in ("the run:", "the engine:", "the algorithm", "Exit codes", "Apache Beam"):
+    for part in ("the run:", "Exit codes", "Apache Beam"):
         assert part in text
-    options = "run iteration prompts engine model actor_model refiner_model engine_url responses"
-    options += " votes strategy branch keep depth budget seed limit actor_temperature"
-    options += " judge_max_tokens refine_top_p"
-    for option in options.split():
+    for option in SHOWN[name].split():
         assert f"--{option} " in text
+    for option in HIDDEN[name].split():
+        assert f"--{option} " not in text
     assert f"python -m pipelines.{name}" in text
-    assert len(text.splitlines()) < 120
+    assert len(text.splitlines()) < 150
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_other_jobs_options_are_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for option in HIDDEN[name].split():
+        assert JOBS[name]([f"--{option}=1"]) == 2
+        assert f"no option --{option}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", JOBS)
@@ -238,6 +340,7 @@ def test_a_stage_of_no_run_is_an_error(
     tmp_path: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     run = tmp_path / "misspelt"
-    assert JOBS[name](["--run", str(run), "--engine_url", server.url]) == 2
+    engine = [] if name == "pairs" else ["--engine_url", server.url]
+    assert JOBS[name](["--run", str(run), *engine]) == 2
     assert str(run) in capsys.readouterr().err
     assert not run.exists()

@@ -1,0 +1,64 @@
+"""What a job has in a process: Ctrl-C noticed, engines of its own, and itself when unpickled."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from pipelines.execution.session import Session
+
+
+def test_the_first_ctrl_c_is_noted_and_the_second_raises() -> None:
+    session = Session()
+    with session.noticing():
+        assert not session.is_pressed
+        os.kill(os.getpid(), signal.SIGINT)
+        assert session.is_pressed
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert not Session().is_pressed, "a later job starts afresh"
+
+
+def test_ctrl_c_that_is_ignored_stays_ignored() -> None:
+    session = Session()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with session.noticing():
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not session.is_pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_two_jobs_in_a_process_have_engines_of_their_own() -> None:
+    one, other = Session(), Session()
+    assert one.engines is one.engines is not other.engines
+    one.engines.meter.count(requests=3)
+    assert other.engines.meter.take().requests == 0
+    one.close()
+    assert other.engines.loop.is_running()
+    other.close()
+    other.close()
+
+
+def test_unpickled_it_is_itself_here_and_a_new_one_elsewhere() -> None:
+    session = Session("some/engine.log")
+    pickled = pickle.dumps(session)
+    assert pickle.loads(pickled) is session
+    script = (
+        "import pickle, sys\n"
+        "pickled = sys.stdin.buffer.read()\n"
+        "one, other = pickle.loads(pickled), pickle.loads(pickled)\n"
+        "print(one is other, one.is_pressed, one.log)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script], check=False, input=pickled, capture_output=True
+    )
+    assert ran.stdout == b"True False some/engine.log\n", ran.stderr
+    session.close()

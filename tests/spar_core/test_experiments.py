@@ -1,0 +1,148 @@
+"""Claims bind from the first committed item on; equal settings share rows."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from schemas.failures import Failure
+from spar_core.dataset import Dataset, Settled
+from spar_core.experiments import (
+    NAME,
+    SettingsDiffer,
+    claim,
+    find,
+    flat,
+    hold,
+    made_by,
+    with_inputs,
+)
+
+JUDGE = {"seed": 0, "judge.votes": 5, "refiner.model": "m", "judge.sampling.max_tokens": 64}
+
+
+@pytest.fixture(params=["local", "memory"])
+def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dataset]:
+    if request.param == "local":
+        yield Dataset(str(tmp_path / "run"), 4)
+        return
+    name = f"/{uuid.uuid4().hex}"
+    yield Dataset(f"memory:/{name}", 4)
+    fs = fsspec.filesystem("memory")
+    if fs.exists(name):
+        fs.rm(name, recursive=True)
+
+
+def begin(
+    dataset: Dataset, stage: str, settings: Mapping[str, Any], experiment: str = "main"
+) -> str:
+    """Claim a stage and commit an item of it where it is the experiment's own."""
+    maker = find(dataset, stage, experiment, settings)
+    claim(dataset, stage, maker, maker, settings)
+    if maker != experiment:
+        claim(dataset, stage, experiment, maker, settings)
+    else:
+        dataset.commit(stage, "b0", [Settled("k", {})], experiment=experiment)
+    return maker
+
+
+def test_a_claim_without_a_committed_item_is_replaced(dataset: Dataset) -> None:
+    claim(dataset, "judge", "main", "main", JUDGE)
+    other = JUDGE | {"refiner.model": "right"}
+    assert find(dataset, "judge", "main", other) == "main"
+    claim(dataset, "judge", "main", "main", other)
+    dataset.commit("judge", "b0", [Settled("k", {})])
+    assert find(dataset, "judge", "main", other) == "main"
+    with pytest.raises(SettingsDiffer, match=r"refiner.model: 'right' -> 'm'"):
+        find(dataset, "judge", "main", JUDGE)
+
+
+def test_failures_to_be_tried_again_bind_nothing(dataset: Dataset) -> None:
+    claim(dataset, "judge", "main", "main", JUDGE)
+    row = Failure("judge", "k", "refused", "", 1, "")
+    dataset.commit("judge", "b0", [Settled("k", {"failures": [row]}, retry=True)])
+    assert find(dataset, "judge", "main", JUDGE | {"seed": 1}) == "main"
+
+
+def test_other_settings_are_named_with_both_values(dataset: Dataset) -> None:
+    begin(dataset, "judge", JUDGE | {"old": "gone"})
+    with pytest.raises(SettingsDiffer) as caught:
+        find(dataset, "judge", "main", JUDGE | {"seed": 2, "new": 7.5})
+    said = str(caught.value)
+    assert "seed: 0 -> 2" in said and "old: 'gone'" in said and "7.5" in said
+    assert "votes" not in said
+    assert "judge" in said and "iteration 4" in said and dataset.run in said
+
+
+def test_limits_may_change_and_are_written_down(dataset: Dataset) -> None:
+    begin(dataset, "judge", JUDGE)
+    longer = JUDGE | {"judge.sampling.max_tokens": 128}
+    assert begin(dataset, "judge", longer) == "main"
+    with pytest.raises(SettingsDiffer, match=r"seed: 0 -> 1"):
+        find(dataset, "judge", "main", longer | {"seed": 1})
+
+
+def test_the_order_of_settings_and_tuples_mean_nothing(dataset: Dataset) -> None:
+    settings = JUDGE | {"votes": (5, 3)}
+    begin(dataset, "judge", settings)
+    assert find(dataset, "judge", "main", dict(reversed(settings.items()))) == "main"
+
+
+def test_equal_settings_share_rows_and_others_do_not(dataset: Dataset) -> None:
+    begin(dataset, "judge", JUDGE)
+    assert begin(dataset, "judge", JUDGE, "dfs") == "main"
+    three = JUDGE | {"judge.votes": 3}
+    assert begin(dataset, "judge", three, "votes3") == "votes3"
+    assert begin(dataset, "judge", three, "narrow") == "votes3"
+    assert [made_by(dataset, "judge", e) for e in ("main", "dfs", "votes3", "narrow", "new")] == [
+        "main",
+        "main",
+        "votes3",
+        "votes3",
+        "main",
+    ]
+
+
+def test_inputs_of_others_make_rows_ones_own(dataset: Dataset) -> None:
+    trees = {"search.branch": 3}
+    begin(dataset, "tree_search", trees)
+    assert with_inputs(trees, {"judge": "main"}) == trees
+    of_three = with_inputs(trees, {"judge": "votes3"})
+    assert begin(dataset, "tree_search", of_three, "votes3") == "votes3"
+    assert begin(dataset, "tree_search", trees, "dfs") == "main"
+    assert begin(dataset, "tree_search", of_three, "narrow") == "votes3"
+
+
+def test_an_experiment_with_rows_keeps_what_it_uses(dataset: Dataset) -> None:
+    begin(dataset, "judge", JUDGE)
+    begin(dataset, "judge", JUDGE, "dfs")
+    seven = JUDGE | {"judge.votes": 7}
+    assert find(dataset, "judge", "dfs", seven) == "dfs", "nothing was made of main's rows yet"
+    begin(dataset, "tree_search", {"search.strategy": "dfs"}, "dfs")
+    with pytest.raises(SettingsDiffer, match=r"experiment dfs.*judge.votes: 5 -> 7"):
+        find(dataset, "judge", "dfs", seven)
+
+
+def test_what_is_held_binds_at_once(dataset: Dataset) -> None:
+    hold(dataset, "iterate", {"seed": 1})
+    hold(dataset, "iterate", {"seed": 1})
+    with pytest.raises(SettingsDiffer, match="seed: 1 -> 2"):
+        hold(dataset, "iterate", {"seed": 2})
+
+
+@pytest.mark.parametrize("name", ["", "A", "a b", "a/b", "../x", "a@b", "-a", "x" * 32, "a.b"])
+def test_names_that_are_none(name: str) -> None:
+    assert not NAME.fullmatch(name)
+
+
+def test_nested_settings_get_dotted_names() -> None:
+    assert flat({"a": {"b": 1, "c": None, "d": {"e": (1, 2)}}, "f": "x"}) == {
+        "a.b": 1,
+        "a.d.e": [1, 2],
+        "f": "x",
+    }
