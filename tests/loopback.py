@@ -20,11 +20,12 @@ Answer = list[str] | web.StreamResponse
 class LoopbackServer:
     """Serves `/v1/chat/completions` and `/v1/models`; remembers the bodies it was sent.
 
-    prompt_tokens, completion_tokens: as its answers told them.
+    models: what it lists. prompt_tokens, completion_tokens: as its answers told them.
     """
 
     def __init__(self, answer: Callable[[Body], Answer], port: int = 0) -> None:
         self._answer = answer
+        self.models = ["loopback"]
         self.bodies: list[Body] = []
         self.headers: list[dict[str, str]] = []
         self.prompt_tokens = self.completion_tokens = 0
@@ -49,7 +50,7 @@ class LoopbackServer:
         return runner, server.sockets[0].getsockname()[1]
 
     async def _models(self, _: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [{"id": "loopback"}]})
+        return web.json_response({"object": "list", "data": [{"id": m} for m in self.models]})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body: Body = await request.json()

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import tenacity
+
 from spar_core.engine.meter import Meter
 from spar_core.engine.protocol import ChatAnswer, ChatRequest, Choice, Engine
 
@@ -42,12 +44,22 @@ class Journal:
     def _open(self, path: Path) -> None:
         self._db = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         # A killed process loses nothing it wrote; a power cut may cost the last answers.
-        self._db.execute("pragma journal_mode = wal")
+        self._write_ahead()
         self._db.execute("pragma synchronous = off")
         self._db.execute(
             "create table if not exists answers "
             "(item text, request blob, answer text, primary key (item, request)) without rowid"
         )
+
+    @tenacity.retry(
+        retry=tenacity.retry_if_exception_type(sqlite3.OperationalError),
+        wait=tenacity.wait_random(0.01, 0.1),
+        stop=tenacity.stop_after_delay(60),
+        reraise=True,
+    )
+    def _write_ahead(self) -> None:
+        """Set the mode; SQLite does not wait here for another who sets it just then."""
+        self._db.execute("pragma journal_mode = wal")
 
     def find(self, item: str, request: bytes) -> ChatAnswer | None:
         query = "select answer from answers where item = ? and request = ?"

@@ -85,16 +85,17 @@ def test_failures_that_stay_are_held_once(tmp_path: Path, prompts: Path) -> None
             assert failures(run) == ["engine_error"]
 
 
-def test_a_refused_request_is_not_sent_again(tmp_path: Path, prompts: Path) -> None:
+def test_a_refused_request_is_not_sent_again_in_a_run(tmp_path: Path, prompts: Path) -> None:
     run = tmp_path / "run"
 
     def answer(body: Body) -> Answer:
         return plain("content policy", 422) if is_about(body, PROMPTS[0]) else story(body)
 
     with serving(answer) as server:
-        for _ in range(2):
+        for turn in (1, 2):
             assert refine.main(command(run, prompts, server.url)) == 3
-        assert sum(is_about(body, PROMPTS[0]) for body in server.bodies) == 1
+            asked = sum(is_about(body, PROMPTS[0]) for body in server.bodies)
+            assert asked == turn, "once in each run"
     assert failures(run, "error, attempts") == [("refused", 1)]
 
 
@@ -298,7 +299,7 @@ def test_a_silent_engine_runs_out_of_patience(
         await asyncio.sleep(3)
         return ["late"]
 
-    options = ["--engine_timeout", "0.2", "--engine_patience", "0.5", "--model", "m"]
+    options = ["--engine_timeout", "0.2", "--engine_patience", "0.5", "--model", "loopback"]
     with serving(lambda _: silent()) as server:  # type: ignore[arg-type, return-value]
         assert sample.main(command(tmp_path / "run", prompts, server.url, *options)) == 4
     assert "no answer in time" in capsys.readouterr().err

@@ -214,7 +214,8 @@ def test_iterations_stand_side_by_side(
     assert refine.main(command(run, prompts, server.url)) == 0
     held = rounds.files(run)
     # Another iteration is another experiment: its settings are its own.
-    options = ["--iteration", "2", "--actor_model", "next", "--votes", "3"]
+    server.models.append("next")
+    options = ["--iteration", "2", "--model", "loopback", "--actor_model", "next", "--votes", "3"]
     assert refine.main(command(run, prompts, server.url, *options)) == 0
     now = rounds.files(run)
     assert {name: now[name] for name in held} == held
@@ -239,7 +240,7 @@ def test_iterations_stand_side_by_side(
         ("--refiner_model", "other", "'loopback' -> 'other'"),
         ("--strategy", "dfs", "'bfs' -> 'dfs'"),
         ("--depth", "2", "depth: 3 -> 2"),
-        ("--refine_max_tokens", "99", "3072 -> 99"),
+        ("--refine_top_p", "0.5", "1.0 -> 0.5"),
     ],
 )
 def test_other_settings_are_refused(
@@ -290,6 +291,7 @@ def test_a_seed_decides_all(
 def test_actor_and_refiner_may_differ(
     tmp_path: Path, prompts: Path, server: LoopbackServer
 ) -> None:
+    server.models = ["a", "r"]
     options = ["--actor_model", "a", "--refiner_model", "r"]
     assert refine.main(command(tmp_path / "run", prompts, server.url, *options)) == 0
     assert {(role(body), body["model"]) for body in server.bodies} == {

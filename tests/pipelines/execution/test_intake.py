@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines import refine, sample
+from pipelines import judge, pairs, refine, sample, tree_search
 from pipelines.execution import intake
 from pipelines.execution.intake import InputError, ingest
 from spar_core.dataset import Dataset
@@ -505,10 +505,10 @@ def test_a_prompt_longer_than_the_context_is_left_out(tmp_path: Path, run: Path)
         assert failure[:5] == ("sample", intake.prompt_id(long), "too_long", 1, long[:4000])
         assert "maximum context length" in failure[5]
         assert query(run, "select count(distinct prompt_id) from responses") == [(2,)]
-        before, asked = rounds.files(run), len(server.bodies)
+        before, asked = rounds.tables(run), len(server.bodies)
         assert refine.main(command(run, path, server.url)) == 3
-        assert len(server.bodies) == asked
-        assert rounds.files(run) == before
+        assert len(server.bodies) == asked + 1, "it alone is tried again"
+        assert rounds.tables(run) == before
 
 
 def test_a_conversation_that_outgrows_the_context_ends_its_branch_only(
@@ -529,3 +529,93 @@ def test_a_conversation_that_outgrows_the_context_ends_its_branch_only(
     depths = query(run, "select distinct chosen_depth, solved, refinements from trees order by all")
     assert (1, False, 3) in depths
     assert (1, True, 3) in depths
+
+
+def test_another_file_keeps_the_failures_of_the_first(tmp_path: Path, run: Path) -> None:
+    dataset = Dataset(str(run), 1)
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    first.write_text('{"prompt": "one"}\nnot json\n{"prompt": ""}\n')
+    second.write_text('{"prompt": "two"}\n{"question": "?"}\n')
+    ingest(dataset, str(first), None)
+    ingest(dataset, str(second), None)
+    assert failures(run) == ["bad_json", "empty_prompt", "no_prompt"]
+    first.write_text('{"prompt": "one"}\n{"prompt": "three"}\n{"prompt": ""}\n')
+    ingest(dataset, str(first), None)
+    assert failures(run) == ["empty_prompt", "no_prompt"], "a mended line loses its row"
+    held = rounds.files(run)
+    ingest(dataset, str(first), None)
+    ingest(dataset, str(second), None)
+    assert rounds.files(run) == held
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_a_row_may_say_its_split(tmp_path: Path, run: Path, ending: str) -> None:
+    rows = [("a", "train"), ("b", "eval"), ("c", ""), ("d", "not/a word")]
+    path = tmp_path / f"in.{ending}"
+    if ending == "jsonl":
+        path.write_text("".join(json.dumps({"prompt": p, "split": s}) + "\n" for p, s in rows))
+    elif ending == "csv":
+        path.write_text("prompt,split\n" + "".join(f"{p},{s}\n" for p, s in rows))
+    else:
+        columns = {"prompt": [p for p, _ in rows], "split": [s for _, s in rows]}
+        pq.write_table(pa.table(columns), path)
+    read = ingest(Dataset(str(run), 1), str(path), None)
+    assert (read.prompts, read.others, read.failures) == (3, 1, 1)
+    held = query(run, "select prompt, split from prompts order by 1")
+    assert held == [("a", "train"), ("b", "eval"), ("c", "train")]
+    assert failures(run) == ["bad_split"]
+
+
+def test_rows_that_say_nothing_are_of_the_split_asked_for(tmp_path: Path, run: Path) -> None:
+    path = rounds.write_prompts(tmp_path / "in.jsonl", ["a", "b"])
+    ingest(Dataset(str(run), 1), str(path), None, "eval")
+    assert query(run, "select distinct split from prompts") == [("eval",)]
+
+
+def test_a_prompt_cannot_be_in_two_splits_of_a_run(tmp_path: Path, run: Path) -> None:
+    path = rounds.write_prompts(tmp_path / "in.jsonl", ["a", "b"])
+    ingest(Dataset(str(run), 1), str(path), None, "eval")
+    more = rounds.write_prompts(tmp_path / "more.jsonl", ["a", "c"])
+    read = ingest(Dataset(str(run), 2), str(more), None)
+    assert (read.prompts, read.failures) == (1, 1)
+    assert failures(run) == ["other_split"]
+    assert query(run, "select prompt from prompts where split = 'train'") == [("c",)]
+
+
+def test_a_limit_counts_the_split_asked_for(tmp_path: Path, run: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    rows = [{"prompt": str(n), "split": "eval" if n < 5 else "train"} for n in range(12)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    read = ingest(Dataset(str(run), 1), str(path), 3)
+    assert [len(read.ids), read.others, read.more] == [3, 5, True]
+
+
+def test_iterations_are_dealt_training_prompts_only(tmp_path: Path, run: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    rows = [{"prompt": str(n), "split": "eval" if n % 3 else "train"} for n in range(12)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    read = intake.deal(str(run), [1, 2], str(path), None)
+    assert (len(read.ids), read.others, read.added) == (4, 8, 4)
+    held = query(run, "select iteration, count(*), min(split) from prompts group by 1 order by 1")
+    assert held == [(1, 2, "train"), (2, 2, "train")]
+
+
+def test_pairs_come_of_training_prompts_only(tmp_path: Path, run: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    rows = [{"prompt": f"Prompt {n}.", "split": "eval" if n % 2 else "train"} for n in range(10)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with serving(story) as server:
+        line = ["--run", str(run), "--engine_url", server.url]
+        assert refine.main([*line, "--prompts", str(path)]) == 0
+        of_split = "select distinct split from {} join prompts using (prompt_id)"
+        for table in ("responses", "trees", "pairs", "rft"):
+            assert query(run, of_split.format(table)) == [("train",)]
+        for job in (judge, tree_search):
+            assert sample.main([*line, "--split", "eval"]) == 0
+            assert job.main([*line, "--split", "eval"]) == 0
+        held = rounds.tables(run)
+        assert pairs.main(["--run", str(run)]) == 0
+        assert rounds.tables(run) == held
+    assert query(run, "select count(distinct prompt_id) from trees") == [(10,)]
+    for table in ("pairs", "rft"):
+        assert query(run, of_split.format(table)) == [("train",)]

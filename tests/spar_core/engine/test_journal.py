@@ -194,3 +194,21 @@ def test_journal_that_is_spoilt_is_begun_anew(tmp_path: Path) -> None:
     _ask(Journal(tmp_path / "a.sqlite"), engine, "x", REQUEST)
     _ask(Journal(tmp_path / "a.sqlite"), engine, "x", REQUEST)
     assert len(engine.requests) == 1
+
+
+def test_many_open_it_at_once(tmp_path: Path) -> None:
+    path, opened = tmp_path / "j.sqlite", []
+    start = threading.Barrier(8)
+
+    def work() -> None:
+        start.wait()
+        opened.append(Journal(path))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 8
+    for journal in opened:
+        journal.close()
