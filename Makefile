@@ -30,6 +30,7 @@ test-vllm: $(VLLM_VENV)/ready
 
 # About an hour; the figures of the README and docs/performance.md.
 bench: $(VENV)/dev-ready
+	$(BIN)/pip install $(QUIET) -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
 check: $(VENV)/dev-ready

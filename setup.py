@@ -6,10 +6,11 @@ Makefile, before anything that would pull a CUDA one.
 
 from setuptools import find_packages, setup
 
-BENCH = ["matplotlib>=3.10,<4"]
+PLOTS = ["matplotlib>=3.10,<4"]
+BENCH = [*PLOTS, "deltalake>=1.6,<1.7", "pyiceberg[sql-sqlite]>=0.12,<0.13"]
 LOCAL = ["xllamacpp>=2026.10,<2026.12"]
 TRAIN = [
-    *BENCH,
+    *PLOTS,
     "accelerate>=1.15,<1.16",
     "datasets>=5.2,<6",
     "jinja2>=3.1,<4",
@@ -21,7 +22,7 @@ TRAIN = [
 REPORT = ["jinja2>=3.1,<4", "vl-convert-python>=1.9,<2"]
 CHECKS = ["lm-eval[ifeval]>=0.4.13,<0.5"]
 DEV = [
-    *BENCH,
+    *PLOTS,
     *CHECKS,
     *REPORT,
     "hypothesis>=6.155,<7",

@@ -1,6 +1,6 @@
 """Runs the measurements: markdown tables on stdout, raw results and plots in files.
 
-python -m benchmarks [saturation overhead savings kills queries training] [--quick]
+python -m benchmarks [saturation overhead savings kills queries commits training] [--quick]
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import kills, overhead, queries, report, saturation, savings, training
+from benchmarks import commits, kills, overhead, queries, report, saturation, savings, training
 from benchmarks.report import Report
 
 FULL: dict[str, Callable[[], Report]] = {
@@ -20,6 +20,7 @@ FULL: dict[str, Callable[[], Report]] = {
     "savings": savings.measure,
     "kills": kills.measure,
     "queries": queries.measure,
+    "commits": commits.measure,
     "training": training.measure,
 }
 
@@ -34,6 +35,7 @@ def quick(plots: Path) -> dict[str, Callable[[], Report]]:
         "savings": lambda: savings.measure(savings.QUICK_PROMPTS, slots=32, speed=8),
         "kills": lambda: kills.measure(kills.QUICK_PROMPTS, kills.QUICK_KILLS, slots=32, speed=8),
         "queries": lambda: queries.measure(pairs=queries.QUICK_PAIRS),
+        "commits": lambda: commits.measure(commits.QUICK_COMMITS, kills=1),
         "training": lambda: training.measure(training.QUICK_STEPS, hidden=32, rounds=1),
     }
 

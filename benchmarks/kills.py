@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import harness, report
+from benchmarks import harness, kills_on_clock, report
 from benchmarks.answers import stream
 from benchmarks.harness import JobFailed, Simulator
 from benchmarks.report import Report
@@ -26,15 +26,6 @@ ALLOWED = {"many": 1.25, "one": 1.03}
 """Tokens spent over those of an undisturbed run."""
 
 _POLL_S = 0.05
-_KEYS = {
-    "prompts": "prompt_id",
-    "responses": "response_id",
-    "judgements": "response_id",
-    "nodes": "node_id",
-    "trees": "prompt_id",
-    "pairs": "pair_id",
-    "rft": "rft_id",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +144,7 @@ def _counts(stages: Sequence[str]) -> str:
 
 def _wrong(run: Path, calm: Path) -> list[str]:
     """What tells the tables from those of the undisturbed run, and what they hold twice."""
-    wrong = []
-    for table, key in _KEYS.items():
-        twice = harness.query(run, f"select {key} from {table} group by all having count(*) > 1")
-        if twice:
-            wrong.append(f"{table}: {len(twice)} twice")
+    wrong = kills_on_clock.twice(run)
     for table in TABLES:
         query = f"select count(*), bit_xor(hash(t)) from {table} t"
         if harness.query(run, query) != harness.query(calm, query):
@@ -172,8 +159,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--slots", type=int, default=256)
     parser.add_argument("--speed", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--url", help="of a server that runs already, with /stats and /reset: kills on the clock"
+    )
+    parser.add_argument(
+        "--every", type=float, nargs=2, default=(8, 22), help="with --url: seconds up to a kill"
+    )
     o = parser.parse_args(argv)
-    made = measure(o.prompts, o.kills, slots=o.slots, speed=o.speed, seed=o.seed)
+    if o.url:
+        made = kills_on_clock.measure(
+            o.url, o.prompts, o.kills, tuple(o.every), slots=o.slots, seed=o.seed
+        )
+    else:
+        made = measure(o.prompts, o.kills, slots=o.slots, speed=o.speed, seed=o.seed)
     sys.stdout.write(report.markdown(made.columns, made.rows) + "\n")
 
 
