@@ -46,6 +46,7 @@ setup(
     ),
     package_data={
         "pipelines": ["demo_prompts.jsonl"],
+        "spar_core": ["stages/*.sql"],
         "training": ["configs/*.yaml"],
         "inspection": ["report/*.j2", "report/*.css", "report/js/*.js"],
     },

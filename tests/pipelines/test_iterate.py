@@ -128,12 +128,12 @@ def test_too_few_prompts_are_refused_before_any_is_added(tmp_path: Path) -> None
 class Children:
     """What the job starts, done here: rounds on a loopback server, trainings by stand-ins.
 
-    url: of the server; "" for rounds that do nothing.
+    server: of whatever models it is asked for; None for rounds that do nothing.
     ends: the code that the child of a number (from 0) ends with instead of doing its work.
     """
 
-    def __init__(self, url: str = "") -> None:
-        self._url = url
+    def __init__(self, server: LoopbackServer | None = None) -> None:
+        self._server = server
         self.commands: list[list[str]] = []
         self.checked: list[list[str]] = []
         self.ends: dict[int, int] = {}
@@ -150,7 +150,11 @@ class Children:
         start = command.index("-m")
         name, argv = command[start + 1].rpartition(".")[2], command[start + 2 :]
         if name == "refine":
-            return refine.main([*argv, "--engine_url", self._url]) if self._url else 0
+            if self._server is None:
+                return 0
+            given = dict(itertools.pairwise(argv))
+            self._server.models = [given["--actor_model"], given["--refiner_model"]]
+            return refine.main([*argv, "--engine_url", self._server.url])
         return standins.train(name, argv)
 
     def done(self) -> list[str]:
@@ -192,7 +196,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def working(place: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> Children:
     """Children of which each does its work."""
-    played = Children(server.url)
+    played = Children(server)
     monkeypatch.setattr(child, "run", played)
     return played
 
@@ -514,7 +518,7 @@ def test_a_checkpoint_that_was_exchanged_is_refused(
     ("argv", "said"),
     [
         (["--respones", "3"], "no option --respones; did you mean --responses?"),
-        (["--votes", "0"], "--votes must be at least 1"),
+        (["--votes", "0"], "--votes: must be a whole number, at least 1, not '0'"),
         (["--iterations", "0"], "--iterations must be at least 1"),
         (["--iterations", "x"], "invalid int value"),
         (["--iteration", "2"], "--iterations N"),
