@@ -1,0 +1,216 @@
+"""The selection of RFT samples, kind by kind, over tables written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from spar_core.preference import RFT_CAPS, Chosen
+from spar_core.stages import rft
+
+TEXT = (Path(rft.__file__).parent / "rft.sql").read_text()
+WITHOUT_CAPS = dict.fromkeys(RFT_CAPS, 1000)
+
+
+class Rows:
+    """The views that a stage's items are asked of, with as few columns as the selection needs."""
+
+    def __init__(self) -> None:
+        self.db = duckdb.connect()
+        self.db.execute(
+            """
+            create table prompts (prompt_id varchar, prompt varchar);
+            create table scope (prompt_id varchar);
+            create table responses (response_id varchar, prompt_id varchar, response varchar);
+            create table judgements (response_id varchar, prompt_id varchar, verdict varchar,
+                                     value double, critique varchar);
+            create table trees (tree_id varchar, prompt_id varchar, solved boolean,
+                                chosen_node_id varchar);
+            create table nodes (tree_id varchar, node_id varchar, parent_id varchar,
+                                prompt_id varchar, depth int, response varchar, critique varchar,
+                                reflection varchar, verdict varchar, value double)"""
+        )
+
+    def prompt(self, name: str, in_scope: bool = True) -> None:
+        self.db.execute("insert into prompts values (?, ?)", [name, f"do {name}"])
+        if in_scope:
+            self.db.execute("insert into scope values (?)", [name])
+
+    def response(
+        self, name: str, prompt: str, verdict: str, value: float, text: str | None = None
+    ) -> None:
+        said = text or f"text of {name}"
+        self.db.execute("insert into responses values (?, ?, ?)", [name, prompt, said])
+        self.db.execute(
+            "insert into judgements values (?, ?, ?, ?, ?)",
+            [name, prompt, verdict, value, f"on {name}"],
+        )
+
+    def tree(
+        self, name: str, prompt: str, nodes: Sequence[tuple[str, float, str]], solved: bool = True
+    ) -> None:
+        """A chain from a root down; nodes: verdict, value and response of each."""
+        last = f"{name}.{len(nodes) - 1}"
+        self.db.execute("insert into trees values (?, ?, ?, ?)", [name, prompt, solved, last])
+        for depth, (verdict, value, text) in enumerate(nodes):
+            node, parent = f"{name}.{depth}", f"{name}.{depth - 1}" if depth else None
+            self.db.execute(
+                "insert into nodes values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [name, node, parent, prompt, depth, text, f"on {node}", f"of {node}", verdict]
+                + [value],
+            )
+
+    def of_kind(self, kind: str, caps: dict[str, int] = WITHOUT_CAPS, seed: int = 0) -> list[Any]:
+        """Rows of one common table expression of the selection."""
+        text = TEXT.format(**caps)
+        query = f"{text[: text.rindex('select key, kept.source')]} from {kind} order by key"
+        return self._dicts(query, seed)
+
+    def selected(self, caps: dict[str, int] = WITHOUT_CAPS, seed: int = 0) -> list[Any]:
+        return self._dicts(f"from ({TEXT.format(**caps)}) order by key", seed)
+
+    def _dicts(self, query: str, seed: int) -> list[Any]:
+        result = self.db.execute(query, {"seed": seed} if "$seed" in query else None)
+        names = [column[0] for column in result.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+@pytest.fixture
+def rows() -> Iterator[Rows]:
+    made = Rows()
+    made.prompt("p")
+    made.prompt("q")
+    made.prompt("elsewhere", in_scope=False)
+    yield made
+    made.db.close()
+
+
+SOLVED = [("no", 0.2, "bad"), ("yes", 1.0, "good")]
+
+
+def test_a_refinement_is_the_step_that_led_to_the_chosen_node(rows: Rows) -> None:
+    rows.tree("t", "p", [("no", 0.2, "bad"), ("no", 0.4, "better"), ("yes", 0.8, "good")])
+    rows.tree("unsolved", "q", [("no", 0.0, "bad"), ("no", 0.4, "still")], solved=False)
+    rows.tree("other", "elsewhere", SOLVED)
+    (found,) = rows.of_kind("tree_refinement")
+    assert found["key"] == "t.2.refine"
+    assert (found["response"], found["critique"]) == ("better", "on t.1")
+    assert (found["refined"], found["reflection"]) == ("good", "of t.2")
+    assert found["response_id"] is None
+
+
+def test_refinements_of_one_response_are_kept_once(rows: Rows) -> None:
+    for tree in ("t1", "t2"):
+        rows.tree(tree, "p", SOLVED)
+    rows.tree("t3", "q", SOLVED)
+    kept = rows.of_kind("kept_tree_refinement")
+    assert [row["prompt_id"] for row in kept] in (["p", "q"], ["q", "p"])
+    assert all(row["source"] == "tree_refinement" for row in kept)
+
+
+def test_split_nodes_are_refinements_whose_readable_votes_differed(rows: Rows) -> None:
+    rows.tree(
+        "t",
+        "p",
+        [
+            *[("no", 0.4, "root"), ("yes", 0.6, "split"), ("yes", 1.0, "sure")],
+            *[("no", 0.0, "surely not"), ("unclear", 0.5, "nobody knows")],
+        ],
+    )
+    rows.tree("other", "elsewhere", [("no", 0.2, "a"), ("yes", 0.6, "b")])
+    assert [row["key"] for row in rows.of_kind("split_node")] == ["t.1.judge"]
+
+
+def test_a_tree_gives_one_judgement_of_each_verdict(rows: Rows) -> None:
+    nodes = [("no", 0.2, "bad"), ("no", 0.4, "n1"), ("no", 0.4, "n2")]
+    nodes += [("yes", 0.6, "y1"), ("yes", 0.8, "y2")]
+    rows.tree("t", "p", nodes, solved=False)
+    (yes,) = rows.of_kind("kept_tree_judgement_yes")
+    (no,) = rows.of_kind("kept_tree_judgement_no")
+    assert yes["response"] in ("y1", "y2") and no["response"] in ("n1", "n2")
+    chosen = {rows.of_kind("kept_tree_judgement_yes", seed=s)[0]["response"] for s in range(20)}
+    assert chosen == {"y1", "y2"}, "the seed chooses"
+
+
+def test_a_judgement_passes_over_a_response_that_a_refinement_is_kept_of(rows: Rows) -> None:
+    rows.tree("t", "p", [("no", 0.2, "bad"), ("no", 0.4, "better"), ("yes", 1.0, "good")])
+    assert [row["response"] for row in rows.of_kind("split_node")] == ["better"]
+    assert [row["response"] for row in rows.of_kind("kept_tree_refinement")] == ["better"]
+    assert rows.of_kind("kept_tree_judgement_no") == []
+
+
+def test_split_responses_are_those_whose_readable_votes_differed(rows: Rows) -> None:
+    rows.response("r1", "p", "yes", 0.8)
+    rows.response("r2", "p", "no", 0.2)
+    rows.response("sure", "p", "yes", 1.0)
+    rows.response("none", "p", "no", 0.0)
+    rows.response("unclear", "p", "unclear", 0.5)
+    rows.response("other", "elsewhere", "yes", 0.8)
+    assert [row["key"] for row in rows.of_kind("split_response")] == ["r1.judge", "r2.judge"]
+    assert [row["key"] for row in rows.of_kind("kept_response_judgement_yes")] == ["r1.judge"]
+    assert [row["key"] for row in rows.of_kind("kept_response_judgement_no")] == ["r2.judge"]
+
+
+def test_equal_responses_are_kept_once_and_no_goes_before_yes(rows: Rows) -> None:
+    rows.response("n1", "p", "no", 0.4, "same")
+    rows.response("n2", "p", "no", 0.2, "same")
+    rows.response("y", "p", "yes", 0.6, "same")
+    rows.response("of q", "q", "yes", 0.6, "same")
+    assert len(rows.of_kind("kept_response_judgement_no")) == 1
+    assert [row["key"] for row in rows.of_kind("kept_response_judgement_yes")] == ["of q.judge"]
+
+
+def test_a_cap_that_cuts_a_refinement_leaves_its_judge_prompt_to_others(rows: Rows) -> None:
+    for prompt in ("p", "q"):
+        rows.tree(f"t{prompt}", prompt, [("no", 0.2, "bad"), ("yes", 1.0, "good")])
+        rows.response(f"r{prompt}", prompt, "no", 0.2, "bad")
+    uncut = rows.selected()
+    assert [row["source"] for row in uncut] == ["tree_refinement"] * 2
+    cut = rows.selected(WITHOUT_CAPS | {"tree_refinement": 1})
+    assert sorted(row["source"] for row in cut) == ["response_judgement", "tree_refinement"]
+    assert {row["prompt_id"] for row in cut} == {"p", "q"}
+
+
+@pytest.mark.parametrize("kind", sorted(RFT_CAPS))
+def test_each_kind_has_its_cap(rows: Rows, kind: str) -> None:
+    for number in range(6):
+        prompt = f"many{number}"
+        rows.prompt(prompt)
+        rows.tree(f"t{number}", prompt, SOLVED)
+        nodes = [("no", 0.2, "x"), ("yes", 0.6, "some"), ("no", 0.4, "other")]
+        rows.tree(f"u{number}", prompt, nodes, solved=False)
+        rows.response(f"y{number}", prompt, "yes", 0.8)
+        rows.response(f"n{number}", prompt, "no", 0.2)
+    assert len(rows.of_kind(f"kept_{kind}")) == 6
+    assert len(rows.of_kind(f"kept_{kind}", WITHOUT_CAPS | {kind: 2})) == 2
+
+
+def test_no_judge_prompt_is_there_twice_whatever_the_caps(rows: Rows) -> None:
+    for number in range(8):
+        prompt = f"many{number}"
+        rows.prompt(prompt)
+        rows.tree(f"t{number}", prompt, [("no", 0.2, "a"), ("no", 0.4, "b"), ("yes", 0.6, "c")])
+        for letter in "abc":
+            rows.response(f"{letter}{number}", prompt, "no", 0.4, letter)
+            rows.response(f"{letter.upper()}{number}", prompt, "yes", 0.6, letter)
+    for cap in (1, 3, 1000):
+        found = rows.selected(dict.fromkeys(RFT_CAPS, cap))
+        asked = [(row["prompt_id"], row["response"]) for row in found]
+        assert len(set(asked)) == len(asked)
+        assert len({row["key"] for row in found}) == len(found)
+
+
+def test_a_row_is_what_a_sample_is_written_from(rows: Rows) -> None:
+    rows.tree("t", "p", SOLVED)
+    rows.response("r", "p", "yes", 0.8)
+    samples = [Chosen(**row) for row in rows.selected()]
+    assert {sample.source for sample in samples} == {"tree_refinement", "response_judgement"}
+    assert all(sample.prompt == "do p" for sample in samples)
+
+
+def test_the_stage_asks_it_with_the_caps() -> None:
+    assert TEXT.format(**RFT_CAPS) == rft.SELECTION
