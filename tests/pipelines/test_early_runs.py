@@ -1,0 +1,103 @@
+"""Runs that were made before rows named variants, methods and splits: they open and go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines import pairs, refine
+from tests.loopback import LoopbackServer
+from tests.pipelines import rounds
+from tests.pipelines.rounds import check, command, query, tables
+
+NEW_COLUMNS = {"experiment", "split", "chosen_response_id"}
+
+
+def make_early(run: Path) -> None:
+    """Give a run's files the form that they had: names, columns and entries."""
+    for noted in run.glob("_manifest/*/*.buckets"):
+        noted.unlink()
+    for path in run.glob("_manifest/*/*/*.json"):
+        entry = json.loads(path.read_text())
+        del entry["experiment"]
+        if entry["stage"] != "prompts":
+            entry["work"] = hashlib.sha256(entry["work"].encode()).hexdigest()[:12]
+        for name, file in entry["files"].items():
+            early = run / name / path.parts[-3] / f"{entry['stage']}-{entry['work']}-0.parquet"
+            _rewrite(run / file["path"], early, name)
+            file["path"], file["form"] = str(early.relative_to(run)), "0ld"
+        path.unlink()
+        (path.parent / f"{entry['work']}.{entry['part']}.json").write_text(json.dumps(entry))
+
+
+def _rewrite(path: Path, early: Path, table: str) -> None:
+    rows = pq.ParquetFile(path).read()
+    gone = NEW_COLUMNS | ({"method"} if table == "rft" else set())
+    rows = rows.drop_columns([name for name in rows.column_names if name in gone])
+    if table == "pairs":
+        number = rows.column_names.index("method")
+        rows = rows.set_column(number, "method", pa.array(["refined"] * len(rows)))
+    path.unlink()
+    pq.write_table(rows, early)
+
+
+@pytest.fixture
+def early(tmp_path: Path, prompts: Path, server: LoopbackServer) -> Path:
+    """An early run of the first half of the prompts."""
+    run = tmp_path / "early"
+    assert refine.main(command(run, prompts, server.url, "--limit", "6")) == 0
+    make_early(run)
+    assert not list(run.glob("_manifest/*/*/b0*")), "no bucket has its new name"
+    server.bodies.clear()
+    return run
+
+
+def test_its_rows_read_like_new_ones(early: Path) -> None:
+    assert query(early, "select distinct experiment, method from pairs") == [("main", "spar")]
+    assert query(early, "select distinct experiment, method from rft") == [("main", "spar")]
+    assert query(early, "select distinct split from prompts") == [("train",)]
+    for table in ("responses", "judgements", "trees", "nodes"):
+        assert query(early, f"select distinct experiment from {table}") == [("main",)]
+    assert query(early, "select experiment, method, pairs from experiments where pairs > 0") == [
+        ("main", "spar", query(early, "select count(*) from pairs")[0][0])
+    ]
+
+
+def test_what_it_has_is_not_asked_again(early: Path, prompts: Path, server: LoopbackServer) -> None:
+    held = tables(early)
+    assert refine.main(command(early, prompts, server.url, "--limit", "6")) == 0
+    assert not server.bodies
+    assert tables(early) == held
+
+
+def test_it_goes_on_to_what_a_new_run_holds(
+    early: Path, prompts: Path, server: LoopbackServer, finished_run: Path
+) -> None:
+    assert refine.main(command(early, prompts, server.url)) == 0
+    check(early)
+    assert tables(early) == tables(finished_run)
+
+
+def test_its_settings_bind(
+    early: Path, prompts: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refine.main(command(early, prompts, server.url, "--votes", "3")) == 5
+    assert "judge.votes: 5 -> 3" in capsys.readouterr().err
+    assert not server.bodies
+
+
+def test_variants_and_methods_use_its_rows(
+    early: Path, prompts: Path, server: LoopbackServer
+) -> None:
+    line = command(early, prompts, server.url, "--limit", "6")
+    assert refine.main([*line, "--variant", "dfs", "--strategy", "dfs"]) == 0
+    assert not [body for body in server.bodies if rounds.role(body) == "actor"]
+    assert query(early, "select distinct experiment from judgements") == [("main",)]
+    assert query(early, "select distinct experiment from trees order by 1") == [("dfs",), ("main",)]
+    assert refine.main([*line, "--method", "independent"]) == 0
+    assert pairs.main(["--run", str(early)]) == 0
