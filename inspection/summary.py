@@ -13,7 +13,7 @@ from terminal.text import as_table
 
 _TITLES = {
     "pair_quality": "Pair quality",
-    "experiments": "Experiments and methods",
+    "variants": "Variants and methods",
     "solved_by_depth": "Trees, by the depth of their chosen node",
     "verdicts": "Verdicts on the sampled responses",
     "judge_bias": "Verdicts beside checks, by stage",
@@ -22,10 +22,10 @@ _TITLES = {
     "failures_by_cause": "Failures, by cause",
 }
 
-_TURNED = {"pair_quality", "experiments", "engine_use", "judge_bias"}
+_TURNED = {"pair_quality", "variants", "engine_use", "judge_bias"}
 """Views shown with a row for each column."""
 
-_HEADS = ("iteration", "experiment", "method", "stage")
+_HEADS = ("iteration", "variant", "method", "stage")
 """Leading columns that make the head of a table that is turned."""
 
 _Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
@@ -35,13 +35,13 @@ _Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
 def print_summary(run: str, console: Console, iteration: int | None = None) -> None:
     """Print the views that sum a run up; those without rows are left out.
 
-    Where all is of one experiment, or of one method, no table says so.
+    Where all is of one variant, or of one method, no table says so.
     """
     where = "" if iteration is None else f" where iteration = {int(iteration)}"
     with connect(run) as connection:
         hidden = _hidden(connection, where)
         for view, title in _TITLES.items():
-            if view == "experiments" and {"experiment", "method"} <= hidden:
+            if view == "variants" and {"variant", "method"} <= hidden:
                 continue
             columns, rows = _shown(connection.sql(f"select * from {view}{where}"), hidden)
             if view == "pair_quality" and not rows:
@@ -56,11 +56,11 @@ def print_summary(run: str, console: Console, iteration: int | None = None) -> N
 
 def _hidden(connection: duckdb.DuckDBPyConnection, where: str) -> set[str]:
     """Columns that would hold the same word everywhere."""
-    [(experiments,)] = connection.execute(
-        f"select count(distinct experiment) from lineage{where}"
+    [(variants,)] = connection.execute(
+        f"select count(distinct variant) from lineage{where}"
     ).fetchall()
     [(methods,)] = connection.execute(f"select count(distinct method) from pairs{where}").fetchall()
-    hidden = {"experiment", "made_by"} if experiments < 2 else set()
+    hidden = {"variant", "made_by"} if variants < 2 else set()
     return hidden | ({"method"} if methods < 2 else set())
 
 

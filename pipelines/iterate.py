@@ -24,8 +24,8 @@ from pipelines.iterate_options import Loop, understand
 from pipelines.iterations import ROLES, Models, Record, Role, rows, table
 from schemas.table import MAIN, SPAR
 from schemas.views import connect
-from spar_core import experiments
-from spar_core.experiments import SettingsDiffer
+from spar_core import variants
+from spar_core.variants import SettingsDiffer
 from terminal.exits import (
     BAD_USAGE,
     DONE,
@@ -138,7 +138,7 @@ def _claim(loop: Loop) -> None:
     for stage in job.stages:
         if stage.roles:
             claimed |= depends_on(job, stage, stage.settings(job.options))
-    experiments.hold(job.dataset, "iterate", claimed)
+    variants.hold(job.dataset, "iterate", claimed)
 
 
 def _deal(loop: Loop, records: Sequence[Record], out: Console) -> None:
@@ -213,7 +213,7 @@ def _train(
     if rows(loop.run, role.table, iteration):
         _announce(out, loop, iteration, f"{role.training} makes {folder} of {model}")
         given = ["--data", loop.run, "--where", f"iteration = {iteration}"]
-        given += ["--method", SPAR, "--experiment", MAIN]
+        given += ["--method", SPAR, "--variant", MAIN]
         given += ["--model", model, "--output", str(folder)]
         code = child.run([*loop.launch, "-m", role.training, *given, *arguments], [lock])
         if code != NOTHING_LEFT:

@@ -73,8 +73,8 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
     mine, rest = ours.parse_known_args(given)
     if mine.iteration is not None:
         raise UsageError("--iteration is set by this job: --iterations N says how many to do")
-    if options.experiment != MAIN:
-        raise UsageError("--experiment is not for this job: each iteration goes on from one model")
+    if options.variant != MAIN:
+        raise UsageError("--variant is not for this job: each iteration goes on from one model")
     urls = (options.engine_url, options.actor_url, options.refiner_url)
     if any(urls) or options.engine != "vllm":
         raise UsageError(

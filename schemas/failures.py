@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from schemas.table import EXPERIMENT, MAIN, Table
+from schemas.table import MAIN, VARIANT, Table
 
 PAYLOAD_CHARS = 4000
 """Payloads are cut to this length: enough to recognise an item, too little to fill a disk."""
@@ -29,7 +29,7 @@ class Failure:
     message: str
     attempts: int
     payload: str
-    experiment: str = MAIN
+    variant: str = MAIN
 
 
 FAILURES = Table(
@@ -43,8 +43,8 @@ FAILURES = Table(
             ("message", pa.string()),
             ("attempts", pa.int32()),
             ("payload", pa.string()),
-            ("experiment", pa.string()),
+            ("variant", pa.string()),
         ]
     ),
-    reads=EXPERIMENT,
+    reads=VARIANT,
 )

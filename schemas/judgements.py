@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from schemas.table import EXPERIMENT, MAIN, VOTES, Table
+from schemas.table import MAIN, VARIANT, VOTES, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Judgement:
     prompt_tokens: int
     completion_tokens: int
     checked: bool | None = None
-    experiment: str = MAIN
+    variant: str = MAIN
 
 
 JUDGEMENTS = Table(
@@ -63,8 +63,8 @@ JUDGEMENTS = Table(
             ("prompt_tokens", pa.int64()),
             ("completion_tokens", pa.int64()),
             ("checked", pa.bool_()),
-            ("experiment", pa.string()),
+            ("variant", pa.string()),
         ]
     ),
-    reads=EXPERIMENT,
+    reads=VARIANT,
 )

@@ -1,7 +1,7 @@
-"""Which experiment's rows of a stage an experiment uses.
+"""Which variant's rows of a stage a variant uses.
 
-An experiment makes anew only what its settings change and shares the rest. What it shares stands in
-files beside the manifest's entries, `_manifest/iteration=<t>/<stage>@<experiment>.settings`: with
+A variant makes anew only what its settings change and shares the rest. What it shares stands in
+files beside the manifest's entries, `_manifest/iteration=<t>/<stage>@<variant>.settings`: with
 `{"as": "main"}` it uses the rows of `main`, with anything else those that it made under these
 settings. `main` uses its own.
 """
@@ -19,25 +19,25 @@ from schemas.manifest import FOLDER, Entry, iteration_of
 from schemas.table import MAIN
 
 STAGES = ("sample", "judge", "tree_search", "pairs", "rft")
-"""Every experiment has a link for each of these, and for whatever else the run has seen."""
+"""Every variant has a link for each of these, and for whatever else the run has seen."""
 
 _ENDING = ".settings"
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Which experiment made the rows of a stage that an experiment uses."""
+    """Which variant made the rows of a stage that a variant uses."""
 
     iteration: int
-    experiment: str
+    variant: str
     stage: str
     made_by: str
 
 
 def made_by(
-    fs: fsspec.AbstractFileSystem, root: str, iteration: int, experiment: str
+    fs: fsspec.AbstractFileSystem, root: str, iteration: int, variant: str
 ) -> dict[str, str]:
-    """By stage the experiment whose rows this one uses; a stage it says nothing of is main's.
+    """By stage the variant whose rows this one uses; a stage it says nothing of is main's.
 
     Args:
         fs, root: the run, as `fsspec.core.url_to_fs` gives it.
@@ -45,47 +45,47 @@ def made_by(
     Raises:
         ValueError: a file of settings cannot be read.
     """
-    return {link.stage: link.made_by for link in _said(fs, root, str(iteration), experiment)}
+    return {link.stage: link.made_by for link in _said(fs, root, str(iteration), variant)}
 
 
 def read(fs: fsspec.AbstractFileSystem, root: str, entries: Mapping[str, Entry]) -> list[Link]:
-    """The links of every experiment of a run for every stage, those left unsaid included.
+    """The links of every variant of a run for every stage, those left unsaid included.
 
-    What an experiment committed of a stage without saying anything of it is its own.
+    What a variant committed of a stage without saying anything of it is its own.
 
     Raises:
         ValueError: a file of settings cannot be read.
     """
     known = {
-        (iteration_of(path), entry.experiment, entry.stage): entry.experiment
+        (iteration_of(path), entry.variant, entry.stage): entry.variant
         for path, entry in entries.items()
     }
     for link in _said(fs, root):
-        known[link.iteration, link.experiment, link.stage] = link.made_by
+        known[link.iteration, link.variant, link.stage] = link.made_by
     stages = sorted({*STAGES, *(stage for _, _, stage in known)})
-    experiments = {(iteration, name) for iteration, name, _ in known}
-    experiments |= {(iteration, MAIN) for iteration, _ in experiments}
+    variants = {(iteration, name) for iteration, name, _ in known}
+    variants |= {(iteration, MAIN) for iteration, _ in variants}
     return [
         Link(iteration, name, stage, known.get((iteration, name, stage), MAIN))
-        for iteration, name in sorted(experiments)
+        for iteration, name in sorted(variants)
         for stage in stages
     ]
 
 
 def _said(
-    fs: fsspec.AbstractFileSystem, root: str, iteration: str = "*", experiment: str = "*"
+    fs: fsspec.AbstractFileSystem, root: str, iteration: str = "*", variant: str = "*"
 ) -> list[Link]:
     """What the files of settings say; main's are not asked, it uses its own."""
     folder = f"{glob.escape(root)}/{FOLDER}/iteration={iteration}"
-    paths = sorted(fs.glob(f"{folder}/*@{experiment}{_ENDING}"))
+    paths = sorted(fs.glob(f"{folder}/*@{variant}{_ENDING}"))
     texts = fs.cat_ranges(paths, None, None, on_error="raise") if paths else []
     return [_link(path, text) for path, text in zip(paths, texts, strict=True)]
 
 
 def _link(path: str, text: bytes) -> Link:
-    stage, _, experiment = path.rpartition("/")[2].removesuffix(_ENDING).partition("@")
+    stage, _, variant = path.rpartition("/")[2].removesuffix(_ENDING).partition("@")
     try:
-        maker = str(dict(json.loads(text)).get("as", experiment))
+        maker = str(dict(json.loads(text)).get("as", variant))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} holds no settings: {error}") from None
-    return Link(iteration_of(path), experiment, stage, maker)
+    return Link(iteration_of(path), variant, stage, maker)

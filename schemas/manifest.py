@@ -3,7 +3,7 @@
 A stage commits by writing data files first and then one manifest entry that names them. Only
 files that an entry names count; whatever else a crash left behind is swept at the next start.
 Entries live at `<run>/_manifest/iteration=<t>/<stage>/<work>.<part>.json`, those of another
-experiment than the main one in `<stage>@<experiment>/`.
+variant than the main one in `<stage>@<variant>/`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Entry:
     keys: the items it settles. files: by table. retry: whether the items are failures that the
     next run should try again.
     usage: what the engine was asked since the process's last commit, by name.
-    experiment: the one whose settings the items were done with.
+    variant: the one whose settings the items were done with.
     """
 
     stage: str
@@ -62,7 +62,7 @@ class Entry:
     files: dict[str, DataFile]
     retry: bool = False
     usage: dict[str, float] = field(default_factory=dict)
-    experiment: str = MAIN
+    variant: str = MAIN
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), sort_keys=True).encode()
@@ -74,9 +74,9 @@ class Entry:
         return cls(**{**plain, "keys": tuple(plain["keys"]), "files": files})
 
 
-def folder(stage: str, experiment: str = MAIN) -> str:
-    """The folder of a stage's entries in an experiment."""
-    return stage if experiment == MAIN else f"{stage}@{experiment}"
+def folder(stage: str, variant: str = MAIN) -> str:
+    """The folder of a stage's entries in a variant."""
+    return stage if variant == MAIN else f"{stage}@{variant}"
 
 
 def iteration_of(path: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from schemas.judgements import VoteRecord
-from schemas.table import EXPERIMENT, MAIN, VOTES, Table
+from schemas.table import MAIN, VARIANT, VOTES, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Node:
     prompt_tokens: int
     completion_tokens: int
     checked: bool | None = None
-    experiment: str = MAIN
+    variant: str = MAIN
 
 
 NODES = Table(
@@ -65,8 +65,8 @@ NODES = Table(
             ("prompt_tokens", pa.int64()),
             ("completion_tokens", pa.int64()),
             ("checked", pa.bool_()),
-            ("experiment", pa.string()),
+            ("variant", pa.string()),
         ]
     ),
-    reads=EXPERIMENT,
+    reads=VARIANT,
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from schemas.table import EXPERIMENT, MAIN, MESSAGES, SPAR, Table
+from schemas.table import MAIN, MESSAGES, SPAR, VARIANT, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Pair:
     chosen_checked: bool | None = None
     rejected_checked: bool | None = None
     chosen_response_id: str | None = None
-    experiment: str = MAIN
+    variant: str = MAIN
 
 
 PAIRS = Table(
@@ -84,8 +84,8 @@ PAIRS = Table(
             ("chosen_checked", pa.bool_()),
             ("rejected_checked", pa.bool_()),
             ("chosen_response_id", pa.string()),
-            ("experiment", pa.string()),
+            ("variant", pa.string()),
         ]
     ),
-    reads=EXPERIMENT | {"method": f"replace(method, 'refined', '{SPAR}')"},
+    reads=VARIANT | {"method": f"replace(method, 'refined', '{SPAR}')"},
 )

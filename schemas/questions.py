@@ -1,7 +1,7 @@
 """The usual questions about a run, in SQL: views that answer, macros that answer with parameters.
 
 They stand in every connection to a run and in its catalog. docs/sql.md shows each with a result.
-Rows count for the experiment that made them; where an experiment's use of shared rows is meant, the
+Rows count for the variant that made them; where a variant's use of shared rows is meant, the
 table `lineage` says whose they are.
 """
 
@@ -20,18 +20,18 @@ class Question:
 
 
 _MAKERS = """makers as (
-            select iteration, experiment,
+            select iteration, variant,
                    max(made_by) filter (stage = 'sample') as sampled_by,
                    max(made_by) filter (stage = 'judge') as judged_by,
                    max(made_by) filter (stage = 'tree_search') as grown_by
             from lineage group by all)"""
-"""Of every experiment those whose rows it uses."""
+"""Of every variant those whose rows it uses."""
 
 VIEWS: dict[str, Question] = {
     "pair_quality": Question(
-        "how good and how close the pairs are, by iteration, experiment and method",
+        "how good and how close the pairs are, by iteration, variant and method",
         """
-        select iteration, experiment, method, count(*) as pairs,
+        select iteration, variant, method, count(*) as pairs,
                round(avg(similarity), 3) as similarity,
                round(median(similarity), 3) as median_similarity,
                round(avg(chosen_value), 3) as chosen_value,
@@ -45,18 +45,18 @@ VIEWS: dict[str, Question] = {
         "how many pairs are how alike, in steps of 0.05",
         """
         with steps as (
-            select iteration, experiment, method, least(floor(similarity * 20), 19)::int as step
+            select iteration, variant, method, least(floor(similarity * 20), 19)::int as step
             from pairs)
-        select iteration, experiment, method, step / 20 as at_least, (step + 1) / 20 as below,
+        select iteration, variant, method, step / 20 as at_least, (step + 1) / 20 as below,
                count(*) as pairs, round(count(*) / sum(count(*)) over whole, 3) as share
-        from steps group by iteration, experiment, method, step
-        window whole as (partition by iteration, experiment, method)
-        order by iteration, experiment, method, step""",
+        from steps group by iteration, variant, method, step
+        window whole as (partition by iteration, variant, method)
+        order by iteration, variant, method, step""",
     ),
     "length_bias": Question(
         "whether the chosen side is longer; length is the easiest thing to learn by mistake",
         """
-        select iteration, experiment, method, count(*) as pairs,
+        select iteration, variant, method, count(*) as pairs,
                round(avg(chosen_chars - rejected_chars), 1) as chars_longer,
                median(chosen_chars - rejected_chars) as median_chars_longer,
                round(avg((chosen_chars > rejected_chars)::int), 3) as share_longer,
@@ -66,22 +66,22 @@ VIEWS: dict[str, Question] = {
         from pairs group by all order by all""",
     ),
     "duplicates": Question(
-        "texts that stand more than once, among the prompts or an experiment's pairs of a method",
+        "texts that stand more than once, among the prompts or a variant's pairs of a method",
         """
         with texts as (
-            select 'prompts' as texts, iteration, null as experiment, null as method,
+            select 'prompts' as texts, iteration, null as variant, null as method,
                    hash(prompt) as text
             from prompts
             union all
-            select 'chosen sides', iteration, experiment, method, hash(chosen[1].content)
+            select 'chosen sides', iteration, variant, method, hash(chosen[1].content)
             from pairs
             union all
-            select 'rejected sides', iteration, experiment, method, hash(rejected[1].content)
+            select 'rejected sides', iteration, variant, method, hash(rejected[1].content)
             from pairs),
         counted as (
-            select texts, iteration, experiment, method, text, count(*) as copies
+            select texts, iteration, variant, method, text, count(*) as copies
             from texts group by all)
-        select texts, iteration, experiment, method, sum(copies)::bigint as rows,
+        select texts, iteration, variant, method, sum(copies)::bigint as rows,
                sum(copies - 1)::bigint as repeated,
                round(sum(copies - 1) / sum(copies), 4) as share,
                max(copies) as most_copies
@@ -91,13 +91,13 @@ VIEWS: dict[str, Question] = {
         "prompts to which the actor gave the same answer more than once",
         """
         with texts as (
-            select iteration, experiment, prompt_id, hash(response) as text, count(*) as copies
+            select iteration, variant, prompt_id, hash(response) as text, count(*) as copies
             from responses group by all),
         counted as (
-            select iteration, experiment, prompt_id, sum(copies) as responses,
+            select iteration, variant, prompt_id, sum(copies) as responses,
                    count(*) as different
             from texts group by all)
-        select iteration, experiment, count(*) as prompts,
+        select iteration, variant, count(*) as prompts,
                count(*) filter (different < responses) as prompts_with_equal_responses,
                sum(responses)::bigint as responses,
                sum(responses - different)::bigint as repeated,
@@ -107,7 +107,7 @@ VIEWS: dict[str, Question] = {
     "verdicts": Question(
         "what the judge said of the sampled responses",
         """
-        select iteration, experiment, verdict, count(*) as responses,
+        select iteration, variant, verdict, count(*) as responses,
                sum(yes_votes)::bigint as yes_votes, sum(no_votes)::bigint as no_votes,
                sum(unparsed_votes)::bigint as unparsed_votes
         from judgements group by all order by all""",
@@ -116,29 +116,29 @@ VIEWS: dict[str, Question] = {
         "how far the judge agrees with itself: votes that are with the majority, split judgements",
         """
         with judged as (
-            select iteration, experiment, 'responses' as judged, verdict, yes_votes, no_votes,
+            select iteration, variant, 'responses' as judged, verdict, yes_votes, no_votes,
                    unparsed_votes
             from judgements
             union all
-            select iteration, experiment, 'nodes', verdict, yes_votes, no_votes, unparsed_votes
+            select iteration, variant, 'nodes', verdict, yes_votes, no_votes, unparsed_votes
             from nodes where depth > 0)
-        select iteration, experiment, judged, verdict, count(*) as judgements,
+        select iteration, variant, judged, verdict, count(*) as judgements,
                round(sum(greatest(yes_votes, no_votes)) / nullif(sum(yes_votes + no_votes), 0), 3)
                    as share_with_majority,
                count(*) filter (yes_votes > 0 and no_votes > 0) as split,
                round(avg((yes_votes > 0 and no_votes > 0)::int), 3) as share_split,
                round(sum(unparsed_votes) / nullif(sum(yes_votes + no_votes + unparsed_votes), 0), 3)
                    as share_unparsed
-        from judged group by all order by iteration, experiment, judged desc, verdict""",
+        from judged group by all order by iteration, variant, judged desc, verdict""",
     ),
     "judgement_values": Question(
         "how many judgements have which value (share of Yes among the votes)",
         """
         with judged as (
-            select iteration, experiment, value, 'response' as judged from judgements
+            select iteration, variant, value, 'response' as judged from judgements
             union all
-            select iteration, experiment, value, 'node' from nodes where depth > 0)
-        select iteration, experiment, round(value, 2) as value,
+            select iteration, variant, value, 'node' from nodes where depth > 0)
+        select iteration, variant, round(value, 2) as value,
                count(*) filter (judged = 'response') as responses,
                count(*) filter (judged = 'node') as nodes
         from judged group by all order by all""",
@@ -146,54 +146,54 @@ VIEWS: dict[str, Question] = {
     "solved_by_depth": Question(
         "how deep the chosen nodes lie, and how many of the trees are solved there",
         """
-        select iteration, experiment, chosen_depth as depth, count(*) as trees,
+        select iteration, variant, chosen_depth as depth, count(*) as trees,
                count(*) filter (solved) as solved,
                round(count(*) filter (solved) / sum(count(*)) over whole, 3)
                    as share_of_all_trees,
                sum(refinements)::bigint as refinements, sum(malformed)::bigint as malformed
-        from trees group by iteration, experiment, chosen_depth
-        window whole as (partition by iteration, experiment) order by all""",
+        from trees group by iteration, variant, chosen_depth
+        window whole as (partition by iteration, variant) order by all""",
     ),
     "tree_shape": Question(
         "nodes by depth: how many are refined further, into how many, and how many pass",
         """
         with children as (
-            select iteration, experiment, parent_id as node_id, count(*) as children
+            select iteration, variant, parent_id as node_id, count(*) as children
             from nodes where parent_id is not null group by all)
-        select iteration, experiment, depth, count(*) as nodes,
+        select iteration, variant, depth, count(*) as nodes,
                count(children) as refined_further,
                round(avg(children), 2) as children_of_each,
                round(avg((verdict = 'yes')::int), 3) as share_passed,
                round(avg(value), 3) as value
-        from nodes left join children using (iteration, experiment, node_id)
+        from nodes left join children using (iteration, variant, node_id)
         group by all order by all""",
     ),
     "refinements_needed": Question(
         "how many trees are solved with how many refinements",
         """
-        select iteration, experiment, refinements, count(*) as trees,
+        select iteration, variant, refinements, count(*) as trees,
                count(*) filter (solved) as solved,
                round(sum(count(*) filter (solved)) over so_far / sum(count(*)) over whole, 3)
                    as share_solved_so_far
-        from trees group by iteration, experiment, refinements
-        window whole as (partition by iteration, experiment),
-               so_far as (partition by iteration, experiment order by refinements)
-        order by iteration, experiment, refinements""",
+        from trees group by iteration, variant, refinements
+        window whole as (partition by iteration, variant),
+               so_far as (partition by iteration, variant order by refinements)
+        order by iteration, variant, refinements""",
     ),
     "refinement_gains": Question(
         "what a refinement does to the value, by the depth it leads to",
         """
-        select c.iteration, c.experiment, c.depth, count(*) as refinements,
+        select c.iteration, c.variant, c.depth, count(*) as refinements,
                round(avg((c.value > p.value)::int), 3) as share_better,
                round(avg((c.value = p.value)::int), 3) as share_same,
                round(avg((c.value < p.value)::int), 3) as share_worse,
                round(avg(p.value), 3) as value_before, round(avg(c.value), 3) as value_after
-        from nodes c join nodes p on p.iteration = c.iteration and p.experiment = c.experiment
+        from nodes c join nodes p on p.iteration = c.iteration and p.variant = c.variant
             and p.node_id = c.parent_id
         group by all order by all""",
     ),
     "unsolved_prompts": Question(
-        "prompts with trees of which none is solved, whatever the iteration and the experiment",
+        "prompts with trees of which none is solved, whatever the iteration and the variant",
         """
         with tried as (
             select prompt_id, count(*) as trees, sum(refinements)::bigint as refinements,
@@ -204,47 +204,47 @@ VIEWS: dict[str, Question] = {
         from tried join texts using (prompt_id) order by best_value nulls first, prompt_id""",
     ),
     "token_cost": Question(
-        "tokens by stage and who spent them, and completion tokens for each pair of an experiment",
+        "tokens by stage and who spent them, and completion tokens for each pair of a variant",
         """
         with spent as (
-            select iteration, experiment as made_by, 'sample' as stage,
+            select iteration, variant as made_by, 'sample' as stage,
                    prompt_tokens, completion_tokens from responses
             union all
-            select iteration, experiment, 'judge', prompt_tokens, completion_tokens from judgements
+            select iteration, variant, 'judge', prompt_tokens, completion_tokens from judgements
             union all
-            select iteration, experiment, 'tree_search', prompt_tokens, completion_tokens
+            select iteration, variant, 'tree_search', prompt_tokens, completion_tokens
             from trees),
         cost as (
             select iteration, made_by, stage, sum(prompt_tokens)::bigint as prompt_tokens,
                    sum(completion_tokens)::bigint as completion_tokens
             from spent group by all),
         made as (
-            select iteration, experiment, count(*) as pairs, count(tree_id) > 0 as searched
+            select iteration, variant, count(*) as pairs, count(tree_id) > 0 as searched
             from pairs group by all)
-        select iteration, experiment, stage, made_by,
-               if(made_by = experiment, prompt_tokens, null) as prompt_tokens,
-               if(made_by = experiment, completion_tokens, null) as completion_tokens,
+        select iteration, variant, stage, made_by,
+               if(made_by = variant, prompt_tokens, null) as prompt_tokens,
+               if(made_by = variant, completion_tokens, null) as completion_tokens,
                round(completion_tokens / pairs, 0)::bigint as completion_tokens_per_pair
         from lineage join cost using (iteration, stage, made_by)
-        left join made using (iteration, experiment)
-        where made_by = experiment or stage <> 'tree_search' or searched
-        order by iteration, experiment, stage""",
+        left join made using (iteration, variant)
+        where made_by = variant or stage <> 'tree_search' or searched
+        order by iteration, variant, stage""",
     ),
     "pair_tokens": Question(
         "completion tokens that went into each pair, by stage, whoever spent them",
         f"""
         with {_MAKERS},
         sampled as (
-            select iteration, experiment as sampled_by, prompt_id,
+            select iteration, variant as sampled_by, prompt_id,
                    sum(completion_tokens)::bigint as sample
             from responses group by all),
         judged as (
-            select iteration, experiment as judged_by, prompt_id,
+            select iteration, variant as judged_by, prompt_id,
                    sum(completion_tokens)::bigint as judge
             from judgements group by all)
-        select iteration, experiment, method, pair_id, sample, judge, tree_tokens as tree_search,
+        select iteration, variant, method, pair_id, sample, judge, tree_tokens as tree_search,
                sample + judge + coalesce(tree_tokens, 0) as tokens
-        from pairs join makers using (iteration, experiment)
+        from pairs join makers using (iteration, variant)
         join sampled using (iteration, sampled_by, prompt_id)
         join judged using (iteration, judged_by, prompt_id)""",
     ),
@@ -252,27 +252,27 @@ VIEWS: dict[str, Question] = {
         "completion tokens of a response, a judgement, a refinement with its judgement, a tree",
         """
         with spent as (
-            select iteration, experiment, '1 response' as item, completion_tokens as tokens
+            select iteration, variant, '1 response' as item, completion_tokens as tokens
             from responses
             union all
-            select iteration, experiment, '2 judgement', completion_tokens from judgements
+            select iteration, variant, '2 judgement', completion_tokens from judgements
             union all
-            select iteration, experiment, '3 refinement', completion_tokens
+            select iteration, variant, '3 refinement', completion_tokens
             from nodes where depth > 0
             union all
-            select iteration, experiment, '4 tree', completion_tokens from trees)
-        select iteration, experiment, item[3:] as item, count(*) as items,
+            select iteration, variant, '4 tree', completion_tokens from trees)
+        select iteration, variant, item[3:] as item, count(*) as items,
                round(avg(tokens), 0)::bigint as mean, quantile_disc(tokens, 0.5) as p50,
                quantile_disc(tokens, 0.9) as p90, quantile_disc(tokens, 0.99) as p99,
                max(tokens) as longest
-        from spent group by iteration, experiment, spent.item
-        order by iteration, experiment, spent.item""",
+        from spent group by iteration, variant, spent.item
+        order by iteration, variant, spent.item""",
     ),
     "engine_use": Question(
         "what the engine was asked and how well it was kept busy, by stage",
         """
-        with made as (select iteration, experiment, count(*) as pairs from pairs group by all)
-        select iteration, experiment, stage, sum(requests)::bigint as requests,
+        with made as (select iteration, variant, count(*) as pairs from pairs group by all)
+        select iteration, variant, stage, sum(requests)::bigint as requests,
                sum(retries)::bigint as retries, sum(replayed)::bigint as replayed,
                round(sum(engine_s), 1) as engine_s,
                round(sum(completion_tokens) / nullif(sum(engine_s), 0))::bigint as tokens_per_s,
@@ -281,27 +281,27 @@ VIEWS: dict[str, Question] = {
                max(latency_ms_max)::bigint as max_latency_ms,
                round(sum(slots_sum) / nullif(sum(slots_samples), 0), 1) as mean_in_flight,
                round(sum(engine_s) / any_value(pairs), 2) as engine_s_per_pair
-        from usage left join made using (iteration, experiment)
-        group by iteration, experiment, stage having sum(requests) + sum(replayed) > 0
-        order by iteration, experiment, stage""",
+        from usage left join made using (iteration, variant)
+        group by iteration, variant, stage having sum(requests) + sum(replayed) > 0
+        order by iteration, variant, stage""",
     ),
     "failures_by_cause": Question(
         "what could not be done, and why",
         """
-        select iteration, experiment, stage, error, count(*) as items, any_value(message) as example
+        select iteration, variant, stage, error, count(*) as items, any_value(message) as example
         from failures group by all order by all""",
     ),
     "judge_bias": Question(
         "where the judge says Yes and a program that checks the constraints says No",
         """
         with sided as (
-            select iteration, experiment, 'judge' as stage, verdict = 'yes' as judge,
+            select iteration, variant, 'judge' as stage, verdict = 'yes' as judge,
                    checked as program
             from judgements where verdict in ('yes', 'no')
             union all
-            select iteration, experiment, 'tree_search', verdict = 'yes', checked
+            select iteration, variant, 'tree_search', verdict = 'yes', checked
             from nodes where depth > 0 and verdict in ('yes', 'no'))
-        select iteration, experiment, stage, count(*) as checked,
+        select iteration, variant, stage, count(*) as checked,
                count(*) filter (judge and program) as both_yes,
                count(*) filter (judge and not program) as judge_yes_check_no,
                count(*) filter (not judge and program) as judge_no_check_yes,
@@ -311,11 +311,11 @@ VIEWS: dict[str, Question] = {
                    / nullif(count(*) filter (judge), 0), 3) as share_of_yes_denied
         from sided where program is not null group by all order by all""",
     ),
-    "experiments": Question(
-        "experiments and methods side by side: what they give and what it costs",
+    "variants": Question(
+        "variants and methods side by side: what they give and what it costs",
         """
         with made as (
-            select iteration, experiment, method, count(*) as pairs,
+            select iteration, variant, method, count(*) as pairs,
                    count(tree_id) > 0 as searched, avg(similarity) as similarity,
                    avg(chosen_chars - rejected_chars) as chars_longer,
                    avg((chosen_chars > rejected_chars)::int) as share_longer,
@@ -325,13 +325,13 @@ VIEWS: dict[str, Question] = {
             from pairs group by all),
         kept_back as (select iteration, prompt_id from prompts where split <> 'train'),
         spent as (
-            select iteration, experiment as made_by, 'sample' as stage, prompt_id,
+            select iteration, variant as made_by, 'sample' as stage, prompt_id,
                    null as solved, completion_tokens as tokens from responses
             union all
-            select iteration, experiment, 'judge', prompt_id, null, completion_tokens
+            select iteration, variant, 'judge', prompt_id, null, completion_tokens
             from judgements
             union all
-            select iteration, experiment, 'tree_search', prompt_id, solved, completion_tokens
+            select iteration, variant, 'tree_search', prompt_id, solved, completion_tokens
             from trees),
         cost as (
             select iteration, made_by, stage, count(distinct prompt_id) as prompts,
@@ -339,10 +339,10 @@ VIEWS: dict[str, Question] = {
                    sum(tokens) as tokens
             from spent anti join kept_back using (iteration, prompt_id) group by all),
         used as (
-            select experiment = made_by as own, * from lineage
+            select variant = made_by as own, * from lineage
             left join cost using (iteration, stage, made_by)
             where stage in ('sample', 'judge', 'tree_search'))
-        select iteration, experiment, method,
+        select iteration, variant, method,
                max(prompts) filter (stage = 'sample') as prompts,
                max(trees) filter (stage = 'tree_search') as trees,
                max(solved) filter (stage = 'tree_search') as solved,
@@ -354,30 +354,30 @@ VIEWS: dict[str, Question] = {
                coalesce(sum(tokens) filter (not own), 0)::bigint as shared_tokens,
                round(sum(tokens) / any_value(pairs), 0)::bigint as tokens_per_pair,
                round(any_value(share_confirmed), 3) as share_confirmed
-        from used left join made using (iteration, experiment)
+        from used left join made using (iteration, variant)
         where stage <> 'tree_search' or coalesce(searched, true)
-        group by iteration, experiment, method order by iteration, experiment, method""",
+        group by iteration, variant, method order by iteration, variant, method""",
     ),
 }
 """Views by name."""
 
 _TREE_OF_ID = r"regexp_extract(id, '^(.*\.t)(\.|$)', 1)"
-"""The tree's id in an id of the tree or of what came of it; an experiment, too, may be called t."""
+"""The tree's id in an id of the tree or of what came of it; a variant, too, may be called t."""
 
 MACROS: dict[str, Question] = {
     "pair": Question(
         "a pair side by side, with what was found wrong and how it was mended; by its id",
         f"""
         with {_MAKERS},
-        made as (from pairs join makers using (iteration, experiment) where pair_id = id),
+        made as (from pairs join makers using (iteration, variant) where pair_id = id),
         grown as (
-            select iteration, experiment as grown_by, tree_id, node_id, depth, critique, reflection
+            select iteration, variant as grown_by, tree_id, node_id, depth, critique, reflection
             from nodes where tree_id = {_TREE_OF_ID}),
         judged as (
-            select iteration, experiment as judged_by, response_id, critique
+            select iteration, variant as judged_by, response_id, critique
             from judgements where response_id in (
                 select unnest([rejected_response_id, chosen_response_id]) from made))
-        select p.iteration, p.experiment, p.method, p.prompt[1].content as prompt,
+        select p.iteration, p.variant, p.method, p.prompt[1].content as prompt,
                p.rejected[1].content as rejected, coalesce(r.critique, n.critique) as critique,
                c.reflection, p.chosen[1].content as chosen,
                coalesce(c.critique, y.critique) as critique_of_chosen, p.similarity,
@@ -408,7 +408,7 @@ MACROS: dict[str, Question] = {
     "pairs_where_similarity": Question(
         "the texts of pairs that are so alike, the least alike first",
         """
-        select iteration, experiment, method, pair_id, similarity, prompt[1].content as prompt,
+        select iteration, variant, method, pair_id, similarity, prompt[1].content as prompt,
                rejected[1].content as rejected, chosen[1].content as chosen
         from pairs where similarity between low and high order by similarity, pair_id""",
         "low, high",

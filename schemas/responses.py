@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from schemas.table import EXPERIMENT, MAIN, Table
+from schemas.table import MAIN, VARIANT, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Response:
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
-    experiment: str = MAIN
+    variant: str = MAIN
 
 
 RESPONSES = Table(
@@ -62,8 +62,8 @@ RESPONSES = Table(
             ("finish_reason", pa.string()),
             ("prompt_tokens", pa.int64()),
             ("completion_tokens", pa.int64()),
-            ("experiment", pa.string()),
+            ("variant", pa.string()),
         ]
     ),
-    reads=EXPERIMENT,
+    reads=VARIANT,
 )

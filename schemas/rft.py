@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from schemas.pairs import Message
-from schemas.table import EXPERIMENT, MAIN, MESSAGES, SPAR, Table
+from schemas.table import MAIN, MESSAGES, SPAR, VARIANT, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class RftSample:
     node_id: str | None
     response_id: str | None
     method: str = SPAR
-    experiment: str = MAIN
+    variant: str = MAIN
 
 
 RFT = Table(
@@ -49,8 +49,8 @@ RFT = Table(
             ("node_id", pa.string()),
             ("response_id", pa.string()),
             ("method", pa.string()),
-            ("experiment", pa.string()),
+            ("variant", pa.string()),
         ]
     ),
-    reads=EXPERIMENT | {"method": f"coalesce(method, '{SPAR}')"},
+    reads=VARIANT | {"method": f"coalesce(method, '{SPAR}')"},
 )

@@ -1,6 +1,6 @@
-"""Whose rows are meant: those of one method and one experiment, unless several are named.
+"""Whose rows are meant: those of one method and one variant, unless several are named.
 
-An iteration may hold pairs and rft rows of several methods and experiments, all over the same
+An iteration may hold pairs and rft rows of several methods and variants, all over the same
 responses. Whoever reads them together must have said so.
 """
 
@@ -14,14 +14,14 @@ from typing import cast
 
 import duckdb
 
-COLUMNS = ("method", "experiment")
+COLUMNS = ("method", "variant")
 """The columns that say whose a row is."""
 
 _SHOWN = 8
 """Kinds that a message lists at most."""
 
 Kind = tuple[str | None, ...]
-"""A method and an experiment, or as many of the two as the rows have columns."""
+"""A method and a variant, or as many of the two as the rows have columns."""
 
 
 class SelectionError(Exception):
@@ -29,7 +29,7 @@ class SelectionError(Exception):
 
 
 class NoSuchRows(SelectionError):
-    """No row is of the methods or of the experiments that were named."""
+    """No row is of the methods or of the variants that were named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Kinds:
         return list(dict.fromkeys(kind[place] for kind in self.rows))
 
     def records(self) -> list[dict[str, str | int | None]]:
-        """As plain values for a file: method, experiment, rows."""
+        """As plain values for a file: method, variant, rows."""
         return [
             {**dict(zip(self.columns, kind, strict=True)), "rows": number}
             for kind, number in self.rows.items()
@@ -82,25 +82,25 @@ class Kinds:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Methods and experiments named by a user; none named is whatever there is, if it is one."""
+    """Methods and variants named by a user; none named is whatever there is, if it is one."""
 
     method: tuple[str, ...] = ()
-    experiment: tuple[str, ...] = ()
+    variant: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, method: str | None, experiment: str | None) -> Choice:
-        """Of the values of `--method` and `--experiment`, names with commas between.
+    def read(cls, method: str | None, variant: str | None) -> Choice:
+        """Of the values of `--method` and `--variant`, names with commas between.
 
         Raises:
             SelectionError: a name is empty.
         """
-        return cls(_names("method", method), _names("experiment", experiment))
+        return cls(_names("method", method), _names("variant", variant))
 
     def __bool__(self) -> bool:
-        return bool(self.method or self.experiment)
+        return bool(self.method or self.variant)
 
     def named(self, column: str) -> tuple[str, ...]:
-        return self.method if column == "method" else self.experiment
+        return self.method if column == "method" else self.variant
 
     def within(self, columns: Sequence[str]) -> Choice:
         """What is left of the choice where only these columns are."""

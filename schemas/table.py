@@ -22,13 +22,13 @@ VOTES = pa.list_(
 
 
 MAIN = "main"
-"""The experiment that rows belong to unless another is named."""
+"""The variant that rows belong to unless another is named."""
 
 SPAR = "spar"
 """The method of pairs made by refinement, `refined` in files of early runs."""
 
-EXPERIMENT = {"experiment": f"coalesce(experiment, '{MAIN}')"}
-"""How `experiment` reads: files from before it was noted are of the main one."""
+VARIANT = {"variant": f"coalesce(variant, '{MAIN}')"}
+"""How `variant` reads: files from before it was noted are of the main one."""
 
 
 @dataclasses.dataclass(frozen=True)

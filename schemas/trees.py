@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from schemas.table import EXPERIMENT, MAIN, Table
+from schemas.table import MAIN, VARIANT, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Tree:
     model: str
     prompt_tokens: int
     completion_tokens: int
-    experiment: str = MAIN
+    variant: str = MAIN
 
 
 TREES = Table(
@@ -53,8 +53,8 @@ TREES = Table(
             ("model", pa.string()),
             ("prompt_tokens", pa.int64()),
             ("completion_tokens", pa.int64()),
-            ("experiment", pa.string()),
+            ("variant", pa.string()),
         ]
     ),
-    reads=EXPERIMENT,
+    reads=VARIANT,
 )

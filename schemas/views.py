@@ -33,7 +33,7 @@ _LOCKS = (
 
 MANIFEST_TABLES = {
     "usage": "What a commit says of its use of the engine.",
-    "lineage": "Which experiment made the rows of a stage that an experiment uses.",
+    "lineage": "Which variant made the rows of a stage that a variant uses.",
 }
 """Tables that hold what the manifest says, and what a row of each is."""
 
@@ -159,14 +159,14 @@ def _no_rows(connection: duckdb.DuckDBPyConnection, name: str) -> str:
 def _usage(entries: dict[str, manifest.Entry]) -> pa.Table:
     """What the commits say of their use of the engine: a row each."""
     schema = pa.schema(
-        [("iteration", pa.int32()), ("stage", pa.string()), ("experiment", pa.string())]
+        [("iteration", pa.int32()), ("stage", pa.string()), ("variant", pa.string())]
         + [(name, pa.float64()) for name in manifest.USAGE]
     )
     rows = [
         {
             "iteration": manifest.iteration_of(path),
             "stage": entry.stage,
-            "experiment": entry.experiment,
+            "variant": entry.variant,
             **entry.usage,
         }
         for path, entry in entries.items()
@@ -176,7 +176,7 @@ def _usage(entries: dict[str, manifest.Entry]) -> pa.Table:
 
 
 def _lineage(links: list[lineage.Link]) -> pa.Table:
-    names = ("experiment", "stage", "made_by")
+    names = ("variant", "stage", "made_by")
     schema = pa.schema([("iteration", pa.int32()), *((name, pa.string()) for name in names)])
     return pa.Table.from_pylist([asdict(link) for link in links], schema=schema)
 

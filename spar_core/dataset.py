@@ -95,22 +95,22 @@ class Dataset:
         """The folder of this iteration's entries and settings."""
         return f"{self.root}/{manifest.FOLDER}/iteration={self.iteration}"
 
-    def entries(self, stage: str | None = None, experiment: str = MAIN) -> dict[str, Entry]:
-        """Manifest entries by path; of all stages and experiments unless a stage is named."""
-        folder = None if stage is None else manifest.folder(stage, experiment)
+    def entries(self, stage: str | None = None, variant: str = MAIN) -> dict[str, Entry]:
+        """Manifest entries by path; of all stages and variants unless a stage is named."""
+        folder = None if stage is None else manifest.folder(stage, variant)
         return manifest.read(self.fs, self.root, self.iteration, folder)
 
-    def buckets(self, stage: str, experiment: str, wanted: int) -> int:
+    def buckets(self, stage: str, variant: str, wanted: int) -> int:
         """How many buckets a stage's items lie in: what is wanted, unless it is fixed already."""
-        path = f"{self.manifest}/{manifest.folder(stage, experiment)}.buckets"
+        path = f"{self.manifest}/{manifest.folder(stage, variant)}.buckets"
         self.fs.makedirs(self.manifest, exist_ok=True)
         if self.create(path, str(wanted).encode()):
             return wanted
         return int(self.fs.cat_file(path))
 
-    def settled(self, stage: str, experiment: str, bucket: str) -> set[str]:
+    def settled(self, stage: str, variant: str, bucket: str) -> set[str]:
         """Keys of a bucket that are committed."""
-        parts = self._parts(f"{self.manifest}/{manifest.folder(stage, experiment)}", bucket)
+        parts = self._parts(f"{self.manifest}/{manifest.folder(stage, variant)}", bucket)
         return {key for entry in parts.values() if entry for key in entry.keys}
 
     def commit(
@@ -119,7 +119,7 @@ class Dataset:
         bucket: str,
         settled: Sequence[Settled],
         usage: Mapping[str, float] | None = None,
-        experiment: str = MAIN,
+        variant: str = MAIN,
     ) -> int:
         """Commit items of a bucket; those already committed are left out.
 
@@ -139,7 +139,7 @@ class Dataset:
         spent = usage if usage and any(usage.values()) else {}
         # The usage goes with the last, so that after an error none of it is written down.
         return sum(
-            self._commit(stage, bucket, kind, spent if kind is some[-1] else {}, experiment)
+            self._commit(stage, bucket, kind, spent if kind is some[-1] else {}, variant)
             for kind in some
         )
 
@@ -149,9 +149,9 @@ class Dataset:
         bucket: str,
         settled: Sequence[Settled],
         usage: Mapping[str, float],
-        experiment: str,
+        variant: str,
     ) -> int:
-        name = manifest.folder(stage, experiment)
+        name = manifest.folder(stage, variant)
         folder = f"{self.manifest}/{name}"
         self.fs.makedirs(folder, exist_ok=True)
         retry = any(item.retry for item in settled)
@@ -164,14 +164,14 @@ class Dataset:
             part = max(earlier, default=-1) + 1
             began = time.monotonic()
             files = {
-                table: self._write(table, f"{name}-{bucket}-{part}", rows, experiment)
+                table: self._write(table, f"{name}-{bucket}-{part}", rows, variant)
                 for table, rows in _merged(fresh).items()
                 if rows
             }
             if time.monotonic() - began > _WRITE_S:
                 continue
             keys = tuple(item.key for item in fresh)
-            entry = Entry(stage, bucket, part, keys, files, retry, dict(usage), experiment)
+            entry = Entry(stage, bucket, part, keys, files, retry, dict(usage), variant)
             if self.create(f"{folder}/{bucket}.{part}.json", entry.to_json()):
                 return len(fresh)
 
@@ -190,11 +190,11 @@ class Dataset:
             parts[number] = entry or parts.get(number)
         return parts
 
-    def _write(self, table: str, name: str, rows: list[Any], experiment: str) -> DataFile:
+    def _write(self, table: str, name: str, rows: list[Any], variant: str) -> DataFile:
         held = TABLES[table].to_arrow(rows)
-        if experiment != MAIN and "experiment" in held.column_names:
-            column = pa.array([experiment] * len(held), pa.string())
-            held = held.set_column(held.schema.get_field_index("experiment"), "experiment", column)
+        if variant != MAIN and "variant" in held.column_names:
+            column = pa.array([variant] * len(held), pa.string())
+            held = held.set_column(held.schema.get_field_index("variant"), "variant", column)
         buffer = io.BytesIO()
         pq.write_table(held, buffer, compression="zstd")
         data = buffer.getvalue()

@@ -14,7 +14,7 @@ async def sample(
     prompt: str,
     *,
     iteration: int,
-    experiment: str,
+    variant: str,
     responses: int,
     sampling: Sampling,
     seed: int,
@@ -25,7 +25,7 @@ async def sample(
     )
     return [
         Response(
-            response_id=response_id(iteration, prompt_id, number, experiment),
+            response_id=response_id(iteration, prompt_id, number, variant),
             prompt_id=prompt_id,
             response=choice.text,
             model=engine.name,

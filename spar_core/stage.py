@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import Engine
-from spar_core.experiments import flat
+from spar_core.variants import flat
 
 Item = dict[str, Any]
 """A row of a stage's `items`."""
@@ -37,13 +37,13 @@ S = TypeVar("S", bound=StageSettings)
 class Context(Generic[S]):
     """What a stage's task is handed beside its item.
 
-    engines: by role. experiment: the one that the rows are made for; ids name it.
+    engines: by role. variant: the one that the rows are made for; ids name it.
     """
 
     engines: Mapping[str, Engine]
     settings: S
     iteration: int
-    experiment: str
+    variant: str
 
 
 Task = Callable[[Context[S], Item], Coroutine[Any, Any, Rows]]
@@ -67,7 +67,7 @@ class Stage(Generic[S]):
     """A stage of a job.
 
     items: SQL that gives the stage's items, `key` first. Its views (`prompts`, `responses`, ...)
-        hold the rows of the iteration and of the experiments that this one uses; `scope` the
+        hold the rows of the iteration and of the variants that this one uses; `scope` the
         prompts to do. Settings are bound by their names, `$seed` among them.
     settings: what its rows depend on, from the command line that `options` are part of.
     writes: tables that its rows go to. after: the stages whose tables it reads.

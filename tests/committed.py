@@ -1,4 +1,4 @@
-"""A run's files as jobs leave them, written without a job: rows of any method and experiment."""
+"""A run's files as jobs leave them, written without a job: rows of any method and variant."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from schemas.rft import RftSample
 from schemas.table import MAIN, SPAR
 
 
-def pair(number: int, method: str = SPAR, experiment: str = MAIN) -> Pair:
+def pair(number: int, method: str = SPAR, variant: str = MAIN) -> Pair:
     """A short pair; of another method than spar it has no tree."""
     is_grown = method == SPAR
-    text = f"{number} of {method} in {experiment}"
+    text = f"{number} of {method} in {variant}"
     return Pair(
-        pair_id=f"p{number}.{method}.{experiment}",
+        pair_id=f"p{number}.{method}.{variant}",
         prompt=[Message("user", f"Say {number}.")],
         chosen=[Message("assistant", text)],
         rejected=[Message("assistant", f"not {text}")],
@@ -42,15 +42,15 @@ def pair(number: int, method: str = SPAR, experiment: str = MAIN) -> Pair:
         refinements=2 if is_grown else None,
         tree_tokens=9 if is_grown else None,
         chosen_response_id=None if is_grown else f"r{number}.1",
-        experiment=experiment,
+        variant=variant,
     )
 
 
-def sample(number: int, experiment: str = MAIN) -> RftSample:
-    chat = [Message("user", f"Judge {number}."), Message("assistant", f"Yes, in {experiment}.")]
+def sample(number: int, variant: str = MAIN) -> RftSample:
+    chat = [Message("user", f"Judge {number}."), Message("assistant", f"Yes, in {variant}.")]
     return RftSample(
-        *(f"s{number}.{experiment}", chat, "judge", "Yes", "response_judgement", 1.0),
-        *(f"prompt{number}", None, None, f"r{number}", SPAR, experiment),
+        *(f"s{number}.{variant}", chat, "judge", "Yes", "response_judgement", 1.0),
+        *(f"prompt{number}", None, None, f"r{number}", SPAR, variant),
     )
 
 
@@ -73,7 +73,7 @@ def commit(
 
 
 def mixed(run: Path) -> Path:
-    """An iteration of two methods and two experiments: 8 pairs of spar in main, 6 of spar in dfs,
+    """An iteration of two methods and two variants: 8 pairs of spar in main, 6 of spar in dfs,
     4 independent ones in main; 5 samples in main, 3 in dfs."""
     commit(run, "pairs", [pair(n) for n in range(8)])
     commit(run, "pairs", [pair(n, SPAR, "dfs") for n in range(6)])

@@ -87,7 +87,7 @@ def _card(record: dict[str, Any], name: str) -> str:
 
 
 def _kinds(data: dict[str, Any]) -> list[str]:
-    """How many rows are of which method and experiment, where the data says so."""
+    """How many rows are of which method and variant, where the data says so."""
     kinds = data.get("kinds")
     if not kinds:
         return []

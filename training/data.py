@@ -17,7 +17,7 @@ from schemas.views import connect, files_listed, is_local, lock
 Row = dict[str, object]
 
 _READERS = {"parquet": "read_parquet", "jsonl": "read_json", "json": "read_json", "csv": "read_csv"}
-_ORDER = ("iteration", "pair_id", "rft_id", "experiment")
+_ORDER = ("iteration", "pair_id", "rft_id", "variant")
 
 _ANY = Choice()
 
@@ -35,7 +35,7 @@ class Selection:
     """Rows that a condition and a choice left of a table.
 
     source: what was read. before: its rows without either. rows: the columns asked for.
-    kinds: how many of the rows are of which method and experiment. fingerprint: of the rows'
+    kinds: how many of the rows are of which method and variant. fingerprint: of the rows'
     content and order.
     """
 
@@ -68,12 +68,12 @@ def select(
         table: the table of a run that is meant.
         wanted: sets of columns that will do; the first that is there is read.
         where: an SQL condition over any column.
-        choice: the methods and experiments that are meant.
+        choice: the methods and variants that are meant.
         is_lenient: whether rows without the columns of the choice are taken as they are.
 
     Raises:
         DataError: with what is missing and what would mend it.
-        SelectionError: the rows left are of several methods or experiments, or of none chosen.
+        SelectionError: the rows left are of several methods or variants, or of none chosen.
     """
     try:
         connection = _open_run(data, table) if is_run(data) else _open_files(data, table)
@@ -116,7 +116,7 @@ def _open_files(data: str, table: str) -> duckdb.DuckDBPyConnection:
 
 
 def _as_of_a_run(connection: duckdb.DuckDBPyConnection, query: str, table: str) -> str:
-    """Files' methods and experiments read as those of a run's table: early exports too."""
+    """Files' methods and variants read as those of a run's table: early exports too."""
     there = [name for name in COLUMNS if name in connection.sql(query).columns]
     if not there:
         return query

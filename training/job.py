@@ -138,7 +138,7 @@ def _run(training: Training, arguments: Arguments, config: Any, model: Any) -> i
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     datasets.disable_progress_bars()
-    choice = Choice.read(arguments.method, arguments.experiment)
+    choice = Choice.read(arguments.method, arguments.variant)
     if arguments.check:
         _tokenizer(arguments.model, config)
         return DONE

@@ -46,17 +46,17 @@ class Arguments:
             "there is more than one"
         },
     )
-    experiment: str | None = field(
+    variant: str | None = field(
         default=None,
         metadata={
-            "help": "only rows of this experiment, e.g. main, or of several with commas; needed "
+            "help": "only rows of this variant, e.g. main, or of several with commas; needed "
             "where there is more than one"
         },
     )
     eval_data: str | None = field(
         default=None,
         metadata={
-            "help": "as --data, for TRL's --eval_strategy; --method and --experiment hold for it "
+            "help": "as --data, for TRL's --eval_strategy; --method and --variant hold for it "
             "too where it has these columns, --where does not"
         },
     )

@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.where,
             options.iteration,
             options.licence,
-            Choice.read(options.method, options.experiment),
+            Choice.read(options.method, options.variant),
         )
     except KeyboardInterrupt:
         err.print("stopped: nothing was written")
@@ -121,7 +121,7 @@ def export(
 
     Raises:
         NothingToExport: no pair is left.
-        SelectionError: what is left is of several methods or experiments, or of none chosen.
+        SelectionError: what is left is of several methods or variants, or of none chosen.
         FileExistsError: there is something at `output`.
         duckdb.Error: the condition is wrong, or tries to reach what is not in the run.
     """
@@ -177,8 +177,8 @@ def _pick(
             choice.check_one(kinds[table], what)
             if not kinds["pairs"].total:
                 break
-        experiments = {str(name) for some in kinds.values() for name in some.values("experiment")}
-        return kinds, card.facts(connection, run, iteration, experiments)
+        variants = {str(name) for some in kinds.values() for name in some.values("variant")}
+        return kinds, card.facts(connection, run, iteration, variants)
 
 
 def _read(connection: duckdb.DuckDBPyConnection, folder: Path) -> duckdb.DuckDBPyRelation:

@@ -80,7 +80,7 @@ _MADE = {
 class Facts:
     """What a run says of itself, of the iterations that are exported.
 
-    settings: by iteration and experiment, by name. models: (iteration, experiment, table, model).
+    settings: by iteration and variant, by name. models: (iteration, variant, table, model).
     counts: by table and iteration.
     """
 
@@ -94,7 +94,7 @@ class Selection:
     """What was exported and how.
 
     run, output: the names of the two folders; where they lie is nobody's business.
-    kinds: rows by table, and in it by method and experiment.
+    kinds: rows by table, and in it by method and variant.
     """
 
     run: str
@@ -112,13 +112,13 @@ class Selection:
 
 
 def facts(
-    connection: duckdb.DuckDBPyConnection, run: str, iteration: int | None, experiments: set[str]
+    connection: duckdb.DuckDBPyConnection, run: str, iteration: int | None, variants: set[str]
 ) -> Facts:
-    """Read what a run says of itself, its settings of some experiments; it has its views."""
+    """Read what a run says of itself, its settings of some variants; it has its views."""
     only = "true" if iteration is None else f"iteration = {int(iteration)}"
     models = connection.sql(
         " union all ".join(
-            f"select distinct iteration, experiment, '{table}', model from {table} where {only}"
+            f"select distinct iteration, variant, '{table}', model from {table} where {only}"
             for table in ("responses", "judgements", "trees")
         )
     ).fetchall()
@@ -126,13 +126,13 @@ def facts(
     for table in TABLES:
         query = f"select iteration, count(*) from {table} where {only} group by all"
         counts[table] = dict(connection.sql(query).fetchall())
-    return Facts(_settings(run, iteration, experiments), sorted(models), counts)
+    return Facts(_settings(run, iteration, variants), sorted(models), counts)
 
 
 def _settings(
-    run: str, iteration: int | None, experiments: set[str]
+    run: str, iteration: int | None, variants: set[str]
 ) -> dict[tuple[int, str], dict[str, Any]]:
-    """The settings of an iteration's stages together, by iteration and experiment."""
+    """The settings of an iteration's stages together, by iteration and variant."""
     fs, root = fsspec.core.url_to_fs(run)
     held: dict[int, dict[tuple[str, str], dict[str, Any]]] = {}
     wanted = "*" if iteration is None else str(int(iteration))
@@ -145,17 +145,17 @@ def _settings(
         stage, _, name = path.rpartition("/")[2].removesuffix(".settings").partition("@")
         held.setdefault(manifest.iteration_of(path), {})[stage, name or MAIN] = plain
     return {
-        (t, experiment): _together(files, experiment)
+        (t, variant): _together(files, variant)
         for t, files in held.items()
-        for experiment in sorted(experiments & {name for _, name in files})
+        for variant in sorted(variants & {name for _, name in files})
     }
 
 
-def _together(files: dict[tuple[str, str], dict[str, Any]], experiment: str) -> dict[str, Any]:
-    """An experiment's settings; of a stage that it does not make itself, its maker's."""
+def _together(files: dict[tuple[str, str], dict[str, Any]], variant: str) -> dict[str, Any]:
+    """A variant's settings; of a stage that it does not make itself, its maker's."""
     found: dict[str, Any] = {}
     for stage in sorted({stage for stage, _ in files}):
-        own = files.get((stage, experiment), {"as": MAIN})
+        own = files.get((stage, variant), {"as": MAIN})
         found |= files.get((stage, str(own["as"])), {}) if "as" in own else own
     return found
 
@@ -286,9 +286,9 @@ def _origin(known: Facts) -> Iterable[str]:
     iterations = sorted({t for held in known.counts.values() for t in held})
     heads = [f"iteration {t}" for t in iterations]
     roles = {"responses": "answers", "judgements": "judges", "trees": "judges and refines"}
-    yield "Models, by the experiment that asked them; others may use what they said:"
+    yield "Models, by the variant that asked them; others may use what they said:"
     yield _table(
-        ["iteration", "experiment", "does", "model"],
+        ["iteration", "variant", "does", "model"],
         [[str(t), _code(name), roles[table], _code(m)] for t, name, table, m in known.models],
     )
     yield "Rows of the whole run, which the exported ones were picked from:"
@@ -319,10 +319,10 @@ def _origin(known: Facts) -> Iterable[str]:
 def _commands(known: Facts, selection: Selection) -> Iterable[str]:
     name = f"runs/{selection.run}"
     made = [
-        shlex.join(refine_command(name, iteration, settings, str(method), experiment))
-        for (iteration, experiment), settings in sorted(known.settings.items())
+        shlex.join(refine_command(name, iteration, settings, str(method), variant))
+        for (iteration, variant), settings in sorted(known.settings.items())
         for method, made_in in selection.kinds["pairs"].rows
-        if made_in == experiment
+        if made_in == variant
     ]
     again = ["python", "-m", "inspection.export", "--run", name, "--format", selection.form.name]
     again += ["--output", selection.output]
@@ -347,13 +347,13 @@ def refine_command(
     iteration: int,
     settings: dict[str, Any],
     method: str = SPAR,
-    experiment: str = MAIN,
+    variant: str = MAIN,
 ) -> list[str]:
     """The command line of `pipelines.refine` with these settings."""
     line = ["python", "-m", "pipelines.refine", "--run", run, "--prompts", "PROMPTS.jsonl"]
     line += ["--iteration", str(iteration)]
     line += ["--method", method] if method != SPAR else []
-    line += ["--experiment", experiment] if experiment != MAIN else []
+    line += ["--variant", variant] if variant != MAIN else []
     for name, option in _OPTIONS.items():
         has_it = method == SPAR or not name.startswith(_SEARCH)
         value = settings.get(name) if has_it else None

@@ -28,7 +28,7 @@ _COLUMNS = {
         "chosen_checked": "whether the chosen answer passes the prompt's checks; null without any",
         "rejected_checked": "the same of the rejected answer",
         "chosen_response_id": "id of the sampled response that was chosen, if one was",
-        "experiment": "the settings that the pair was made with, by their name in the run",
+        "variant": "the settings that the pair was made with, by their name in the run",
         "conversations": "the conversation to answer: a list of `{from, value}`",
     },
     "rft": {
@@ -45,7 +45,7 @@ _COLUMNS = {
         "node_id": "id of the tree's node, if the sample is from one",
         "response_id": "id of the sampled response, if the sample is a judgement of one",
         "method": "how the sample was made",
-        "experiment": "the settings that the sample was made with, by their name in the run",
+        "variant": "the settings that the sample was made with, by their name in the run",
         "conversations": "a chat, a list of `{from, value}`; its last turn is the one to learn",
     },
 }

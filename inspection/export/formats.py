@@ -32,7 +32,7 @@ class Format:
         if self.columns is not None:
             made = ", ".join(f"{sql} as {name}" for name, sql in self.columns[table].items())
         id_ = SCHEMAS[table].schema.names[0]
-        return f"select {made} from {table} order by iteration, {id_}, experiment"
+        return f"select {made} from {table} order by iteration, {id_}, variant"
 
     def pattern(self, table: str) -> str:
         """The files of a table, relative to the dataset."""

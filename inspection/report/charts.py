@@ -24,7 +24,7 @@ _IN_TURN = [f"var(--c{number})" for number in range(1, 7)]
 """Colours of iterations, each a step on from the one before."""
 
 _APART = [f"var(--c{number})" for number in (2, 6, 5, 4, 1, 3)]
-"""Colours of experiments and methods."""
+"""Colours of variants and methods."""
 
 _STAGES = [f"var(--s{number})" for number in range(1, 4)]
 _TEXT = {
@@ -61,9 +61,9 @@ _CONFIG = {
 
 def charts(figures: dict[str, Rows]) -> dict[str, Markup]:
     """A chart for each figure that has rows, by name."""
-    mixed = Series.of(figures["experiments"]).mixed
+    mixed = Series.of(figures["variants"]).mixed
     colours = _APART if mixed else _IN_TURN
-    rounds, kinds = (_coloured(figures[name], colours) for name in ("steps", "experiments"))
+    rounds, kinds = (_coloured(figures[name], colours) for name in ("steps", "variants"))
     similarity, value, votes = (
         "similarity of the two sides",
         "share of Yes for the chosen side",
@@ -71,7 +71,7 @@ def charts(figures: dict[str, Rows]) -> dict[str, Markup]:
     )
     longer = "characters, chosen minus rejected"
     specs = {
-        "steps": _steps(figures["experiments"], kinds),
+        "steps": _steps(figures["variants"], kinds),
         "verdicts": _verdicts(figures["steps"]),
         "tokens": _tokens(figures["tokens"]),
         "depths": _depths(figures["depths"], rounds),

@@ -30,7 +30,7 @@ _SNIPPET_CHARS = 160
 
 _ENTRY = (
     "iteration",
-    "experiment",
+    "variant",
     "method",
     "similarity",
     "depth",
@@ -47,11 +47,11 @@ Label = TypeVar("Label")
 
 _DRAW = """
     create temp table drawn as
-    select iteration, p.experiment, pair_id, tree_id, made_by as grown_by,
-           row_number() over (order by draw, iteration, p.experiment) - 1 as rank
-    from (select iteration, experiment, pair_id, tree_id, md5(pair_id) as draw from pairs
-          order by draw, iteration, experiment limit {limit}) p
-    join lineage using (iteration, experiment) where stage = 'tree_search'"""
+    select iteration, p.variant, pair_id, tree_id, made_by as grown_by,
+           row_number() over (order by draw, iteration, p.variant) - 1 as rank
+    from (select iteration, variant, pair_id, tree_id, md5(pair_id) as draw from pairs
+          order by draw, iteration, variant limit {limit}) p
+    join lineage using (iteration, variant) where stage = 'tree_search'"""
 
 _PAIR_CHARS = "select avg(chosen_chars + rejected_chars) from (from pairs limit 2000)"
 
@@ -69,12 +69,12 @@ _PAIRS = f"""
         select rank, list(struct_pack(id := node_id, parent := parent_id, depth := n.depth,
                    verdict := verdict, value := value, yes := yes_votes, no := no_votes,
                    unread := unparsed_votes) order by n."order") as nodes
-        from nodes n join part using (iteration, tree_id) where n.experiment = part.grown_by
+        from nodes n join part using (iteration, tree_id) where n.variant = part.grown_by
         group by rank)
     select p.* exclude (prompt, chosen, rejected), p.prompt,
            {_TEXT.format("p.chosen")} as chosen, {_TEXT.format("p.rejected")} as rejected,
            q.position, shapes.nodes
-    from pairs p join part using (iteration, experiment, pair_id) left join shapes using (rank)
+    from pairs p join part using (iteration, variant, pair_id) left join shapes using (rank)
     left join (select iteration, prompt_id, any_value(position) as position
                from prompts group by all) q on q.iteration = p.iteration
                and q.prompt_id = p.prompt_id
@@ -83,7 +83,7 @@ _PAIRS = f"""
 _TREES = """
     with part as (from drawn where rank >= {first} and rank < {last})
     select rank, node_id, parent_id, response, reflection, critique, votes
-    from nodes n join part using (iteration, tree_id) where n.experiment = part.grown_by
+    from nodes n join part using (iteration, tree_id) where n.variant = part.grown_by
     order by rank, n."order" """
 
 

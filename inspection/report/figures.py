@@ -24,48 +24,48 @@ _VOTED = f"""
 QUERIES: dict[str, str] = {
     "steps": """
         with counted as (
-            select iteration, experiment, 'prompts' as what, n
+            select iteration, variant, 'prompts' as what, n
             from (select iteration, count(*) as n from prompts group by all)
-            join (select distinct iteration, experiment from lineage) using (iteration)
-            union all select iteration, experiment, 'responses', count(*) from responses
+            join (select distinct iteration, variant from lineage) using (iteration)
+            union all select iteration, variant, 'responses', count(*) from responses
                 group by all
-            union all select iteration, experiment, 'trees', count(*) from trees group by all
-            union all select iteration, experiment, 'solved', count(*) from trees where solved
+            union all select iteration, variant, 'trees', count(*) from trees group by all
+            union all select iteration, variant, 'solved', count(*) from trees where solved
                 group by all
-            union all select iteration, experiment, 'refinements', sum(refinements) from trees
+            union all select iteration, variant, 'refinements', sum(refinements) from trees
                 group by all
-            union all select iteration, experiment, 'malformed', sum(malformed) from trees
+            union all select iteration, variant, 'malformed', sum(malformed) from trees
                 group by all
-            union all select iteration, experiment, 'pairs', count(*) from pairs group by all
-            union all select iteration, experiment, 'failures', count(*) from failures group by all
-            union all select iteration, experiment, 'yes', count(*) from judgements
+            union all select iteration, variant, 'pairs', count(*) from pairs group by all
+            union all select iteration, variant, 'failures', count(*) from failures group by all
+            union all select iteration, variant, 'yes', count(*) from judgements
                 where verdict = 'yes' group by all
-            union all select iteration, experiment, 'no', count(*) from judgements
+            union all select iteration, variant, 'no', count(*) from judgements
                 where verdict = 'no' group by all
-            union all select iteration, experiment, 'undecided', count(*) from judgements
+            union all select iteration, variant, 'undecided', count(*) from judgements
                 where verdict not in ('yes', 'no') group by all)
         pivot counted on what in ('prompts', 'responses', 'yes', 'no', 'undecided', 'trees',
             'solved', 'refinements', 'malformed', 'pairs', 'failures')
-            using coalesce(sum(n), 0)::bigint group by iteration, experiment order by all""",
-    "experiments": """
+            using coalesce(sum(n), 0)::bigint group by iteration, variant order by all""",
+    "variants": """
         with read_in as (select iteration, count(*) as prompts from prompts group by all)
         select e.* replace (coalesce(r.prompts, 0) as prompts)
-        from experiments e left join read_in r using (iteration)
-        order by iteration, experiment, method""",
+        from variants e left join read_in r using (iteration)
+        order by iteration, variant, method""",
     "lineage": "from lineage",
     "tokens": "from token_cost",
     "failures": """
-        select iteration, experiment, stage, error, count(*) as items,
+        select iteration, variant, stage, error, count(*) as items,
                arg_min(message, key) as example
-        from failures group by all order by iteration, experiment, items desc, stage, error""",
+        from failures group by all order by iteration, variant, items desc, stage, error""",
     "depths": """
-        with whole as (select iteration, experiment, count(*) as n from trees group by all)
-        select iteration, experiment, chosen_depth as depth, count(*) as trees,
+        with whole as (select iteration, variant, count(*) as n from trees group by all)
+        select iteration, variant, chosen_depth as depth, count(*) as trees,
                count(*) / any_value(n) as share
-        from trees join whole using (iteration, experiment) where solved
+        from trees join whole using (iteration, variant) where solved
         group by all order by all""",
     "quality": """
-        select iteration, experiment, method, count(*) as pairs, avg(similarity) as similarity,
+        select iteration, variant, method, count(*) as pairs, avg(similarity) as similarity,
                median(similarity) as median_similarity, avg(chosen_value) as chosen_value,
                avg(rejected_value) as rejected_value, avg(depth) as depth,
                avg(chosen_chars) as chosen_chars, avg(rejected_chars) as rejected_chars,
@@ -74,37 +74,37 @@ QUERIES: dict[str, str] = {
                count(*) filter (chosen_chars < rejected_chars) / count(*) as shorter
         from pairs group by all order by all""",
     "responses_judged": f"""
-        select iteration, experiment, {_VOTED} from judgements group by all order by all""",
+        select iteration, variant, {_VOTED} from judgements group by all order by all""",
     "refinements_judged": f"""
-        select iteration, experiment, {_VOTED} from nodes where depth > 0
+        select iteration, variant, {_VOTED} from nodes where depth > 0
         group by all order by all""",
     "judged_length": """
         with judged as (
-            select iteration, j.experiment as made_by, verdict, avg(r.completion_tokens) as tokens
+            select iteration, j.variant as made_by, verdict, avg(r.completion_tokens) as tokens
             from judgements j join responses r using (iteration, response_id)
             where verdict in ('yes', 'no') group by all)
-        select iteration, experiment, verdict, tokens
+        select iteration, variant, verdict, tokens
         from lineage join judged using (iteration, made_by) where stage = 'judge' order by all""",
     "equal_responses": """
         with texts as (
-            select iteration, experiment, prompt_id, count(*) as n,
+            select iteration, variant, prompt_id, count(*) as n,
                    count(distinct hash(response)) as different
             from responses group by all)
-        select iteration, experiment, sum(n - different)::bigint as equal, sum(n)::bigint as n
+        select iteration, variant, sum(n - different)::bigint as equal, sum(n)::bigint as n
         from texts group by all order by all""",
     "equal_refinements": """
         with texts as (
-            select iteration, experiment, node_id, parent_id, hash(response) as text from nodes)
-        select c.iteration, c.experiment, count(*) filter (c.text = p.text) as equal, count(*) as n
-        from texts c join texts p on p.iteration = c.iteration and p.experiment = c.experiment
+            select iteration, variant, node_id, parent_id, hash(response) as text from nodes)
+        select c.iteration, c.variant, count(*) filter (c.text = p.text) as equal, count(*) as n
+        from texts c join texts p on p.iteration = c.iteration and p.variant = c.variant
             and p.node_id = c.parent_id
         group by all order by all""",
     "equal_pairs": """
         with texts as (
-            select iteration, experiment, method, hash(rejected, chosen) as text from pairs),
-        seen as (select experiment, method, text, count(*) as n from texts group by all)
-        select iteration, experiment, count(*) filter (seen.n > 1) as equal, count(*) as n
-        from texts join seen using (experiment, method, text) group by all order by all""",
+            select iteration, variant, method, hash(rejected, chosen) as text from pairs),
+        seen as (select variant, method, text, count(*) as n from texts group by all)
+        select iteration, variant, count(*) filter (seen.n > 1) as equal, count(*) as n
+        from texts join seen using (variant, method, text) group by all order by all""",
     "unsolved": """
         with tried as (
             select prompt_id, count(*) as trees, max(chosen_value) as best,
@@ -117,24 +117,24 @@ QUERIES: dict[str, str] = {
         from tried left join named using (prompt_id)
         order by best desc nulls last, refinements desc, prompt_id limit 100""",
     "similarity": """
-        select iteration, experiment, method, least(floor(similarity * 40), 39) / 40 as bin,
+        select iteration, variant, method, least(floor(similarity * 40), 39) / 40 as bin,
                count(*) as n
         from pairs where similarity is not null group by all order by all""",
     "chosen_value": """
-        select iteration, experiment, method, round(chosen_value, 1) as bin, count(*) as n
+        select iteration, variant, method, round(chosen_value, 1) as bin, count(*) as n
         from pairs where chosen_value is not null group by all order by all""",
     "yes_share": """
-        select iteration, experiment, round(value, 1) as bin, count(*) as n
+        select iteration, variant, round(value, 1) as bin, count(*) as n
         from judgements where value is not null group by all order by all""",
     "node_yes_share": """
-        select iteration, experiment, round(value, 1) as bin, count(*) as n
+        select iteration, variant, round(value, 1) as bin, count(*) as n
         from nodes where depth > 0 and value is not null group by all order by all""",
     "checked": """
-        select iteration, experiment, if(stage = 'judge', 'responses', 'refinements') as what,
+        select iteration, variant, if(stage = 'judge', 'responses', 'refinements') as what,
                both_yes + judge_yes_check_no as said_yes, judge_yes_check_no as refuted
-        from judge_bias where said_yes > 0 order by stage, iteration, experiment""",
+        from judge_bias where said_yes > 0 order by stage, iteration, variant""",
 }
-"""By name; each row is of one iteration and experiment unless its columns say otherwise."""
+"""By name; each row is of one iteration and variant unless its columns say otherwise."""
 
 
 def figures(connection: duckdb.DuckDBPyConnection) -> dict[str, Rows]:
@@ -142,22 +142,22 @@ def figures(connection: duckdb.DuckDBPyConnection) -> dict[str, Rows]:
     found = {name: rows(connection, query) for name, query in QUERIES.items()}
     found["length"] = _binned(
         connection,
-        """select iteration, experiment, method, 'chosen' as side, chosen_chars as x from pairs
-           union all select iteration, experiment, method, 'rejected', rejected_chars from pairs""",
-        ("iteration", "experiment", "method", "side"),
+        """select iteration, variant, method, 'chosen' as side, chosen_chars as x from pairs
+           union all select iteration, variant, method, 'rejected', rejected_chars from pairs""",
+        ("iteration", "variant", "method", "side"),
     )
     found["longer_by"] = _binned(
         connection,
-        "select iteration, experiment, method, chosen_chars - rejected_chars as x from pairs",
-        ("iteration", "experiment", "method"),
+        "select iteration, variant, method, chosen_chars - rejected_chars as x from pairs",
+        ("iteration", "variant", "method"),
     )
     for name, table in (("search_tokens", "trees"), ("response_tokens", "responses")):
         found[name] = _binned(
             connection,
-            f"select iteration, experiment, completion_tokens as x from {table}",
-            ("iteration", "experiment"),
+            f"select iteration, variant, completion_tokens as x from {table}",
+            ("iteration", "variant"),
         )
-    series = Series.of(found["experiments"])
+    series = Series.of(found["variants"])
     for row in (row for some in found.values() for row in some if "iteration" in row):
         row["series"] = series.name(row)
     return found

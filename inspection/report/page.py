@@ -32,7 +32,7 @@ def page(name: str, figures: dict[str, Rows], drawn: Drawn) -> Iterator[str]:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    series = Series.of(figures["experiments"])
+    series = Series.of(figures["variants"])
     template = environment.from_string((folder / "page.html.j2").read_text())
     return template.generate(
         name=as_text(name),
@@ -45,7 +45,7 @@ def page(name: str, figures: dict[str, Rows], drawn: Drawn) -> Iterator[str]:
         shown=shown(drawn),
         shown_trees=_shown_trees(drawn),
         series=series,
-        independent=any(row["method"] == "independent" for row in figures["experiments"]),
+        independent=any(row["method"] == "independent" for row in figures["variants"]),
         headline=_headline(figures),
         cards=_several_cards(figures) if series.mixed else _cards(figures),
         compared=_compared(figures) if series.mixed else [],
@@ -139,7 +139,7 @@ def _several_cards(figures: dict[str, Rows]) -> list[tuple[str, str, str]]:
     """Of a run whose numbers over all pairs would mix what is meant to be compared."""
     failures = _sum(figures["steps"], "failures")
     cards = [
-        ("Experiments and methods", f"{len(figures['experiments']):,}", "side by side below"),
+        ("Variants and methods", f"{len(figures['variants']):,}", "side by side below"),
         ("Tokens", _short(_sum(figures["tokens"], "completion_tokens")), "written in all"),
     ]
     return cards + (
@@ -148,8 +148,8 @@ def _several_cards(figures: dict[str, Rows]) -> list[tuple[str, str, str]]:
 
 
 def _compared(figures: dict[str, Rows]) -> Cells:
-    """Experiments and methods side by side, a column each."""
-    rows = figures["experiments"]
+    """Variants and methods side by side, a column each."""
+    rows = figures["variants"]
     lines = {
         "Prompts": [_count(row["prompts"]) for row in rows],
         "Searches": [_count(row["trees"]) for row in rows],
@@ -191,20 +191,20 @@ _MEANS = {
 
 
 def _numbers(figures: dict[str, Rows]) -> Cells:
-    """Everything countable, a column for each iteration and experiment."""
+    """Everything countable, a column for each iteration and variant."""
     steps = figures["steps"]
-    quality = by(figures["quality"], "iteration", "experiment", "method")
-    tokens = by(figures["tokens"], "iteration", "experiment", "stage")
-    makers = by(figures["lineage"], "iteration", "experiment", "stage")
+    quality = by(figures["quality"], "iteration", "variant", "method")
+    tokens = by(figures["tokens"], "iteration", "variant", "stage")
+    makers = by(figures["lineage"], "iteration", "variant", "stage")
     methods = sorted({row["method"] for row in figures["quality"]}) or [""]
     if not steps:
         return []
 
     def cells(stage: str, shown: Callable[[Row], str]) -> list[str]:
-        """One for each column; of rows that are another experiment's it says whose they are."""
+        """One for each column; of rows that are another variant's it says whose they are."""
         makes = [makers.get((*_key(row), stage), row).get("made_by") for row in steps]
         return [
-            shown(row) if maker in (None, row["experiment"]) else f"as {maker}"
+            shown(row) if maker in (None, row["variant"]) else f"as {maker}"
             for row, maker in zip(steps, makes, strict=True)
         ]
 
@@ -232,7 +232,7 @@ def _numbers(figures: dict[str, Rows]) -> Cells:
 
 
 def _key(row: Row) -> tuple[int, str]:
-    return row["iteration"], row["experiment"]
+    return row["iteration"], row["variant"]
 
 
 def _length(figures: dict[str, Rows], series: Series) -> Cells:
@@ -349,16 +349,16 @@ def _unsolved_says(figures: dict[str, Rows], series: Series) -> str:
         return ""
     return (
         f"{rows[0]['n']:,} {_plural(rows[0]['n'], 'prompt')} had a search and none that passed, "
-        f"in any iteration{' or experiment' * series.experiments}."
+        f"in any iteration{' or variant' * series.variants}."
     )
 
 
 def _failures(figures: dict[str, Rows], series: Series) -> Cells:
     return [
-        ["" if series.experiments else "Iteration", "Stage", "Cause", "Items", "For example"],
+        ["" if series.variants else "Iteration", "Stage", "Cause", "Items", "For example"],
         *(
             [
-                headed(row["series"]) if series.experiments else str(row["iteration"]),
+                headed(row["series"]) if series.variants else str(row["iteration"]),
                 as_text(row["stage"]),
                 as_text(row["error"]),
                 f"{row['items']:,}",

@@ -1,4 +1,4 @@
-"""What a report calls the rows that it sets side by side: iterations, experiments, methods."""
+"""What a report calls the rows that it sets side by side: iterations, variants, methods."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ Rows = list[Row]
 class Series:
     """What there are several of in a run; only that is told apart.
 
-    A run of one experiment and one method is told apart by its iterations, even by a single one.
+    A run of one variant and one method is told apart by its iterations, even by a single one.
     """
 
     iterations: bool
-    experiments: bool
+    variants: bool
     methods: bool
 
     @classmethod
-    def of(cls, experiments: Rows) -> Series:
-        """Of the rows of the view `experiments`."""
+    def of(cls, variants: Rows) -> Series:
+        """Of the rows of the view `variants`."""
 
         def several(column: str) -> bool:
-            return len({row[column] for row in experiments} - {None}) > 1
+            return len({row[column] for row in variants} - {None}) > 1
 
-        return cls(several("iteration"), several("experiment"), several("method"))
+        return cls(several("iteration"), several("variant"), several("method"))
 
     @property
     def mixed(self) -> bool:
         """Whether numbers over all rows would mix what differs by more than the iteration."""
-        return self.experiments or self.methods
+        return self.variants or self.methods
 
     def name(self, row: Row) -> str:
         """Whose a row is, in words."""
         parts = [
-            f"iteration {row['iteration']}" if self.iterations or not self.experiments else "",
-            str(row["experiment"]) if self.experiments else "",
+            f"iteration {row['iteration']}" if self.iterations or not self.variants else "",
+            str(row["variant"]) if self.variants else "",
             str(row.get("method") or "") if self.methods else "",
         ]
         return ", ".join(filter(None, parts))

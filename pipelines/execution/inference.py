@@ -121,7 +121,7 @@ class Inference(beam.DoFn):
 
     def _items(self, element: Work) -> Iterator[Item]:
         part = self._part
-        done = self._dataset.settled(part.stage.name, part.experiment, element.bucket)
+        done = self._dataset.settled(part.stage.name, part.variant, element.bucket)
         return (item for item in work.read(element) if item["key"] not in done)
 
     def _settle_next(self) -> None:
@@ -166,7 +166,7 @@ class Inference(beam.DoFn):
                 batch.bucket,
                 batch.settled,
                 metrics.account(usage),
-                part.experiment,
+                part.variant,
             )
             if self._journal:
                 self._journal.forget(item.key for item in batch.settled if not item.retry)
@@ -194,7 +194,7 @@ class Inference(beam.DoFn):
     async def _do(self, batch: _Batch, item: Item) -> tuple[_Batch, Settled]:
         part, key = self._part, item["key"]
         context: Context[Any] = Context(
-            self._engines(key), part.settings, self._dataset.iteration, part.experiment
+            self._engines(key), part.settings, self._dataset.iteration, part.variant
         )
         try:
             rows = await part.stage.task(context, item)

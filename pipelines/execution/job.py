@@ -33,8 +33,8 @@ from schemas.views import connect
 from spar_core.dataset import SWEEP_AGE_S
 from spar_core.engine.preflight import preflight, resolve
 from spar_core.engine.protocol import EngineGone
-from spar_core.experiments import SettingsDiffer
 from spar_core.stages.drawing import longest
+from spar_core.variants import SettingsDiffer
 from terminal.exits import (
     BAD_USAGE,
     DONE,
@@ -75,7 +75,7 @@ def main(
         return complain(err, str(error), BAD_USAGE)
     except SettingsDiffer as error:
         advice = (
-            "give the settings it was begun with, another --experiment to have both side by side, "
+            "give the settings it was begun with, another --variant to have both side by side, "
             "or another --run or --iteration"
         )
         return complain(err, f"{error}; {advice}", OTHER_SETTINGS)
@@ -208,10 +208,10 @@ def _run_stage(
         raise RunStopped(INTERRUPTED)
     part, dataset, stage = claimed.part, job.dataset, claimed.part.stage
     if _is_alone(job):
-        work.clear(dataset, stage.name, part.experiment)  # what a killed driver left
+        work.clear(dataset, stage.name, part.variant)  # what a killed driver left
     planned = plan(part, dataset, session.name)
     done = planned.total - planned.pending
-    name = stage.name if part.experiment == MAIN else f"{stage.name} ({part.experiment})"
+    name = stage.name if part.variant == MAIN else f"{stage.name} ({part.variant})"
     if not planned.pending:
         if planned.total:
             claim(job, claimed)
@@ -225,8 +225,8 @@ def _run_stage(
     meter = session.engines.meter
     with progress(err, stage.name, stage.noun, done, planned.total, meter):
         launch(part, planned.works, dataset, specs, job.beam, session)
-    work.clear(dataset, stage.name, part.experiment, session.name)
-    entries = dataset.entries(stage.name, part.experiment).values()
+    work.clear(dataset, stage.name, part.variant, session.name)
+    entries = dataset.entries(stage.name, part.variant).values()
     left = pending(part, dataset)
     if not left and not any(entry.retry for entry in entries):
         clear_journal(dataset, part)

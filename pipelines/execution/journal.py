@@ -27,5 +27,5 @@ def clear_journal(dataset: Dataset, part: Part) -> None:
 
 
 def _path(dataset: Dataset, part: Part) -> Path:
-    name = manifest.folder(part.stage.name, part.experiment)
+    name = manifest.folder(part.stage.name, part.variant)
     return Path(dataset.root) / "_journal" / f"iteration={dataset.iteration}" / f"{name}.sqlite"

@@ -16,7 +16,7 @@ from apache_beam.runners.runner import create_runner
 from pipelines.execution.roles import add_engines, engine_of, is_bundled
 from schemas.prompts import TRAIN
 from schemas.table import MAIN
-from spar_core import experiments
+from spar_core import variants
 from spar_core.dataset import Dataset
 from spar_core.engine.spec import EngineSpec
 from spar_core.methods import METHODS
@@ -43,7 +43,7 @@ class Job:
 
     name: str
     dataset: Dataset
-    experiment: str
+    variant: str
     stages: Stages
     engines: dict[str, EngineSpec]
     options: argparse.Namespace
@@ -98,12 +98,11 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
     )
     run.add_argument(
         "--variant",
-        dest="experiment",
-        type=_experiment,
+        type=_variant,
         default=MAIN,
         metavar="NAME",
         help="a name for settings to try beside others on the same iteration; stages whose "
-        f"settings another experiment has too are not done again (default: {MAIN})",
+        f"settings another variant has too are not done again (default: {MAIN})",
     )
     if reads_prompts(stages):
         run.add_argument(
@@ -251,7 +250,7 @@ def _understood(
     return Job(
         name=name,
         dataset=Dataset(options.run or DEMO_RUN, options.iteration),
-        experiment=options.experiment,
+        variant=options.variant,
         stages=stages,
         engines=engines,
         options=options,
@@ -263,8 +262,8 @@ def _understood(
     )
 
 
-def _experiment(text: str) -> str:
-    if not experiments.NAME.fullmatch(text):
+def _variant(text: str) -> str:
+    if not variants.NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(
             f"must be lower-case letters, digits, - and _, at most 31, not {text!r}"
         )

@@ -9,11 +9,11 @@ from typing import Any
 from pipelines.execution.options import Job
 from pipelines.execution.plan import Part
 from schemas.table import MAIN
-from spar_core import experiments
+from spar_core import variants
 from spar_core.conversation import fingerprint
 from spar_core.engine.spec import identity
-from spar_core.experiments import Settings
 from spar_core.stage import DEFAULT_ROLES, Stage, StageSettings
+from spar_core.variants import Settings
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ def parts(job: Job, scope: Sequence[str] | None) -> list[Claimed]:
     for stage in job.stages:
         settings: StageSettings = stage.settings(job.options)
         inputs = {each.name: _maker(job, each.name, makers) for each in stage.after}
-        claim = experiments.with_inputs(depends_on(job, stage, settings), inputs)
-        maker = experiments.find(job.dataset, stage.name, job.experiment, claim)
+        claim = variants.with_inputs(depends_on(job, stage, settings), inputs)
+        maker = variants.find(job.dataset, stage.name, job.variant, claim)
         makers[stage.name] = maker
         reads = {each.name: _maker(job, each.name, makers) for each in stage.upstream()}
         found.append(Claimed(Part(stage, settings, maker, reads, scope, job.split), claim))
@@ -44,7 +44,7 @@ def parts(job: Job, scope: Sequence[str] | None) -> list[Claimed]:
 
 
 def depends_on(job: Job, stage: Stage[Any], settings: StageSettings) -> dict[str, Any]:
-    """What a stage's rows depend on but its inputs: two of these must not mix in an experiment."""
+    """What a stage's rows depend on but its inputs: two of these must not mix in a variant."""
     models: dict[str, str] = {}
     for role in stage.roles:
         spec = job.engines[role]
@@ -56,14 +56,14 @@ def depends_on(job: Job, stage: Stage[Any], settings: StageSettings) -> dict[str
 
 
 def claim(job: Job, claimed: Claimed) -> None:
-    """Write down what a stage runs with, in the experiment and in the one whose rows it makes."""
-    name, maker = claimed.part.stage.name, claimed.part.experiment
-    experiments.claim(job.dataset, name, maker, maker, claimed.claim)
-    if job.experiment != maker:
-        experiments.claim(job.dataset, name, job.experiment, maker, claimed.claim)
+    """Write down what a stage runs with, in the variant and in the one whose rows it makes."""
+    name, maker = claimed.part.stage.name, claimed.part.variant
+    variants.claim(job.dataset, name, maker, maker, claimed.claim)
+    if job.variant != maker:
+        variants.claim(job.dataset, name, job.variant, maker, claimed.claim)
 
 
 def _maker(job: Job, stage: str, makers: dict[str, str]) -> str:
-    if job.experiment == MAIN:
+    if job.variant == MAIN:
         return MAIN
-    return makers.get(stage) or experiments.made_by(job.dataset, stage, job.experiment)
+    return makers.get(stage) or variants.made_by(job.dataset, stage, job.variant)

@@ -30,13 +30,13 @@ _BATCH = 1024
 class Part:
     """A stage's part in a job: what it runs with and whose rows it makes and reads.
 
-    experiment: whose rows these are. inputs: by stage whose rows it reads. scope: ids of the
+    variant: whose rows these are. inputs: by stage whose rows it reads. scope: ids of the
     prompts to do, None for all of the split.
     """
 
     stage: Stage[Any]
     settings: StageSettings
-    experiment: str
+    variant: str
     inputs: Mapping[str, str]
     scope: Sequence[str] | None
     split: str = TRAIN
@@ -61,7 +61,7 @@ def plan(part: Part, dataset: Dataset, plan_name: str) -> Plan:
         plan_name: names the folder of the work files.
     """
     stage, name = part.stage, part.stage.name
-    entries = dataset.entries(name, part.experiment)
+    entries = dataset.entries(name, part.variant)
     dataset.retract([path for path, entry in entries.items() if entry.retry])
     with _items(part, dataset) as connection:
         if stage.replaces:
@@ -69,13 +69,13 @@ def plan(part: Part, dataset: Dataset, plan_name: str) -> Plan:
         total, pending = _counted(part, dataset, connection)
         if not pending:
             return Plan(total, 0, [])
-        buckets = dataset.buckets(name, part.experiment, _buckets(total))
+        buckets = dataset.buckets(name, part.variant, _buckets(total))
         query = (
             f"select *, (md5_number_lower(key) % {buckets})::int as {BUCKET} {_PENDING} "
             f"order by {BUCKET}, key"
         )
         reader = connection.sql(query).to_arrow_reader(_BATCH)
-        return Plan(total, pending, work.write(dataset, name, part.experiment, plan_name, reader))
+        return Plan(total, pending, work.write(dataset, name, part.variant, plan_name, reader))
 
 
 def pending(part: Part, dataset: Dataset) -> int:
@@ -107,7 +107,7 @@ def _items(part: Part, dataset: Dataset) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _narrow(connection: duckdb.DuckDBPyConnection, part: Part, iteration: int) -> None:
-    """Views of the rows that the stage's experiment uses, in place of those of the whole run."""
+    """Views of the rows that the stage's variant uses, in place of those of the whole run."""
     makers = {
         table: part.inputs.get(stage.name, MAIN)
         for stage in part.stage.upstream()
@@ -117,7 +117,7 @@ def _narrow(connection: duckdb.DuckDBPyConnection, part: Part, iteration: int) -
     for table in ("prompts", *makers):
         where = f"iteration = {iteration}"
         if table in makers:
-            where += f" and experiment = {quoted(makers[table])}"
+            where += f" and variant = {quoted(makers[table])}"
         query = f'select * exclude (iteration) from "{catalog}".main.{table} where {where}'
         connection.execute(f"create temp view {table} as {query}")
     split = TRAIN if part.stage.trains else part.split
@@ -131,7 +131,7 @@ def _narrow(connection: duckdb.DuckDBPyConnection, part: Part, iteration: int) -
 
 def _take_back(part: Part, dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> None:
     stale = []
-    for path, entry in dataset.entries(part.stage.name, part.experiment).items():
+    for path, entry in dataset.entries(part.stage.name, part.variant).items():
         connection.register("held", pa.table({"key": list(entry.keys)}, _KEYS))
         if _count(connection, "select count(*) from held anti join items using (key)"):
             stale.append(path)
@@ -143,7 +143,7 @@ def _counted(
     part: Part, dataset: Dataset, connection: duckdb.DuckDBPyConnection
 ) -> tuple[int, int]:
     """All items and those pending; registers `done`, the keys that are committed."""
-    entries = dataset.entries(part.stage.name, part.experiment)
+    entries = dataset.entries(part.stage.name, part.variant)
     keys = pa.table({"key": [key for e in entries.values() for key in e.keys]}, _KEYS)
     connection.register("done", keys)
     return _count(connection, "select count(*) from items"), _count(

@@ -30,14 +30,14 @@ class Work:
 
 
 def write(
-    dataset: Dataset, stage: str, experiment: str, plan: str, items: pa.RecordBatchReader
+    dataset: Dataset, stage: str, variant: str, plan: str, items: pa.RecordBatchReader
 ) -> list[Work]:
     """Write items, which come in the order of their buckets, to a file a bucket.
 
     Args:
         plan: names the folder of these files: no other plan's work files are touched.
     """
-    folder = f"{_folder(dataset, stage, experiment)}/{plan}"
+    folder = f"{_folder(dataset, stage, variant)}/{plan}"
     dataset.fs.makedirs(folder, exist_ok=True)
     works: list[Work] = []
     writer: pq.ParquetWriter | None = None
@@ -80,13 +80,13 @@ def read(work: Work) -> Iterator[Item]:
             yield from rows
 
 
-def clear(dataset: Dataset, stage: str, experiment: str, plan: str = "") -> None:
+def clear(dataset: Dataset, stage: str, variant: str, plan: str = "") -> None:
     """Remove a plan's work files, or those of all plans of a stage."""
-    folder = _folder(dataset, stage, experiment) + (f"/{plan}" if plan else "")
+    folder = _folder(dataset, stage, variant) + (f"/{plan}" if plan else "")
     if dataset.fs.isdir(folder):
         dataset.fs.rm(folder, recursive=True)
 
 
-def _folder(dataset: Dataset, stage: str, experiment: str) -> str:
-    name = manifest.folder(stage, experiment)
+def _folder(dataset: Dataset, stage: str, variant: str) -> str:
+    name = manifest.folder(stage, variant)
     return f"{dataset.root}/{_FOLDER}/iteration={dataset.iteration}/{name}"

@@ -23,7 +23,7 @@ async def _pair(context: Context[StageSettings], item: Item) -> Rows:
     texts = sides(item["prompt"], item["chosen"], item["rejected"])
     if texts is None:
         return {}
-    name = pair_id(f"i{context.iteration}.{item['key']}.{METHOD}", context.experiment)
+    name = pair_id(f"i{context.iteration}.{item['key']}.{METHOD}", context.variant)
     columns = {column: value for column, value in item.items() if column not in _USED}
     return {"pairs": [Pair(pair_id=name, method=METHOD, **texts, **columns)]}
 

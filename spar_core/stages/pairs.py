@@ -17,7 +17,7 @@ async def _pair(context: Context[StageSettings], item: Item) -> Rows:
     texts = sides(item["prompt"], item["chosen"], item["rejected"])
     if texts is None:
         return {}
-    name = pair_id(item["key"], context.experiment)
+    name = pair_id(item["key"], context.variant)
     columns = {column: value for column, value in item.items() if column not in _USED}
     return {"pairs": [Pair(pair_id=name, tree_id=item["key"], method=SPAR, **texts, **columns)]}
 

@@ -16,7 +16,7 @@ SELECTION = (Path(__file__).parent / "rft.sql").read_text().format(**RFT_CAPS)
 
 async def _rft(context: Context[StageSettings], item: Item) -> Rows:
     chosen = Chosen(**item)
-    named = replace(chosen, key=rft_id(chosen.key, context.experiment))
+    named = replace(chosen, key=rft_id(chosen.key, context.variant))
     return {"rft": [rft_sample(named)]}
 
 

@@ -28,7 +28,7 @@ async def _sample(context: Context[SampleSettings], item: Item) -> Rows:
         key,
         item["prompt"],
         iteration=context.iteration,
-        experiment=context.experiment,
+        variant=context.variant,
         responses=settings.responses,
         sampling=settings.actor,
         seed=seed_of(settings.seed, context.iteration, "sample", key),

@@ -11,12 +11,12 @@ from spar_core.dataset import Rows
 from spar_core.decoding import SearchSettings, Team, decode
 from spar_core.decoding.settings import Strategy
 from spar_core.engine.protocol import seed_of
-from spar_core.experiments import flat
 from spar_core.ids import tree_id
 from spar_core.records import judged_of_row, node_rows, tree_row
 from spar_core.stage import Context, Item, Options, Stage, StageSettings
 from spar_core.stages import drawing
 from spar_core.stages.judge import FEWER_VOTES, JUDGE, VOTING, is_constrained, voting
+from spar_core.variants import flat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ async def _search(context: Context[TreeSearchSettings], item: Item) -> Rows:
         root=(item["response"], judged_of_row(item)),
     )
     root, prompt_id = item["response_id"], item["key"]
-    tree = tree_id(root, context.experiment)
+    tree = tree_id(root, context.variant)
     row = tree_row(tree, prompt_id, root, grown, settings.search.strategy, team.refiner.name)
     refined = grown.nodes[1:]
     checked = [root_checked, *[await check(item["checks"], node.response) for node in refined]]

@@ -29,8 +29,8 @@ from schemas.pairs import Message, Pair
 from schemas.rft import RftSample
 from schemas.views import connect
 from spar_core.dataset import Dataset, Settled
-from spar_core.experiments import hold
 from spar_core.methods import METHODS
+from spar_core.variants import hold
 from tests import committed
 from tests.pipelines import rounds
 
@@ -658,13 +658,13 @@ def test_the_order_of_commits_is_not_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("chosen", "pairs", "rft"),
     [
-        (["--method", "spar", "--experiment", "dfs"], 6, 3),
-        (["--where", "method = 'spar' and experiment = 'main'"], 8, 5),
-        (["--method", "independent", "--experiment", "main"], 4, 0),
-        (["--method", "spar", "--experiment", "main,dfs"], 14, 8),
+        (["--method", "spar", "--variant", "dfs"], 6, 3),
+        (["--where", "method = 'spar' and variant = 'main'"], 8, 5),
+        (["--method", "independent", "--variant", "main"], 4, 0),
+        (["--method", "spar", "--variant", "main,dfs"], 14, 8),
     ],
 )
-def test_one_method_and_experiment_or_those_that_are_named(
+def test_one_method_and_variant_or_those_that_are_named(
     tmp_path: Path, chosen: list[str], pairs: int, rft: int
 ) -> None:
     run, out = committed.mixed(tmp_path / "run"), tmp_path / "out"
@@ -677,32 +677,32 @@ def test_one_method_and_experiment_or_those_that_are_named(
     made = [json.loads(line) for lines in tables.values() for line in lines]
     assert sum(counted(card)) == len(made)
     for row in made:
-        assert f"| `{row['method']}` | `{row['experiment']}` | " in card
+        assert f"| `{row['method']}` | `{row['variant']}` | " in card
     assert ("`independent`:" in card) == ("independent" in chosen)
     assert shlex.join(chosen) in card.partition("## Making it again")[2]
 
 
 def counted(card: str) -> list[int]:
-    """The counts of the card's table of methods and experiments."""
-    table = card.partition("| table | method | experiment | rows |")[2].partition("\n\n")[0]
+    """The counts of the card's table of methods and variants."""
+    table = card.partition("| table | method | variant | rows |")[2].partition("\n\n")[0]
     return [int(line.split("|")[-2]) for line in table.splitlines()[2:]]
 
 
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        ([], "pairs of {run} are of several methods and experiments: 4 of independent in main, 6"),
-        (["--method", "spar"], "pairs of {run} are of several experiments: 6 of spar in dfs, 8 of"),
+        ([], "pairs of {run} are of several methods and variants: 4 of independent in main, 6"),
+        (["--method", "spar"], "pairs of {run} are of several variants: 6 of spar in dfs, 8 of"),
         (
-            ["--where", "similarity < 0.01 and experiment = 'main' and method = 'spar'"],
-            "rft samples of {run} are of several experiments: 3 of spar in dfs, 5 of spar in main; "
-            "choose with --experiment NAME, or take them together with --experiment dfs,main",
+            ["--where", "similarity < 0.01 and variant = 'main' and method = 'spar'"],
+            "rft samples of {run} are of several variants: 3 of spar in dfs, 5 of spar in main; "
+            "choose with --variant NAME, or take them together with --variant dfs,main",
         ),
-        (["--experiment", "dsf"], "no pairs of {run} are of experiment dsf: there are 4 of"),
-        (["--experiment", ","], "--experiment takes a name, or several with commas, not ','"),
+        (["--variant", "dsf"], "no pairs of {run} are of variant dsf: there are 4 of"),
+        (["--variant", ","], "--variant takes a name, or several with commas, not ','"),
         (
-            ["--experiment", "dfs", "--where", "similarity > 2"],
-            "no pairs of {run} meet experiment dfs and --where 'similarity > 2'",
+            ["--variant", "dfs", "--where", "similarity > 2"],
+            "no pairs of {run} meet variant dfs and --where 'similarity > 2'",
         ),
     ],
 )
@@ -719,16 +719,16 @@ def test_nothing_is_mixed_silently(
 
 def test_a_run_from_before_is_of_one_kind(tmp_path: Path) -> None:
     early = [committed.pair(n, "refined") for n in range(3)]
-    run = committed.commit(tmp_path / "run", "pairs", early, without=["experiment"])
-    committed.commit(run, "rft", [committed.sample(1)], without=["method", "experiment"])
-    assert write(run, "jsonl", tmp_path / "out", "--method", "spar", "--experiment", "main") == 0
+    run = committed.commit(tmp_path / "run", "pairs", early, without=["variant"])
+    committed.commit(run, "rft", [committed.sample(1)], without=["method", "variant"])
+    assert write(run, "jsonl", tmp_path / "out", "--method", "spar", "--variant", "main") == 0
     for table, rows in (("pairs", 3), ("rft", 1)):
         lines = (tmp_path / "out" / f"{table}.jsonl").read_text().splitlines()
-        kinds = [(row["method"], row["experiment"]) for row in map(json.loads, lines)]
+        kinds = [(row["method"], row["variant"]) for row in map(json.loads, lines)]
         assert kinds == [("spar", "main")] * rows
 
 
-def test_an_experiments_settings_are_not_those_of_another(tmp_path: Path) -> None:
+def test_an_variants_settings_are_not_those_of_another(tmp_path: Path) -> None:
     run = committed.mixed(tmp_path / "run")
     claims = {
         "sample": {"actor.model": "actor"},
@@ -742,13 +742,13 @@ def test_an_experiments_settings_are_not_those_of_another(tmp_path: Path) -> Non
     commands = {}
     for name in ("main", "dfs", "dfs,main"):
         out = tmp_path / name
-        chosen = ["--method", "spar,independent", "--experiment", name]
+        chosen = ["--method", "spar,independent", "--variant", name]
         if name == "dfs":
-            chosen = ["--method", "spar", "--experiment", name]
+            chosen = ["--method", "spar", "--variant", name]
         assert write(run, "jsonl", out, *chosen) == 0
         block = (out / "README.md").read_text().partition("```sh\n")[2].partition("\n```")[0]
         commands[name] = [line.partition("--iteration 1 ")[2] for line in block.splitlines()[:-1]]
-    dfs = "--experiment dfs --actor_model actor --strategy dfs --budget 9"
+    dfs = "--variant dfs --actor_model actor --strategy dfs --budget 9"
     main = ["--method independent --actor_model actor", "--actor_model actor --strategy bfs"]
     assert commands == {"main": main, "dfs": [dfs], "dfs,main": [dfs, *main]}
     card = (tmp_path / "dfs,main" / "README.md").read_text()

@@ -24,7 +24,7 @@ from inspection.report import draw
 from pipelines import refine, sample
 from tests.loopback import LoopbackServer
 from tests.pipelines import rounds
-from tests.schemas import experiments
+from tests.schemas import variants
 
 SEARCH_TEXTS = {"marks", "reflection", "critique", "votes"}
 
@@ -305,28 +305,28 @@ def test_as_a_command_it_says_in_a_line_what_it_wrote(finished_run: Path, tmp_pa
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The report of a run of three experiments and two methods."""
+    """The report of a run of three variants and two methods."""
     folder = tmp_path_factory.mktemp("several")
-    experiments.write(str(folder / "run"))
+    variants.write(str(folder / "run"))
     return made(folder / "run", folder / "r.html")
 
 
-def test_one_experiment_is_not_named(html: str) -> None:
+def test_one_variant_is_not_named(html: str) -> None:
     said = text_of(html)
-    assert not {"main", "spar", "Experiments"} & set(said.split())
-    assert re.search(r"<label hidden>Experiment", html)
+    assert not {"main", "spar", "Variants"} & set(said.split())
+    assert re.search(r"<label hidden>Variant", html)
     assert re.search(r"<label hidden>Method", html)
     assert "All numbers, by iteration Iteration 1" in said
 
 
-def test_experiments_and_methods_stand_side_by_side(several: str) -> None:
+def test_variants_and_methods_stand_side_by_side(several: str) -> None:
     said = text_of(several)
     for part in (
         "5 preference pairs from 2 prompts",
         "dfs, spar main, independent main, spar votes3, spar Prompts 2 2 2 2 Searches 2 – 2 1",
         "Tokens of its own 700 440 3,440 740 Tokens of others that it uses 440 0 0 40",
         "Tokens a pair, both counted 570 440 3,440 780",
-        "All numbers, by iteration and experiment dfs main votes3 Prompts 2 2 2",
+        "All numbers, by iteration and variant dfs main votes3 Prompts 2 2 2",
         "Responses as main 4 as main – judged Yes as main 2 0 – judged No as main 2 4",
         "Similarity, mean (independent) – 0.500 – ",
         "Tokens of judge, written as main 400 240",
@@ -339,7 +339,7 @@ def test_experiments_and_methods_stand_side_by_side(several: str) -> None:
     assert not re.search(r"<label hidden", several)
 
 
-def test_charts_tell_experiments_apart(several: str) -> None:
+def test_charts_tell_variants_apart(several: str) -> None:
     for part in (
         "main, No: 2 responses, 50.0%",
         "votes3, No: 4 responses, 100.0%",
@@ -355,14 +355,14 @@ def test_charts_tell_experiments_apart(several: str) -> None:
     assert "main, independent, refined until it passed" not in several
 
 
-def test_a_pair_has_the_tree_of_its_own_experiment_or_none(several: str) -> None:
+def test_a_pair_has_the_tree_of_its_own_variant_or_none(several: str) -> None:
     index, texts, trees = (data(several, name) for name in ("index", "pairs-0", "trees-0"))
     rows = dict(zip(index["id"], range(5), strict=True))
-    assert [index["experiment"][rows[name]] for name in ("i1.pb.r0.dfs.t.pair",)] == ["dfs"]
-    for name, experiment in (("i1.pa.r0.t.pair", "main"), ("i1.pa.r0.dfs.t.pair", "dfs")):
+    assert [index["variant"][rows[name]] for name in ("i1.pb.r0.dfs.t.pair",)] == ["dfs"]
+    for name, variant in (("i1.pa.r0.t.pair", "main"), ("i1.pa.r0.dfs.t.pair", "dfs")):
         at = rows[name]
         nodes = trees[index["tree"][at][1]]
-        assert [node["reflection"] for node in nodes] == ["", f"{experiment} thought again"]
+        assert [node["reflection"] for node in nodes] == ["", f"{variant} thought again"]
         assert len(texts[index["at"][at][1]]["nodes"]) == 2
     at = rows["i1.pa.independent"]
     assert [index[name][at] for name in ("method", "depth", "nodes", "tree")] == [

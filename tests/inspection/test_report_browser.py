@@ -16,7 +16,7 @@ from inspection.report import __main__ as report
 from pipelines import refine
 from tests.loopback import Answer, Body, serving
 from tests.pipelines import rounds
-from tests.schemas import experiments
+from tests.schemas import variants
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -341,17 +341,17 @@ def test_a_run_without_pairs_can_be_opened(page: Page, tmp_path: Path, prompts: 
     assert page.errors() == []
 
 
-def test_experiments_and_methods_are_named_and_filtered_by(page: Page, tmp_path: Path) -> None:
-    experiments.write(str(tmp_path / "run"))
+def test_variants_and_methods_are_named_and_filtered_by(page: Page, tmp_path: Path) -> None:
+    variants.write(str(tmp_path / "run"))
     assert report.main(["--run", str(tmp_path / "run"), "--output", str(tmp_path / "r.html")]) == 0
     page.open(tmp_path / "r.html", "#pairs")
     page.until(page.listed)
     facts = "return [...document.querySelectorAll('.facts')].map((row) => row.textContent)"
     assert "0.50 similar · ±0 chars · main · independent" in page.js(facts)
     assert "0.90 similar · depth 1 · +4 chars · dfs · spar" in page.js(facts)
-    page.set("experiment", "dfs")
+    page.set("variant", "dfs")
     page.until(lambda: page.text("#count") == "2 of 5 pairs")
-    page.set("experiment", "")
+    page.set("variant", "")
     page.set("method", "independent")
     page.until(lambda: page.text("#count") == "1 of 5 pairs")
     page.wait_for_pair("Pair 1 of 1")
@@ -362,17 +362,17 @@ def test_experiments_and_methods_are_named_and_filtered_by(page: Page, tmp_path:
         assert word not in detail
     folder = os.environ.get("SCREENSHOTS")
     if folder:
-        page.driver.save_screenshot(f"{folder}/experiments.png")
+        page.driver.save_screenshot(f"{folder}/variants.png")
     assert page.errors() == []
 
 
-def test_one_experiment_and_method_are_no_filter(page: Page, plain: Path) -> None:
+def test_one_variant_and_method_are_no_filter(page: Page, plain: Path) -> None:
     page.open(plain, "#pairs")
     page.js("document.getElementById('more').open = true")
     shown = "return [...document.querySelectorAll('.fields label')].filter((l) => l.offsetWidth)"
     labels = page.js(f"{shown}.map((label) => label.firstChild.textContent.trim())")
     assert "Iteration" in labels
-    assert not {"Experiment", "Method"} & set(labels)
+    assert not {"Variant", "Method"} & set(labels)
     facts = page.js("return document.querySelector('.facts').textContent")
     assert "main" not in facts and "spar" not in facts
 

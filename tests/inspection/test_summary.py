@@ -12,7 +12,7 @@ from inspection.summary import print_summary
 from pipelines import refine
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines.rounds import command, query
-from tests.schemas import experiments
+from tests.schemas import variants
 
 
 def summary(run: Path | str, iteration: int | None = None, width: int = 200) -> str:
@@ -103,16 +103,16 @@ def test_a_narrow_terminal_is_no_error(finished_run: Path, width: int) -> None:
     assert max(map(len, summary(finished_run, width=width).splitlines())) <= width
 
 
-def test_one_experiment_and_method_are_not_named(finished_run: Path) -> None:
+def test_one_variant_and_method_are_not_named(finished_run: Path) -> None:
     text = summary(finished_run)
-    assert not {"main", "spar", "experiment", "method", "made_by"} & set(text.split())
-    assert "Experiments and methods" not in text
+    assert not {"main", "spar", "variant", "method", "made_by"} & set(text.split())
+    assert "Variants and methods" not in text
 
 
-def test_experiments_and_methods_are_set_side_by_side(tmp_path: Path) -> None:
-    experiments.write(str(tmp_path))
+def test_variants_and_methods_are_set_side_by_side(tmp_path: Path) -> None:
+    variants.write(str(tmp_path))
     text = summary(tmp_path)
-    assert "Experiments and methods" in text
+    assert "Variants and methods" in text
     rows = cells(text)
     heads = "iteration 1 dfs spar, iteration 1 main independent, iteration 1 main spar"
     assert ["tokens_per_pair", "570", "440", "3,440", "780"] in rows
@@ -123,9 +123,9 @@ def test_experiments_and_methods_are_set_side_by_side(tmp_path: Path) -> None:
     assert ["dfs", "judge", "main", "", "", "200"] in rows
 
 
-def test_two_methods_of_one_experiment_are_told_apart(tmp_path: Path) -> None:
-    pairs = [experiments.independent("pa"), experiments.refined("pa", "main", 9)]
-    experiments.commit(str(tmp_path), "pairs", {"pairs": pairs})
+def test_two_methods_of_one_variant_are_told_apart(tmp_path: Path) -> None:
+    pairs = [variants.independent("pa"), variants.refined("pa", "main", 9)]
+    variants.commit(str(tmp_path), "pairs", {"pairs": pairs})
     text = summary(tmp_path)
     assert "iteration 1 independent" in text
     assert "iteration 1 spar" in text

@@ -15,7 +15,7 @@ from tests.loopback import LoopbackServer
 from tests.pipelines import rounds
 from tests.pipelines.rounds import check, command, query, tables
 
-NEW_COLUMNS = {"experiment", "split", "chosen_response_id"}
+NEW_COLUMNS = {"variant", "split", "chosen_response_id"}
 
 
 def make_early(run: Path) -> None:
@@ -24,7 +24,7 @@ def make_early(run: Path) -> None:
         noted.unlink()
     for path in run.glob("_manifest/*/*/*.json"):
         entry = json.loads(path.read_text())
-        del entry["experiment"]
+        del entry["variant"]
         if entry["stage"] != "prompts":
             entry["work"] = hashlib.sha256(entry["work"].encode()).hexdigest()[:12]
         for name, file in entry["files"].items():
@@ -58,12 +58,12 @@ def early(tmp_path: Path, prompts: Path, server: LoopbackServer) -> Path:
 
 
 def test_its_rows_read_like_new_ones(early: Path) -> None:
-    assert query(early, "select distinct experiment, method from pairs") == [("main", "spar")]
-    assert query(early, "select distinct experiment, method from rft") == [("main", "spar")]
+    assert query(early, "select distinct variant, method from pairs") == [("main", "spar")]
+    assert query(early, "select distinct variant, method from rft") == [("main", "spar")]
     assert query(early, "select distinct split from prompts") == [("train",)]
     for table in ("responses", "judgements", "trees", "nodes"):
-        assert query(early, f"select distinct experiment from {table}") == [("main",)]
-    assert query(early, "select experiment, method, pairs from experiments where pairs > 0") == [
+        assert query(early, f"select distinct variant from {table}") == [("main",)]
+    assert query(early, "select variant, method, pairs from variants where pairs > 0") == [
         ("main", "spar", query(early, "select count(*) from pairs")[0][0])
     ]
 
@@ -97,7 +97,7 @@ def test_variants_and_methods_use_its_rows(
     line = command(early, prompts, server.url, "--limit", "6")
     assert refine.main([*line, "--variant", "dfs", "--strategy", "dfs"]) == 0
     assert not [body for body in server.bodies if rounds.role(body) == "actor"]
-    assert query(early, "select distinct experiment from judgements") == [("main",)]
-    assert query(early, "select distinct experiment from trees order by 1") == [("dfs",), ("main",)]
+    assert query(early, "select distinct variant from judgements") == [("main",)]
+    assert query(early, "select distinct variant from trees order by 1") == [("dfs",), ("main",)]
     assert refine.main([*line, "--method", "independent"]) == 0
     assert pairs.main(["--run", str(early)]) == 0

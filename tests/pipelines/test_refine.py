@@ -213,7 +213,7 @@ def test_iterations_stand_side_by_side(
     run = tmp_path / "run"
     assert refine.main(command(run, prompts, server.url)) == 0
     held = rounds.files(run)
-    # Another iteration is another experiment: its settings are its own.
+    # Another iteration is another variant: its settings are its own.
     server.models.append("next")
     options = ["--iteration", "2", "--model", "loopback", "--actor_model", "next", "--votes", "3"]
     assert refine.main(command(run, prompts, server.url, *options)) == 0

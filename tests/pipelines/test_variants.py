@@ -44,14 +44,14 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Body]
 def test_responses_are_made_once(compared: tuple[Path, list[Body]]) -> None:
     run, bodies = compared
     assert sum(role(body) == "actor" for body in bodies) == len(TEXTS)
-    assert query(run, "select distinct experiment from responses") == [("main",)]
+    assert query(run, "select distinct variant from responses") == [("main",)]
 
 
 def test_equal_settings_share_rows_and_others_have_their_own(
     compared: tuple[Path, list[Body]],
 ) -> None:
     run, _ = compared
-    made = "select distinct experiment from {} order by all"
+    made = "select distinct variant from {} order by all"
     assert query(run, made.format("judgements")) == [("main",), ("votes3",)]
     assert query(run, made.format("trees")) == [
         ("dfs",),
@@ -60,7 +60,7 @@ def test_equal_settings_share_rows_and_others_have_their_own(
         ("votes3",),
     ]
     links = query(
-        run, "select experiment, made_by from lineage where stage = 'judge' order by experiment"
+        run, "select variant, made_by from lineage where stage = 'judge' order by variant"
     )
     assert links == [
         ("dfs", "main"),
@@ -68,26 +68,22 @@ def test_equal_settings_share_rows_and_others_have_their_own(
         ("narrow", "votes3"),
         ("votes3", "votes3"),
     ]
-    votes = (
-        "select experiment, min(len(votes)), max(len(votes)) from judgements group by 1 order by 1"
-    )
+    votes = "select variant, min(len(votes)), max(len(votes)) from judgements group by 1 order by 1"
     assert query(run, votes) == [("main", 5, 5), ("votes3", 3, 3)]
-    strategies = (
-        "select distinct experiment, strategy from trees where experiment in ('main', 'dfs')"
-    )
+    strategies = "select distinct variant, strategy from trees where variant in ('main', 'dfs')"
     assert sorted(query(run, strategies)) == [("dfs", "dfs"), ("main", "bfs")]
 
 
 def test_no_two_rows_have_one_name(compared: tuple[Path, list[Body]]) -> None:
     run, _ = compared
     for table, column in rounds.IDS.items():
-        key = f"{column}, experiment" if table == "judgements" else column
+        key = f"{column}, variant" if table == "judgements" else column
         assert not query(run, f"select {key} from {table} group by {key} having count(*) > 1")
 
 
 def test_pairs_come_of_their_own_variants_rows(compared: tuple[Path, list[Body]]) -> None:
     run, _ = compared
-    kinds = query(run, "select method, experiment, count(*) from pairs group by all order by all")
+    kinds = query(run, "select method, variant, count(*) from pairs group by all order by all")
     assert [kind[:2] for kind in kinds] == [
         ("independent", "main"),
         ("independent", "votes3"),
@@ -100,31 +96,29 @@ def test_pairs_come_of_their_own_variants_rows(compared: tuple[Path, list[Body]]
     assert not query(
         run,
         "select pair_id from pairs p anti join trees t "
-        "on t.tree_id = p.tree_id and t.experiment = p.experiment where method = 'spar'",
+        "on t.tree_id = p.tree_id and t.variant = p.variant where method = 'spar'",
     )
     assert not query(
         run,
         """select pair_id from pairs p
         left join judgements c
-            on c.response_id = chosen_response_id and c.experiment = p.experiment
+            on c.response_id = chosen_response_id and c.variant = p.variant
         left join judgements r
-            on r.response_id = rejected_response_id and r.experiment = p.experiment
+            on r.response_id = rejected_response_id and r.variant = p.variant
         where method = 'independent'
           and (c.verdict = 'yes' and r.verdict = 'no' and tree_id is null) is distinct from true""",
     )
     assert not query(
         run,
         "select rft_id from rft r anti join trees t on t.tree_id = r.tree_id "
-        "and t.experiment = r.experiment where r.tree_id is not null",
+        "and t.variant = r.variant where r.tree_id is not null",
     )
 
 
 def test_one_query_compares_them(compared: tuple[Path, list[Body]]) -> None:
     run, _ = compared
-    told = query(
-        run, "select experiment, method, pairs from experiments where pairs > 0 order by all"
-    )
-    counted = "select experiment, method, count(*) from pairs group by all order by all"
+    told = query(run, "select variant, method, pairs from variants where pairs > 0 order by all")
+    counted = "select variant, method, count(*) from pairs group by all order by all"
     assert told == query(run, counted)
     assert len(told) == 6
 

@@ -1,4 +1,4 @@
-"""Which experiment's rows of a stage an experiment uses."""
+"""Which variant's rows of a stage a variant uses."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from schemas.lineage import Link
 from schemas.prompts import Prompt
 from schemas.views import connect
 from spar_core.dataset import Dataset
-from spar_core.experiments import hold
-from tests.schemas import experiments
-from tests.schemas.experiments import commit, settle
+from spar_core.variants import hold
+from tests.schemas import variants
+from tests.schemas.variants import commit, settle
 
 ROWS = {"prompts": [Prompt("p", "say p", "f:1", 0)]}
 
@@ -24,23 +24,23 @@ def links(run: str) -> list[Link]:
     return lineage.read(fs, root, manifest.read(fs, root))
 
 
-def makers(run: str, experiment: str, iteration: int = 1) -> dict[str, str]:
-    """By stage, of a run's links those of one experiment."""
+def makers(run: str, variant: str, iteration: int = 1) -> dict[str, str]:
+    """By stage, of a run's links those of one variant."""
     return {
         link.stage: link.made_by
         for link in links(run)
-        if (link.iteration, link.experiment) == (iteration, experiment)
+        if (link.iteration, link.variant) == (iteration, variant)
     }
 
 
-def explicit(run: str, experiment: str, iteration: int = 1) -> dict[str, str]:
-    return lineage.made_by(*fsspec.core.url_to_fs(run), iteration, experiment)
+def explicit(run: str, variant: str, iteration: int = 1) -> dict[str, str]:
+    return lineage.made_by(*fsspec.core.url_to_fs(run), iteration, variant)
 
 
-def test_a_run_of_one_experiment_uses_its_own_rows(tmp_path: Path) -> None:
+def test_a_run_of_one_variant_uses_its_own_rows(tmp_path: Path) -> None:
     run = str(tmp_path)
     assert links(run) == []
-    hold(Dataset(run, 3), "sample", {"seed": 1, "as": "no experiment's"})
+    hold(Dataset(run, 3), "sample", {"seed": 1, "as": "no variant's"})
     assert links(run) == []
     commit(run, "sample", ROWS, iteration=3)
     assert links(run) == [Link(3, "main", stage, "main") for stage in sorted(lineage.STAGES)]
@@ -63,7 +63,7 @@ def test_settings_say_what_is_shared_and_the_rest_is_mains(tmp_path: Path) -> No
     assert explicit(run, "votes") == explicit(run, "main") == {}
 
 
-def test_rows_without_settings_are_an_experiments_own(tmp_path: Path) -> None:
+def test_rows_without_settings_are_an_variants_own(tmp_path: Path) -> None:
     run = str(tmp_path)
     commit(run, "independent", ROWS, "odd")
     assert makers(run, "odd") == {**dict.fromkeys(lineage.STAGES, "main"), "independent": "odd"}
@@ -83,7 +83,7 @@ def test_settings_that_cannot_be_read_are_named(tmp_path: Path, text: bytes) -> 
 def test_every_connection_has_them(
     tmp_path: Path, tables: tuple[str, ...] | None, locked: bool
 ) -> None:
-    experiments.write(str(tmp_path))
+    variants.write(str(tmp_path))
     with connect(str(tmp_path), tables, locked=locked) as connection:
         found = connection.execute("from lineage").fetchall()
     assert found == [(*vars_of(link),) for link in links(str(tmp_path))]
@@ -92,7 +92,7 @@ def test_every_connection_has_them(
 
 
 def vars_of(link: Link) -> tuple[int, str, str, str]:
-    return link.iteration, link.experiment, link.stage, link.made_by
+    return link.iteration, link.variant, link.stage, link.made_by
 
 
 def test_an_empty_run_has_none(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_an_empty_run_has_none(tmp_path: Path) -> None:
         columns = connection.execute("describe lineage").fetchall()
     assert [column[:2] for column in columns] == [
         ("iteration", "INTEGER"),
-        ("experiment", "VARCHAR"),
+        ("variant", "VARCHAR"),
         ("stage", "VARCHAR"),
         ("made_by", "VARCHAR"),
     ]
@@ -109,6 +109,6 @@ def test_an_empty_run_has_none(tmp_path: Path) -> None:
 
 def test_a_bucket_is_read_like_a_folder(tmp_path: Path) -> None:
     run = f"memory://{tmp_path.name}-lineage"
-    experiments.write(run)
+    variants.write(run)
     assert makers(run, "votes3")["judge"] == "votes3"
     assert explicit(run, "dfs")["judge"] == "main"

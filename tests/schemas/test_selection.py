@@ -17,9 +17,9 @@ def run(tmp_path: Path) -> Path:
     return committed.mixed(tmp_path / "run")
 
 
-def left(run: Path, method: str | None, experiment: str | None, where: str = "true") -> Kinds:
+def left(run: Path, method: str | None, variant: str | None, where: str = "true") -> Kinds:
     """The pairs' kinds after a choice that is no good where an error is raised."""
-    choice = Choice.read(method, experiment)
+    choice = Choice.read(method, variant)
     with connect(str(run), ("pairs",), locked=True) as connection:
         choice.check_named(Kinds.of(connection.view("pairs")), "pairs")
         kinds = Kinds.of(choice.of(connection.view("pairs").filter(where)))
@@ -28,44 +28,44 @@ def left(run: Path, method: str | None, experiment: str | None, where: str = "tr
 
 
 @pytest.mark.parametrize(
-    ("method", "experiment", "where", "kept"),
+    ("method", "variant", "where", "kept"),
     [
         ("spar", "main", "true", {("spar", "main"): 8}),
         (None, "dfs", "true", {("spar", "dfs"): 6}),
         ("independent", None, "true", {("independent", "main"): 4}),
-        (None, None, "experiment = 'dfs'", {("spar", "dfs"): 6}),
+        (None, None, "variant = 'dfs'", {("spar", "dfs"): 6}),
         (None, None, "method <> 'spar'", {("independent", "main"): 4}),
         ("spar", "main,dfs", "true", {("spar", "dfs"): 6, ("spar", "main"): 8}),
         ("independent, spar", "main,dfs", "true", KINDS),
-        ("spar,independent", None, "experiment = 'main' and prompt_id = 'prompt7'", None),
+        ("spar,independent", None, "variant = 'main' and prompt_id = 'prompt7'", None),
         ("spar,independent", "main", "similarity > 7", {}),
     ],
 )
 def test_one_kind_or_those_that_are_named(
     run: Path,
     method: str | None,
-    experiment: str | None,
+    variant: str | None,
     where: str,
     kept: dict[tuple[str, str], int] | None,
 ) -> None:
-    assert left(run, method, experiment, where).rows == (
+    assert left(run, method, variant, where).rows == (
         {("spar", "main"): 1} if kept is None else kept
     )
 
 
 @pytest.mark.parametrize(
-    ("method", "experiment", "said"),
+    ("method", "variant", "said"),
     [
         (
             *(None, None),
-            f"pairs are of several methods and experiments: {TOLD}; choose with --method NAME and "
-            "--experiment NAME, or take them together with --method independent,spar "
-            "--experiment main,dfs",
+            f"pairs are of several methods and variants: {TOLD}; choose with --method NAME and "
+            "--variant NAME, or take them together with --method independent,spar "
+            "--variant main,dfs",
         ),
         (
             *("spar", None),
-            "pairs are of several experiments: 6 of spar in dfs, 8 of spar in main; choose with "
-            "--experiment NAME, or take them together with --experiment dfs,main",
+            "pairs are of several variants: 6 of spar in dfs, 8 of spar in main; choose with "
+            "--variant NAME, or take them together with --variant dfs,main",
         ),
         (
             *(None, "main"),
@@ -74,20 +74,20 @@ def test_one_kind_or_those_that_are_named(
         ),
         ("spar,independnt", None, f"no pairs are of method independnt: there are {TOLD}"),
         ("spar,", None, "--method takes a name, or several with commas, not 'spar,'"),
-        (None, "", "--experiment takes a name, or several with commas, not ''"),
+        (None, "", "--variant takes a name, or several with commas, not ''"),
     ],
 )
 def test_nothing_is_mixed_silently(
-    run: Path, method: str | None, experiment: str | None, said: str
+    run: Path, method: str | None, variant: str | None, said: str
 ) -> None:
     with pytest.raises(SelectionError) as raised:
-        left(run, method, experiment)
+        left(run, method, variant)
     assert str(raised.value) == said
     assert not isinstance(raised.value, NoSuchRows)
 
 
 def test_none_of_what_was_named(run: Path) -> None:
-    with pytest.raises(NoSuchRows, match="no pairs are of experiment dsf: there are 4 of"):
+    with pytest.raises(NoSuchRows, match="no pairs are of variant dsf: there are 4 of"):
         left(run, None, "dsf")
 
 
@@ -101,7 +101,7 @@ def test_names_are_no_sql(run: Path) -> None:
 
 def test_a_run_from_before_is_of_one_kind(tmp_path: Path) -> None:
     committed.commit(
-        tmp_path, "pairs", [committed.pair(1, "refined")], without=["experiment", "depth"]
+        tmp_path, "pairs", [committed.pair(1, "refined")], without=["variant", "depth"]
     )
     assert left(tmp_path, None, None).rows == {("spar", "main"): 1}
     assert left(tmp_path, "spar", "main").rows == {("spar", "main"): 1}

@@ -299,7 +299,7 @@ def test_use_of_the_engine_is_summed_by_stage_and_iteration(run: str) -> None:
     with connect(run) as connection:
         names = [name for name, _ in columns(connection, "engine_use")]
     assert names == [
-        *("iteration", "experiment", "stage", "requests", "retries", "replayed", "engine_s"),
+        *("iteration", "variant", "stage", "requests", "retries", "replayed", "engine_s"),
         *(
             "tokens_per_s",
             "mean_latency_ms",
@@ -318,7 +318,7 @@ def test_usage_is_a_row_for_each_commit_that_used_the_engine(run: str) -> None:
         rows = connection.execute("select iteration, stage, requests from usage").fetchall()
         assert rows == [(1, "judge", 3.0), (3, "judge", 5.0)]
         assert [name for name, _ in columns(connection, "usage")] == [
-            *("iteration", "stage", "experiment"),
+            *("iteration", "stage", "variant"),
             *manifest.USAGE,
         ]
 
@@ -383,14 +383,14 @@ def test_files_of_earlier_times_lack_a_column_beside_new_ones(run: str) -> None:
         rows = [checked_judgement(f"{iteration}.{work}", "yes", True)]
         Dataset(run, iteration).commit("judge", work, [Settled(work, {"judgements": rows})])
         if work == "old":
-            drop_columns(run, iteration, "judgements", "checked", "experiment")
+            drop_columns(run, iteration, "judgements", "checked", "variant")
     with connect(run) as connection:
         found = connection.execute(
-            "select response_id, checked, iteration, experiment from judgements order by 1"
+            "select response_id, checked, iteration, variant from judgements order by 1"
         ).fetchall()
         assert columns(connection, "judgements")[-3:] == [
             ("checked", "BOOLEAN"),
-            ("experiment", "VARCHAR"),
+            ("variant", "VARCHAR"),
             ("iteration", "INTEGER"),
         ]
     assert found == [

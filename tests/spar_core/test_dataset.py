@@ -22,7 +22,7 @@ from schemas.failures import Failure
 from schemas.prompts import Prompt
 from spar_core import dataset as module
 from spar_core.dataset import Dataset, Settled
-from spar_core.experiments import hold
+from spar_core.variants import hold
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -364,7 +364,7 @@ def test_settled_items_are_those_of_the_bucket(run: str) -> None:
     dataset = Dataset(run, 1)
     dataset.commit("s", "b1", [*done("a"), *failed("b")])
     dataset.commit("s", "b10", done("c"))
-    dataset.commit("s", "b1", done("d"), experiment="x")
+    dataset.commit("s", "b1", done("d"), variant="x")
     assert dataset.settled("s", "main", "b1") == {"a", "b"}
     assert dataset.settled("s", "x", "b1") == {"d"}
     assert dataset.settled("s", "main", "b2") == set()
@@ -376,14 +376,14 @@ def test_the_first_says_how_many_buckets_there_are(run: str) -> None:
     assert Dataset(run, 1).buckets("s", "x", 64) == 64
 
 
-def test_rows_of_an_experiment_bear_its_name(run: str) -> None:
+def test_rows_of_an_variant_bear_its_name(run: str) -> None:
     dataset = Dataset(run, 1)
-    dataset.commit("s", "w", failed("a"), experiment="x")
+    dataset.commit("s", "w", failed("a"), variant="x")
     dataset.commit("s", "w", failed("a"))
     held = {}
     for entry in dataset.entries().values():
         with dataset.fs.open(f"{dataset.root}/{entry.files['failures'].path}") as file:
-            held[entry.experiment] = pq.read_table(file).column("experiment").to_pylist()
+            held[entry.variant] = pq.read_table(file).column("variant").to_pylist()
     assert held == {"x": ["x"], "main": ["main"]}
 
 
@@ -455,7 +455,7 @@ def test_entries_of_early_runs_count(run: str) -> None:
     dataset.commit("s", "0f3a9c2b1d4e", done("a"))
     [path] = dataset.entries()
     plain = json.loads(dataset.fs.cat_file(path))
-    del plain["experiment"]
+    del plain["variant"]
     dataset.fs.pipe_file(path, json.dumps(plain).encode())
     [entry] = dataset.entries("s").values()
-    assert (entry.keys, entry.experiment) == (("a",), "main")
+    assert (entry.keys, entry.variant) == (("a",), "main")

@@ -1,4 +1,4 @@
-"""Names that follow from content and position, and from the experiment where it made the row."""
+"""Names that follow from content and position, and from the variant where it made the row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_names_are_those_of_early_runs() -> None:
     assert rft_id("i1.p.r3.t.0.refine") == "i1.p.r3.t.0.refine"
 
 
-def test_an_experiments_own_rows_bear_its_name_once() -> None:
+def test_an_variants_own_rows_bear_its_name_once() -> None:
     assert response_id(1, "p", 3, "hot") == "i1.p.hot.r3"
     tree = tree_id("i1.p.r3", "dfs")
     assert tree == "i1.p.r3.dfs.t"

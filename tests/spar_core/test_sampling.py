@@ -21,7 +21,7 @@ def drawn(iteration: int = 2) -> tuple[list[Response], list[ChatRequest]]:
             "p",
             "hi {there}",
             iteration=iteration,
-            experiment="main",
+            variant="main",
             responses=5,
             sampling=SAMPLING,
             seed=3,

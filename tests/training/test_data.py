@@ -133,38 +133,38 @@ def test_nothing_there_and_mixed_kinds(tmp_path: Path) -> None:
 
 def test_files_are_of_one_kind_too_where_they_say_so(tmp_path: Path) -> None:
     kinds = [("refined", None), ("spar", "main"), ("spar", "dfs"), ("spar", "dfs")]
-    rows = [tiny.pair(n, method=m, experiment=e) for n, (m, e) in enumerate(kinds)]
+    rows = [tiny.pair(n, method=m, variant=e) for n, (m, e) in enumerate(kinds)]
     data = str(tiny.write_jsonl(tmp_path / "a.jsonl", rows))
     with pytest.raises(SelectionError, match=r"2 of spar in dfs, 2 of spar in main; choose"):
         select(data, "pairs", PAIR)
-    some = select(data, "pairs", PAIR, choice=Choice(experiment=("main",)))
-    assert some.kinds.records() == [{"method": "spar", "experiment": "main", "rows": 2}]
+    some = select(data, "pairs", PAIR, choice=Choice(variant=("main",)))
+    assert some.kinds.records() == [{"method": "spar", "variant": "main", "rows": 2}]
     assert [list(row) for row in some.rows] == [["prompt", "chosen", "rejected"]] * 2
-    assert len(select(data, "pairs", PAIR, "experiment = 'dfs'").rows) == 2
+    assert len(select(data, "pairs", PAIR, "variant = 'dfs'").rows) == 2
 
 
 def test_files_that_have_one_of_the_columns_or_none(tmp_path: Path, pairs: Path) -> None:
-    rows = [tiny.pair(n, experiment=n % 2) for n in range(5)]
+    rows = [tiny.pair(n, variant=n % 2) for n in range(5)]
     data = str(tiny.write_jsonl(tmp_path / "a.jsonl", rows))
-    some = select(data, "pairs", PAIR, choice=Choice(experiment=("1",)))
-    assert some.kinds.records() == [{"experiment": "1", "rows": 2}]
-    with pytest.raises(SelectionError, match="several experiments: 3 of 0, 2 of 1; choose"):
+    some = select(data, "pairs", PAIR, choice=Choice(variant=("1",)))
+    assert some.kinds.records() == [{"variant": "1", "rows": 2}]
+    with pytest.raises(SelectionError, match="several variants: 3 of 0, 2 of 1; choose"):
         select(data, "pairs", PAIR)
     for file, choice in ((data, Choice(("spar",))), (str(pairs), Choice((), ("main",)))):
-        with pytest.raises(SelectionError, match=r"have no column `(method|experiment)`"):
+        with pytest.raises(SelectionError, match=r"have no column `(method|variant)`"):
             select(file, "pairs", PAIR, choice=choice)
         assert select(file, "pairs", PAIR, "similarity < 0.01", choice, is_lenient=True).rows
     assert select(str(pairs), "pairs", PAIR).kinds.records() == []
 
 
-def test_a_run_from_before_is_of_the_main_experiment(tmp_path: Path) -> None:
+def test_a_run_from_before_is_of_the_main_variant(tmp_path: Path) -> None:
     early = [committed.pair(n, "refined") for n in range(3)]
-    run = committed.commit(tmp_path, "pairs", early, without=["experiment", "chosen_response_id"])
+    run = committed.commit(tmp_path, "pairs", early, without=["variant", "chosen_response_id"])
     committed.commit(
-        run, "rft", [committed.sample(n) for n in range(2)], without=["method", "experiment"]
+        run, "rft", [committed.sample(n) for n in range(2)], without=["method", "variant"]
     )
     for table, columns, rows in (("pairs", PAIR, 3), ("rft", (("messages",),), 2)):
-        kinds = [{"method": "spar", "experiment": "main", "rows": rows}]
+        kinds = [{"method": "spar", "variant": "main", "rows": rows}]
         assert select(str(run), table, columns).kinds.records() == kinds
         chosen = select(str(run), table, columns, choice=Choice(("spar",), ("main",)))
         assert chosen.kinds.records() == kinds

@@ -261,7 +261,7 @@ def test_lineage_and_card(model: Path, pairs: Path, chats: Path, tmp_path: Path)
         (["--model", "no-such/model"], 2, "cannot load no-such/model"),
         (["--data", "nothing*"], 2, "no run and no file at nothing*"),
         (["--method", "spar"], 2, "have no column `method`, so --method cannot choose"),
-        (["--experiment", "main,"], 2, "--experiment takes a name, or several with commas"),
+        (["--variant", "main,"], 2, "--variant takes a name, or several with commas"),
         (["--use_peft", "--lora_target_modules", "lm_head"], 2, "lm_head"),
     ],
 )
@@ -388,41 +388,41 @@ def test_a_run_is_trained_on(finished_run: Path, model: Path, tmp_path: Path, ca
 @pytest.mark.parametrize(
     ("more", "kinds"),
     [
-        (["--method", "spar", "--experiment", "main"], {("spar", "main"): 8}),
-        (["--where", "experiment = 'dfs'"], {("spar", "dfs"): 6}),
+        (["--method", "spar", "--variant", "main"], {("spar", "main"): 8}),
+        (["--where", "variant = 'dfs'"], {("spar", "dfs"): 6}),
         (["--method=independent"], {("independent", "main"): 4}),
         (
-            ["--method", "spar", "--experiment", "main,dfs"],
+            ["--method", "spar", "--variant", "main,dfs"],
             {("spar", "dfs"): 6, ("spar", "main"): 8},
         ),
     ],
 )
-def test_one_method_and_experiment_or_those_that_are_named(
+def test_one_method_and_variant_or_those_that_are_named(
     more: list[str], kinds: dict[tuple[str, str], int], model: Path, tmp_path: Path, capsys: Any
 ) -> None:
     run, out = committed.mixed(tmp_path / "run"), tmp_path / "out"
     assert dpo.main(command(run, model, out, "--max_steps", "1", *more)) == 0
     data = record(out)["data"]
-    assert {(k["method"], k["experiment"]): k["rows"] for k in data["kinds"]} == kinds
+    assert {(k["method"], k["variant"]): k["rows"] for k in data["kinds"]} == kinds
     assert (data["rows"], data["selected"]) == (18, sum(kinds.values()))
     said = capsys.readouterr().out
     assert f"pairs: 18 in {run}, {sum(kinds.values())} of them " in said
     card = (out / "README.md").read_text()
-    for (method, experiment), rows in kinds.items():
-        assert f"| `{method}` | `{experiment}` | `{rows}` |" in card
-        assert f"{rows} of {method} in {experiment}" in card.partition("## Lineage")[2]
-        assert len(kinds) == 1 or f"{rows} of {method} in {experiment}" in said
+    for (method, variant), rows in kinds.items():
+        assert f"| `{method}` | `{variant}` | `{rows}` |" in card
+        assert f"{rows} of {method} in {variant}" in card.partition("## Lineage")[2]
+        assert len(kinds) == 1 or f"{rows} of {method} in {variant}" in said
 
 
 @pytest.mark.parametrize(
     ("main", "more", "code", "said"),
     [
         (dpo.main, [], 2, "4 of independent in main, 6 of spar in dfs, 8 of spar in main; choose"),
-        (dpo.main, ["--method", "spar"], 2, "of several experiments: 6 of spar in dfs, 8 of spar"),
-        (dpo.main, ["--experiment", "bfs,main"], 2, "are of experiment bfs: there are 4 of"),
-        (dpo.main, ["--experiment", "bfs"], 3, "are of experiment bfs: there are 4 of"),
-        (sft.main, ["--experiment", "main"], 2, "of several methods: 4 of independent in main"),
-        (rft.main, [], 2, "of several experiments: 3 of spar in dfs, 5 of spar in main; choose"),
+        (dpo.main, ["--method", "spar"], 2, "of several variants: 6 of spar in dfs, 8 of spar"),
+        (dpo.main, ["--variant", "bfs,main"], 2, "are of variant bfs: there are 4 of"),
+        (dpo.main, ["--variant", "bfs"], 3, "are of variant bfs: there are 4 of"),
+        (sft.main, ["--variant", "main"], 2, "of several methods: 4 of independent in main"),
+        (rft.main, [], 2, "of several variants: 3 of spar in dfs, 5 of spar in main; choose"),
         (rft.main, ["--method", "independent"], 3, "are of method independent: there are 3 of"),
     ],
 )
@@ -436,7 +436,7 @@ def test_a_run_of_several_kinds_is_not_mixed_silently(
     assert not out.exists()
 
 
-def test_a_training_goes_on_after_its_run_came_to_hold_another_experiment(
+def test_a_training_goes_on_after_its_run_came_to_hold_another_variant(
     model: Path, tmp_path: Path, capsys: Any
 ) -> None:
     run, out = tmp_path / "run", tmp_path / "out"
@@ -445,24 +445,22 @@ def test_a_training_goes_on_after_its_run_came_to_hold_another_experiment(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingProgress, "on_log", press_after(2))
         assert dpo.main(line) == 4
-    committed.commit(run, "pairs", [committed.pair(n, experiment="dfs") for n in range(8)])
+    committed.commit(run, "pairs", [committed.pair(n, variant="dfs") for n in range(8)])
     assert dpo.main(line) == 2, "which one is meant is not guessed"
-    assert dpo.main([*line, "--experiment", "dfs"]) == 5
+    assert dpo.main([*line, "--variant", "dfs"]) == 5
     assert "data.kinds" in capsys.readouterr().err
-    assert dpo.main([*line, "--experiment", "main"]) == 0
+    assert dpo.main([*line, "--variant", "main"]) == 0
     assert "going on from" in capsys.readouterr().out
 
 
-def test_the_lineage_names_methods_and_experiments(
-    model: Path, chats: Path, tmp_path: Path
-) -> None:
+def test_the_lineage_names_methods_and_variants(model: Path, chats: Path, tmp_path: Path) -> None:
     run = committed.mixed(tmp_path / "run")
     first, second, third = (tmp_path / name for name in ("first", "second", "third"))
     assert sft.main(command(chats, model, first, "--max_steps", "1")) == 0
     assert record(first)["data"]["kinds"] == []
-    chosen = ["--method", "spar", "--experiment", "dfs", "--max_steps", "1"]
+    chosen = ["--method", "spar", "--variant", "dfs", "--max_steps", "1"]
     assert dpo.main(command(run, first, second, *chosen)) == 0
-    chosen = ["--experiment", "main", "--max_steps", "1"]
+    chosen = ["--variant", "main", "--max_steps", "1"]
     assert rft.main(command(run, second, third, *chosen)) == 0
     lineage = (third / "README.md").read_text().partition("## Lineage")[2]
     sft_line, dpo_line, rft_line = lineage.strip().splitlines()[:3]
@@ -475,19 +473,19 @@ def test_held_out_data_are_of_the_chosen_kind_too(
 ) -> None:
     run = committed.mixed(tmp_path / "run")
     line = command(run, model, tmp_path / "out", "--max_steps", "1", "--eval_strategy", "steps")
-    line += ["--eval_steps", "1", "--method", "spar", "--where", "experiment = 'main'"]
+    line += ["--eval_steps", "1", "--method", "spar", "--where", "variant = 'main'"]
     assert dpo.main([*line, "--eval_data", str(run)]) == 2
-    assert "of several experiments" in capsys.readouterr().err
-    assert dpo.main([*line, "--eval_data", str(run), "--experiment", "main"]) == 0
-    assert "8 of them of method spar, experiment main: 8 to" in capsys.readouterr().out
+    assert "of several variants" in capsys.readouterr().err
+    assert dpo.main([*line, "--eval_data", str(run), "--variant", "main"]) == 0
+    assert "8 of them of method spar, variant main: 8 to" in capsys.readouterr().out
     line[line.index("--output") + 1] = str(tmp_path / "other")
     assert dpo.main([*line, "--eval_data", str(pairs)]) == 0
     assert "pairs: 24 in" in capsys.readouterr().out
 
 
-def test_methods_and_experiments_from_a_file(model: Path, tmp_path: Path) -> None:
+def test_methods_and_variants_from_a_file(model: Path, tmp_path: Path) -> None:
     run, config = committed.mixed(tmp_path / "run"), tmp_path / "dpo.yaml"
-    config.write_text("max_steps: 1\nmethod: spar\nexperiment: [main, dfs]\n")
+    config.write_text("max_steps: 1\nmethod: spar\nvariant: [main, dfs]\n")
     line = ["--data", str(run), "--model", str(model), "--output", str(tmp_path / "out")]
     assert dpo.main([*line, "--config", str(config)]) == 0
     assert record(tmp_path / "out")["data"]["selected"] == 14

@@ -79,10 +79,10 @@ class PairList {
 let several = {};
 
 function whose(pair) {
-  const { iteration, experiment, method } = pair;
+  const { iteration, variant, method } = pair;
   return [
-    several.experiment && !several.iteration ? null : `iteration ${iteration}`,
-    several.experiment ? plain(experiment) : null,
+    several.variant && !several.iteration ? null : `iteration ${iteration}`,
+    several.variant ? plain(variant) : null,
     several.method ? plain(method) : null,
   ];
 }
@@ -102,7 +102,7 @@ const ORDERS = {
 function filtered(all, form) {
   const field = (name) => form.elements[name].value.trim();
   const tests = [];
-  for (const name of ["iteration", "depth", "experiment", "method"]) {
+  for (const name of ["iteration", "depth", "variant", "method"]) {
     if (field(name)) tests.push((pair) => String(pair[name]) === field(name));
   }
   for (const [name, column] of [["similarity", "similarity"], ["value", "chosen_value"], ["length", "chosen_chars"]]) {

@@ -102,7 +102,7 @@ function facts(pair) {
     ["Refinements tried", pair.refinements],
     ["Tokens of the search", pair.tree_tokens === null ? null : pair.tree_tokens.toLocaleString("en")],
     ["Iteration", pair.iteration],
-    ["Experiment", several.experiment ? plain(pair.experiment) : null],
+    ["Variant", several.variant ? plain(pair.variant) : null],
     ["Method", several.method ? plain(pair.method) : null],
     ["Id", make("span", { class: "id" }, plain(pair.id))],
   ];
@@ -257,7 +257,7 @@ addEventListener("hashchange", route);
 route();
 readIndex().then((all) => {
   list = new PairList(all, showPair);
-  for (const name of ["iteration", "depth", "experiment", "method"]) {
+  for (const name of ["iteration", "depth", "variant", "method"]) {
     const values = [...new Set(all.map((pair) => pair[name]))].filter((value) => value !== null);
     values.sort((a, b) => (typeof a === "number" ? a - b : a < b ? -1 : 1));
     fillSelect(name, values);

@@ -64,7 +64,7 @@ def test_defaults_are_the_papers() -> None:
     assert not search.judge.constrained
     assert not search.constrained
     assert (job.dataset.iteration, job.limit, found.sample.seed) == (1, None, 0)
-    assert (job.experiment, job.split, job.stages) == ("main", "train", METHODS["spar"])
+    assert (job.variant, job.split, job.stages) == ("main", "train", METHODS["spar"])
     assert job.engines["actor"] == job.engines["refiner"] == job.engines["judge"]
     assert job.engines["actor"].kind == "openai"
 

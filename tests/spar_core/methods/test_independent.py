@@ -45,8 +45,8 @@ def items(db: duckdb.DuckDBPyConnection, seed: int = 0) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
-def rows(item: dict[str, Any], experiment: str = "main") -> dict[str, Any]:
-    context = Context({}, StageSettings(), 2, experiment)
+def rows(item: dict[str, Any], variant: str = "main") -> dict[str, Any]:
+    context = Context({}, StageSettings(), 2, variant)
     return dict(asyncio.run(INDEPENDENT.task(context, item)))
 
 

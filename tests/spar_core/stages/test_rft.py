@@ -56,12 +56,11 @@ class Rows:
         """A chain from a root down; nodes: verdict, value and response of each."""
         last = f"{name}.{len(nodes) - 1}"
         self.db.execute("insert into trees values (?, ?, ?, ?)", [name, prompt, solved, last])
-        for depth, (verdict, value, text) in enumerate(nodes):
+        for depth, (*judged, text) in enumerate(nodes):
             node, parent = f"{name}.{depth}", f"{name}.{depth - 1}" if depth else None
             self.db.execute(
                 "insert into nodes values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [name, node, parent, prompt, depth, text, f"on {node}", f"of {node}", verdict]
-                + [value],
+                [name, node, parent, prompt, depth, text, f"on {node}", f"of {node}", *judged],
             )
 
     def of_kind(self, kind: str, caps: dict[str, int] = WITHOUT_CAPS, seed: int = 0) -> list[Any]:

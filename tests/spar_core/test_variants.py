@@ -12,7 +12,7 @@ import pytest
 
 from schemas.failures import Failure
 from spar_core.dataset import Dataset, Settled
-from spar_core.experiments import (
+from spar_core.variants import (
     NAME,
     SettingsDiffer,
     claim,
@@ -38,16 +38,14 @@ def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dataset]
         fs.rm(name, recursive=True)
 
 
-def begin(
-    dataset: Dataset, stage: str, settings: Mapping[str, Any], experiment: str = "main"
-) -> str:
-    """Claim a stage and commit an item of it where it is the experiment's own."""
-    maker = find(dataset, stage, experiment, settings)
+def begin(dataset: Dataset, stage: str, settings: Mapping[str, Any], variant: str = "main") -> str:
+    """Claim a stage and commit an item of it where it is the variant's own."""
+    maker = find(dataset, stage, variant, settings)
     claim(dataset, stage, maker, maker, settings)
-    if maker != experiment:
-        claim(dataset, stage, experiment, maker, settings)
+    if maker != variant:
+        claim(dataset, stage, variant, maker, settings)
     else:
-        dataset.commit(stage, "b0", [Settled("k", {})], experiment=experiment)
+        dataset.commit(stage, "b0", [Settled("k", {})], variant=variant)
     return maker
 
 
@@ -118,13 +116,13 @@ def test_inputs_of_others_make_rows_ones_own(dataset: Dataset) -> None:
     assert begin(dataset, "tree_search", of_three, "narrow") == "votes3"
 
 
-def test_an_experiment_with_rows_keeps_what_it_uses(dataset: Dataset) -> None:
+def test_an_variant_with_rows_keeps_what_it_uses(dataset: Dataset) -> None:
     begin(dataset, "judge", JUDGE)
     begin(dataset, "judge", JUDGE, "dfs")
     seven = JUDGE | {"judge.votes": 7}
     assert find(dataset, "judge", "dfs", seven) == "dfs", "nothing was made of main's rows yet"
     begin(dataset, "tree_search", {"search.strategy": "dfs"}, "dfs")
-    with pytest.raises(SettingsDiffer, match=r"experiment dfs.*judge.votes: 5 -> 7"):
+    with pytest.raises(SettingsDiffer, match=r"variant dfs.*judge.votes: 5 -> 7"):
         find(dataset, "judge", "dfs", seven)
 
 

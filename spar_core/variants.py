@@ -1,9 +1,9 @@
-"""What the rows of an iteration were made with, and experiments: several settings side by side.
+"""What the rows of an iteration were made with, and variants: several settings side by side.
 
 A stage's claim is a file in the manifest that says what the stage runs with. It binds from the
-stage's first committed item on: until then other settings replace it. An experiment has claims of
+stage's first committed item on: until then other settings replace it. A variant has claims of
 its own for the stages whose settings, or whose inputs, are its own; for all others it uses the rows
-of the experiment that has the same ones.
+of the variant that has the same ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Settings = Mapping[str, Any]
 """What a stage's rows depend on: plain values under dotted names."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
-"""What an experiment may be called."""
+"""What a variant may be called."""
 
 _AS = "as"
 _INPUT = "from."
@@ -35,42 +35,42 @@ class SettingsDiffer(Exception):
     """The iteration was begun with other settings."""
 
 
-def made_by(dataset: Dataset, stage: str, experiment: str) -> str:
-    """The experiment whose rows of a stage an experiment uses."""
-    claim = _read(dataset, stage, experiment) if experiment != MAIN else None
-    return MAIN if claim is None else str(claim.get(_AS, experiment))
+def made_by(dataset: Dataset, stage: str, variant: str) -> str:
+    """The variant whose rows of a stage a variant uses."""
+    claim = _read(dataset, stage, variant) if variant != MAIN else None
+    return MAIN if claim is None else str(claim.get(_AS, variant))
 
 
 def with_inputs(settings: Settings, inputs: Mapping[str, str]) -> Settings:
-    """Settings with the experiments that a stage's inputs are of, the main one left out."""
+    """Settings with the variants that a stage's inputs are of, the main one left out."""
     others = {f"{_INPUT}{stage}": name for stage, name in inputs.items() if name != MAIN}
     return {**settings, **others}
 
 
-def find(dataset: Dataset, stage: str, experiment: str, settings: Settings) -> str:
-    """The experiment whose rows of a stage are made with these settings: another's, or its own.
+def find(dataset: Dataset, stage: str, variant: str, settings: Settings) -> str:
+    """The variant whose rows of a stage are made with these settings: another's, or its own.
 
     Raises:
-        SettingsDiffer: the experiment has rows that were made with others.
+        SettingsDiffer: the variant has rows that were made with others.
     """
     wanted = _plain(settings)
-    own = _read(dataset, stage, experiment)
-    if own is not None and _AS not in own and is_begun(dataset, stage, experiment):
-        _check(dataset, stage, experiment, own, wanted)
-        return experiment
-    shared = _shared(dataset, stage, experiment, wanted)
+    own = _read(dataset, stage, variant)
+    if own is not None and _AS not in own and is_begun(dataset, stage, variant):
+        _check(dataset, stage, variant, own, wanted)
+        return variant
+    shared = _shared(dataset, stage, variant, wanted)
     used: str | None = None if own is None else own.get(_AS)
-    if used is not None and used != shared and _has_rows(dataset, experiment):
-        _check(dataset, stage, experiment, _read(dataset, stage, used) or {}, wanted)
+    if used is not None and used != shared and _has_rows(dataset, variant):
+        _check(dataset, stage, variant, _read(dataset, stage, used) or {}, wanted)
     return shared
 
 
-def claim(dataset: Dataset, stage: str, experiment: str, maker: str, settings: Settings) -> None:
-    """Write down what an experiment runs a stage with, or whose rows it uses."""
-    text = json.dumps({_AS: maker} if maker != experiment else dict(settings), indent=1)
-    path = _path(dataset, stage, experiment)
+def claim(dataset: Dataset, stage: str, variant: str, maker: str, settings: Settings) -> None:
+    """Write down what a variant runs a stage with, or whose rows it uses."""
+    text = json.dumps({_AS: maker} if maker != variant else dict(settings), indent=1)
+    path = _path(dataset, stage, variant)
     dataset.fs.makedirs(dataset.manifest, exist_ok=True)
-    if not dataset.create(path, text.encode()) and _read(dataset, stage, experiment) != _plain(
+    if not dataset.create(path, text.encode()) and _read(dataset, stage, variant) != _plain(
         json.loads(text)
     ):
         dataset.replace(path, text.encode())
@@ -88,54 +88,52 @@ def hold(dataset: Dataset, name: str, settings: Settings) -> None:
     claim(dataset, name, MAIN, MAIN, settings)
 
 
-def is_begun(dataset: Dataset, stage: str, experiment: str) -> bool:
+def is_begun(dataset: Dataset, stage: str, variant: str) -> bool:
     """Whether a stage has committed anything but failures to be tried again."""
-    entries = dataset.entries(stage, experiment).values()
+    entries = dataset.entries(stage, variant).values()
     return any(entry.keys and not entry.retry for entry in entries)
 
 
-def _shared(dataset: Dataset, stage: str, experiment: str, wanted: Settings) -> str:
-    """The first experiment with just these settings, the main one before others; else this one."""
-    if experiment == MAIN:
+def _shared(dataset: Dataset, stage: str, variant: str, wanted: Settings) -> str:
+    """The first variant with just these settings, the main one before others; else this one."""
+    if variant == MAIN:
         return MAIN
     folder = manifest.folder(stage, "*")
     dataset.fs.invalidate_cache(dataset.manifest)
     paths = sorted(dataset.fs.glob(f"{glob.escape(dataset.manifest)}/{folder}.settings"))
     names: list[str] = [path.rpartition("@")[2].removesuffix(".settings") for path in paths]
     for name in (MAIN, *names):
-        if name != experiment and _read(dataset, stage, name) == wanted:
+        if name != variant and _read(dataset, stage, name) == wanted:
             return name
-    return experiment
+    return variant
 
 
-def _has_rows(dataset: Dataset, experiment: str) -> bool:
-    return any(entry.experiment == experiment for entry in dataset.entries().values())
+def _has_rows(dataset: Dataset, variant: str) -> bool:
+    return any(entry.variant == variant for entry in dataset.entries().values())
 
 
-def _check(
-    dataset: Dataset, stage: str, experiment: str, begun: Settings, wanted: Settings
-) -> None:
+def _check(dataset: Dataset, stage: str, variant: str, begun: Settings, wanted: Settings) -> None:
     names = [n for n in sorted({*begun, *wanted}) if begun.get(n) != wanted.get(n)]
     if all(name.endswith(_LIMIT) for name in names):
         return
     changes = ", ".join(f"{n}: {begun.get(n)!r} -> {wanted.get(n)!r}" for n in names)
-    whose = "" if experiment == MAIN else f" of experiment {experiment}"
+    whose = "" if variant == MAIN else f" of variant {variant}"
     raise SettingsDiffer(
         f"stage {stage}{whose} of iteration {dataset.iteration} in {dataset.run} was begun with "
         f"other settings ({changes})"
     )
 
 
-def _read(dataset: Dataset, stage: str, experiment: str) -> dict[str, Any] | None:
+def _read(dataset: Dataset, stage: str, variant: str) -> dict[str, Any] | None:
     try:
-        plain: dict[str, Any] = json.loads(dataset.fs.cat_file(_path(dataset, stage, experiment)))
+        plain: dict[str, Any] = json.loads(dataset.fs.cat_file(_path(dataset, stage, variant)))
     except FileNotFoundError:
         return None
     return plain
 
 
-def _path(dataset: Dataset, stage: str, experiment: str) -> str:
-    return f"{dataset.manifest}/{manifest.folder(stage, experiment)}.settings"
+def _path(dataset: Dataset, stage: str, variant: str) -> str:
+    return f"{dataset.manifest}/{manifest.folder(stage, variant)}.settings"
 
 
 def _plain(settings: Settings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A run whose first iteration holds several experiments and methods, written without an engine.
+"""A run whose first iteration holds several variants and methods, written without an engine.
 
 Two prompts with two responses each. `main` judges them, grows trees and makes refined and
 independent pairs; `dfs` shares responses and judgements and has trees and pairs of its own;
@@ -31,40 +31,40 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     ("judge", "votes3"): {"votes": 3},
     ("tree_search", "votes3"): {"from.judge": "votes3"},
 }
-"""By stage and experiment; of other stages there are only rows."""
+"""By stage and variant; of other stages there are only rows."""
 
 Rows = Mapping[str, Sequence[Any]]
 
 
-def commit(run: str, stage: str, rows: Rows, experiment: str = MAIN, iteration: int = 1) -> None:
-    """Commit rows of an experiment."""
+def commit(run: str, stage: str, rows: Rows, variant: str = MAIN, iteration: int = 1) -> None:
+    """Commit rows of a variant."""
     dataset = Dataset(run, iteration)
     named = {
         table: [
-            dataclasses.replace(row, experiment=experiment) if hasattr(row, "experiment") else row
+            dataclasses.replace(row, variant=variant) if hasattr(row, "variant") else row
             for row in some
         ]
         for table, some in rows.items()
     }
     before = set(dataset.entries())
     dataset.commit(stage, f"w{len(before)}", [Settled(f"k{len(before)}", named)])
-    if experiment == MAIN:
+    if variant == MAIN:
         return
     [path] = set(dataset.entries()) - before
-    entry = json.loads(dataset.fs.cat_file(path)) | {"experiment": experiment}
-    folder = f"{dataset.root}/{FOLDER}/iteration={iteration}/{stage}@{experiment}"
+    entry = json.loads(dataset.fs.cat_file(path)) | {"variant": variant}
+    folder = f"{dataset.root}/{FOLDER}/iteration={iteration}/{stage}@{variant}"
     dataset.fs.makedirs(folder, exist_ok=True)
     dataset.fs.pipe_file(f"{folder}/{path.rpartition('/')[2]}", json.dumps(entry).encode())
     dataset.fs.rm_file(path)
 
 
-def settle(run: str, stage: str, experiment: str, text: str | bytes, iteration: int = 1) -> None:
-    """Write an experiment's settings of a stage."""
+def settle(run: str, stage: str, variant: str, text: str | bytes, iteration: int = 1) -> None:
+    """Write a variant's settings of a stage."""
     dataset = Dataset(run, iteration)
     folder = f"{dataset.root}/{FOLDER}/iteration={iteration}"
     dataset.fs.makedirs(folder, exist_ok=True)
     data = text if isinstance(text, bytes) else text.encode()
-    dataset.fs.pipe_file(f"{folder}/{stage}@{experiment}.settings", data)
+    dataset.fs.pipe_file(f"{folder}/{stage}@{variant}.settings", data)
 
 
 def write(run: str) -> None:
@@ -73,27 +73,25 @@ def write(run: str) -> None:
     commit(run, "prompts", {"prompts": prompts})
     responses = [response(key, number) for key in PROMPTS for number in (0, 1)]
     commit(run, "sample", {"responses": responses})
-    for experiment, tokens in ((MAIN, 100), ("votes3", 60)):
-        judged = [
-            judgement(key, number, experiment, tokens) for key in PROMPTS for number in (0, 1)
-        ]
-        commit(run, "judge", {"judgements": judged}, experiment)
+    for variant, tokens in ((MAIN, 100), ("votes3", 60)):
+        judged = [judgement(key, number, variant, tokens) for key in PROMPTS for number in (0, 1)]
+        commit(run, "judge", {"judgements": judged}, variant)
     grown = {MAIN: {"pa": 1000, "pb": None}, "dfs": {"pa": 300, "pb": 400}, "votes3": {"pa": 500}}
-    for experiment, trees in grown.items():
+    for variant, trees in grown.items():
         rows: dict[str, list[Any]] = {"trees": [], "nodes": []}
         for key, tokens in trees.items():
-            rows["trees"].append(tree(key, experiment, tokens or 2000, solved=tokens is not None))
-            rows["nodes"] += nodes(key, experiment)
-        commit(run, "tree_search", rows, experiment)
-        pairs = [refined(key, experiment, tokens) for key, tokens in trees.items() if tokens]
-        commit(run, "pairs", {"pairs": pairs}, experiment)
+            rows["trees"].append(tree(key, variant, tokens or 2000, solved=tokens is not None))
+            rows["nodes"] += nodes(key, variant)
+        commit(run, "tree_search", rows, variant)
+        pairs = [refined(key, variant, tokens) for key, tokens in trees.items() if tokens]
+        commit(run, "pairs", {"pairs": pairs}, variant)
     commit(run, "independent", {"pairs": [independent("pa")]})
-    for (stage, experiment), settings in SETTINGS.items():
-        settle(run, stage, experiment, json.dumps(settings))
+    for (stage, variant), settings in SETTINGS.items():
+        settle(run, stage, variant, json.dumps(settings))
 
 
-def tree_id(key: str, experiment: str) -> str:
-    return f"i1.{key}.r0.t" if experiment == MAIN else f"i1.{key}.r0.{experiment}.t"
+def tree_id(key: str, variant: str) -> str:
+    return f"i1.{key}.r0.t" if variant == MAIN else f"i1.{key}.r0.{variant}.t"
 
 
 def response(key: str, number: int) -> Response:
@@ -102,10 +100,10 @@ def response(key: str, number: int) -> Response:
     return Response(name, key, f"{key} answered {number}", "m", sampling, "stop", 5, 10)
 
 
-def judgement(key: str, number: int, experiment: str, tokens: int) -> Judgement:
+def judgement(key: str, number: int, variant: str, tokens: int) -> Judgement:
     """`main` passes the second response to a prompt, `votes3` none."""
-    passes = experiment == MAIN and number == 1
-    yes, no = (4, 1) if passes else (1, 4) if experiment == MAIN else (0, 3)
+    passes = variant == MAIN and number == 1
+    yes, no = (4, 1) if passes else (1, 4) if variant == MAIN else (0, 3)
     return Judgement(
         response_id=f"i1.{key}.r{number}",
         prompt_id=key,
@@ -114,8 +112,8 @@ def judgement(key: str, number: int, experiment: str, tokens: int) -> Judgement:
         yes_votes=yes,
         no_votes=no,
         unparsed_votes=0,
-        critique=f"{experiment} judged {number}",
-        votes=[VoteRecord("No", f"{experiment} judged {number}", "stop")],
+        critique=f"{variant} judged {number}",
+        votes=[VoteRecord("No", f"{variant} judged {number}", "stop")],
         model="m",
         prompt_tokens=20,
         completion_tokens=tokens,
@@ -123,8 +121,8 @@ def judgement(key: str, number: int, experiment: str, tokens: int) -> Judgement:
     )
 
 
-def tree(key: str, experiment: str, tokens: int, *, solved: bool) -> Tree:
-    name, strategy = tree_id(key, experiment), "dfs" if experiment == "dfs" else "bfs"
+def tree(key: str, variant: str, tokens: int, *, solved: bool) -> Tree:
+    name, strategy = tree_id(key, variant), "dfs" if variant == "dfs" else "bfs"
     chosen = f"{name}.0" if solved else f"{name}.root"
     return Tree(
         tree_id=name,
@@ -143,8 +141,8 @@ def tree(key: str, experiment: str, tokens: int, *, solved: bool) -> Tree:
     )
 
 
-def nodes(key: str, experiment: str) -> list[Node]:
-    name = tree_id(key, experiment)
+def nodes(key: str, variant: str) -> list[Node]:
+    name = tree_id(key, variant)
     root = Node(
         tree_id=name,
         node_id=f"{name}.root",
@@ -154,13 +152,13 @@ def nodes(key: str, experiment: str) -> list[Node]:
         order=0,
         response=f"{key} answered 0",
         reflection="",
-        critique=f"{experiment} found the root wanting",
+        critique=f"{variant} found the root wanting",
         verdict="no",
         value=0.2,
         yes_votes=1,
         no_votes=4,
         unparsed_votes=0,
-        votes=[VoteRecord("No", f"{experiment} found the root wanting", "stop")],
+        votes=[VoteRecord("No", f"{variant} found the root wanting", "stop")],
         prompt_tokens=0,
         completion_tokens=0,
     )
@@ -170,9 +168,9 @@ def nodes(key: str, experiment: str) -> list[Node]:
         parent_id=root.node_id,
         depth=1,
         order=1,
-        response=f"{key} refined by {experiment}",
-        reflection=f"{experiment} thought again",
-        critique=f"{experiment} is content",
+        response=f"{key} refined by {variant}",
+        reflection=f"{variant} thought again",
+        critique=f"{variant} is content",
         verdict="yes",
         value=0.8,
         yes_votes=4,
@@ -183,9 +181,9 @@ def nodes(key: str, experiment: str) -> list[Node]:
     return [root, child]
 
 
-def refined(key: str, experiment: str, tokens: int) -> Pair:
-    name = tree_id(key, experiment)
-    chosen = f"{key} refined by {experiment}"
+def refined(key: str, variant: str, tokens: int) -> Pair:
+    name = tree_id(key, variant)
+    chosen = f"{key} refined by {variant}"
     return pair(
         f"{name}.pair",
         key,

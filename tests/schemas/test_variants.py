@@ -1,4 +1,4 @@
-"""Views and macros over a run that holds several experiments and methods of an iteration."""
+"""Views and macros over a run that holds several variants and methods of an iteration."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from schemas.failures import Failure
 from schemas.prompts import Prompt
 from schemas.questions import VIEWS
 from schemas.views import connect
-from tests.schemas import experiments
-from tests.schemas.experiments import commit, tree_id
+from tests.schemas import variants
 from tests.schemas.test_views import drop_columns
+from tests.schemas.variants import commit, tree_id
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> str:
-    experiments.write(str(tmp_path))
+    variants.write(str(tmp_path))
     return str(tmp_path)
 
 
@@ -38,37 +38,37 @@ def asked(held: Held, query: str) -> list[tuple[Any, ...]]:
     return held.execute(query).fetchall()
 
 
-def test_every_view_of_an_iteration_tells_experiments_apart(held: Held) -> None:
+def test_every_view_of_an_iteration_tells_variants_apart(held: Held) -> None:
     for name in VIEWS:
         columns = held.sql(f"from {name}").columns
-        assert ("iteration" in columns) == ("experiment" in columns), name
+        assert ("iteration" in columns) == ("variant" in columns), name
         assert ("method" in columns) == (
             "pairs" in columns or name in {"duplicates", "pair_tokens"}
         )
 
 
-def test_pairs_are_told_apart_by_experiment_and_method(held: Held) -> None:
+def test_pairs_are_told_apart_by_variant_and_method(held: Held) -> None:
     keys = [
         (1, "dfs", "spar"),
         (1, "main", "independent"),
         (1, "main", "spar"),
         (1, "votes3", "spar"),
     ]
-    quality = asked(held, "select iteration, experiment, method, pairs, depth from pair_quality")
+    quality = asked(held, "select iteration, variant, method, pairs, depth from pair_quality")
     assert quality == [
         (*key, count, depth)
         for key, count, depth in zip(keys, (2, 1, 1, 1), (1, None, 1, 1), strict=True)
     ]
-    bias = asked(held, "select iteration, experiment, method, chars_longer from length_bias")
+    bias = asked(held, "select iteration, variant, method, chars_longer from length_bias")
     assert bias == [(*key, more) for key, more in zip(keys, (4.0, 0.0, 5.0, 7.0), strict=True)]
-    steps = "select iteration, experiment, method, at_least, share from similarity_histogram"
+    steps = "select iteration, variant, method, at_least, share from similarity_histogram"
     assert asked(held, steps) == [
         (*key, at, 1.0) for key, at in zip(keys, (0.9, 0.5, 0.9, 0.9), strict=True)
     ]
 
 
 def test_a_response_refined_twice_is_no_duplicate(held: Held) -> None:
-    found = asked(held, "select texts, experiment, method, rows from duplicates where repeated = 0")
+    found = asked(held, "select texts, variant, method, rows from duplicates where repeated = 0")
     assert ("rejected sides", "dfs", "spar", 2) in found
     assert ("rejected sides", "main", "independent", 1) in found
     assert ("prompts", None, None, 2) in found
@@ -77,9 +77,9 @@ def test_a_response_refined_twice_is_no_duplicate(held: Held) -> None:
 
 
 def test_judgements_are_counted_for_those_who_made_them(held: Held) -> None:
-    verdicts = "select experiment, verdict, responses from verdicts"
+    verdicts = "select variant, verdict, responses from verdicts"
     assert asked(held, verdicts) == [("main", "no", 2), ("main", "yes", 2), ("votes3", "no", 4)]
-    agreement = "select experiment, judged, judgements from vote_agreement order by all"
+    agreement = "select variant, judged, judgements from vote_agreement order by all"
     assert asked(held, agreement) == [
         ("dfs", "nodes", 2),
         ("main", "nodes", 2),
@@ -88,9 +88,9 @@ def test_judgements_are_counted_for_those_who_made_them(held: Held) -> None:
         ("votes3", "nodes", 1),
         ("votes3", "responses", 4),
     ]
-    values = "select experiment, value, responses, nodes from judgement_values where value = 0.8"
+    values = "select variant, value, responses, nodes from judgement_values where value = 0.8"
     assert asked(held, values) == [("dfs", 0.8, 0, 2), ("main", 0.8, 2, 2), ("votes3", 0.8, 0, 1)]
-    bias = "select experiment, stage, checked from judge_bias"
+    bias = "select variant, stage, checked from judge_bias"
     assert asked(held, bias) == [
         ("dfs", "tree_search", 2),
         ("main", "judge", 4),
@@ -98,33 +98,33 @@ def test_judgements_are_counted_for_those_who_made_them(held: Held) -> None:
         ("votes3", "judge", 4),
         ("votes3", "tree_search", 1),
     ]
-    equal = "select experiment, responses from equal_responses"
+    equal = "select variant, responses from equal_responses"
     assert asked(held, equal) == [("main", 4)]
 
 
-def test_trees_are_told_apart_by_experiment(held: Held) -> None:
-    depths = "select experiment, depth, trees, share_of_all_trees from solved_by_depth"
+def test_trees_are_told_apart_by_variant(held: Held) -> None:
+    depths = "select variant, depth, trees, share_of_all_trees from solved_by_depth"
     assert asked(held, depths) == [
         ("dfs", 1, 2, 1.0),
         ("main", 0, 1, 0.0),
         ("main", 1, 1, 0.5),
         ("votes3", 1, 1, 1.0),
     ]
-    shape = "select experiment, depth, nodes, refined_further from tree_shape where depth = 0"
+    shape = "select variant, depth, nodes, refined_further from tree_shape where depth = 0"
     assert asked(held, shape) == [("dfs", 0, 2, 2), ("main", 0, 2, 2), ("votes3", 0, 1, 1)]
-    needed = "select experiment, refinements, trees, share_solved_so_far from refinements_needed"
+    needed = "select variant, refinements, trees, share_solved_so_far from refinements_needed"
     assert asked(held, needed) == [("dfs", 1, 2, 1.0), ("main", 1, 2, 0.5), ("votes3", 1, 1, 1.0)]
-    gains = "select experiment, refinements, value_before, value_after from refinement_gains"
+    gains = "select variant, refinements, value_before, value_after from refinement_gains"
     assert asked(held, gains) == [
         ("dfs", 2, 0.2, 0.8),
         ("main", 2, 0.2, 0.8),
         ("votes3", 1, 0.2, 0.8),
     ]
-    spent = "select experiment, items, longest from token_percentiles where item = 'tree'"
+    spent = "select variant, items, longest from token_percentiles where item = 'tree'"
     assert asked(held, spent) == [("dfs", 2, 400), ("main", 2, 2000), ("votes3", 1, 500)]
 
 
-def test_a_prompt_that_any_experiment_solves_is_solved(held: Held) -> None:
+def test_a_prompt_that_any_variant_solves_is_solved(held: Held) -> None:
     assert asked(held, "from unsolved_prompts") == []
     found = asked(held, "select prompt_id, solved, refinements from hardest_prompts()")
     assert found == [("pa", True, 3), ("pb", True, 2)]
@@ -156,92 +156,92 @@ def test_tokens_stand_where_they_were_spent_and_count_for_all_who_use_them(held:
     ]
 
 
-def test_one_query_compares_experiments_and_methods(held: Held) -> None:
-    assert asked(held, "from experiments") == [
+def test_one_query_compares_variants_and_methods(held: Held) -> None:
+    assert asked(held, "from variants") == [
         (1, "dfs", "spar", 2, 2, 2, 2, 0.9, 4.0, 1.0, 700, 440, 570, 1.0),
         (1, "main", "independent", 2, None, None, 1, 0.5, 0.0, 0.0, 440, 0, 440, 1.0),
         (1, "main", "spar", 2, 2, 1, 1, 0.9, 5.0, 1.0, 3440, 0, 3440, 1.0),
         (1, "votes3", "spar", 2, 1, 1, 1, 0.9, 7.0, 1.0, 740, 40, 780, 1.0),
     ]
-    assert held.sql("from experiments").columns == [
-        *("iteration", "experiment", "method", "prompts", "trees", "solved", "pairs"),
+    assert held.sql("from variants").columns == [
+        *("iteration", "variant", "method", "prompts", "trees", "solved", "pairs"),
         *("similarity", "chars_longer", "share_longer", "completion_tokens", "shared_tokens"),
         *("tokens_per_pair", "share_confirmed"),
     ]
 
 
-def test_an_experiment_without_trees_of_its_own_pays_for_none(run: str) -> None:
-    pair = dataclasses.replace(experiments.independent("pb"), rejected_checked=None)
+def test_an_variant_without_trees_of_its_own_pays_for_none(run: str) -> None:
+    pair = dataclasses.replace(variants.independent("pb"), rejected_checked=None)
     commit(run, "independent", {"pairs": [pair]}, "other")
     with connect(run) as connection:
-        [row] = asked(connection, "from experiments where experiment = 'other'")
-        stages = asked(connection, "select stage from token_cost where experiment = 'other'")
+        [row] = asked(connection, "from variants where variant = 'other'")
+        stages = asked(connection, "select stage from token_cost where variant = 'other'")
     assert row == (1, "other", "independent", 2, None, None, 1, 0.5, 0.0, 0.0, 0, 440, 440, None)
     assert stages == [("judge",), ("sample",)]
 
 
-def test_an_experiment_without_pairs_is_there(run: str) -> None:
-    grown = experiments.tree("pb", "new", 50, solved=False)
+def test_an_variant_without_pairs_is_there(run: str) -> None:
+    grown = variants.tree("pb", "new", 50, solved=False)
     commit(run, "tree_search", {"trees": [grown]}, "new")
     with connect(run) as connection:
-        [row] = asked(connection, "from experiments where experiment = 'new'")
+        [row] = asked(connection, "from variants where variant = 'new'")
     assert row == (1, "new", None, 2, 1, 0, 0, None, None, None, 50, 440, None, None)
 
 
 def test_prompts_kept_for_evaluation_are_no_cost_of_pairs(tmp_path: Path) -> None:
     run = str(tmp_path)
-    experiments.write(run)
+    variants.write(run)
     commit(run, "prompts", {"prompts": [Prompt("pz", "Say pz.", "f:9", 9, None, "test")]})
-    judged = experiments.judgement("pz", 0, "main", 7000)
+    judged = variants.judgement("pz", 0, "main", 7000)
     rows = {
-        "responses": [experiments.response("pz", 0)],
+        "responses": [variants.response("pz", 0)],
         "judgements": [judged],
-        "trees": [experiments.tree("pz", "main", 8000, solved=True)],
+        "trees": [variants.tree("pz", "main", 8000, solved=True)],
     }
     commit(run, "sample", rows)
     with connect(run) as connection:
-        asked_of = "select prompts, trees, solved, tokens_per_pair from experiments"
-        assert asked(connection, f"{asked_of} where (experiment, method) = ('main', 'spar')") == [
+        asked_of = "select prompts, trees, solved, tokens_per_pair from variants"
+        assert asked(connection, f"{asked_of} where (variant, method) = ('main', 'spar')") == [
             (2, 2, 1, 3440)
         ]
 
 
-@pytest.mark.parametrize("experiment", ["main", "dfs", "votes3"])
-def test_a_pair_is_shown_with_its_own_experiments_nodes(held: Held, experiment: str) -> None:
-    name = tree_id("pa", experiment)
-    columns = "experiment, critique, reflection, critique_of_chosen, depth"
+@pytest.mark.parametrize("variant", ["main", "dfs", "votes3"])
+def test_a_pair_is_shown_with_its_own_variants_nodes(held: Held, variant: str) -> None:
+    name = tree_id("pa", variant)
+    columns = "variant, critique, reflection, critique_of_chosen, depth"
     assert asked(held, f"select {columns} from pair('{name}.pair')") == [
         (
-            experiment,
-            f"{experiment} found the root wanting",
-            f"{experiment} thought again",
-            f"{experiment} is content",
+            variant,
+            f"{variant} found the root wanting",
+            f"{variant} thought again",
+            f"{variant} is content",
             1,
         )
     ]
     for known in (name, f"{name}.pair", f"{name}.0", f"{name}.0.refine", f"{name}.root"):
         found = asked(held, f"select node, response from tree('{known}')")
-        assert found == [("root", "pa answered 0"), ("  0", f"pa refined by {experiment}")]
+        assert found == [("root", "pa answered 0"), ("  0", f"pa refined by {variant}")]
 
 
-@pytest.mark.parametrize("experiment", ["main", "votes3"])
+@pytest.mark.parametrize("variant", ["main", "votes3"])
 def test_an_independent_pair_is_shown_with_the_judgements_it_was_made_of(
-    run: str, experiment: str
+    run: str, variant: str
 ) -> None:
-    if experiment != "main":
-        pair = dataclasses.replace(experiments.independent("pa"), pair_id="x")
-        commit(run, "independent", {"pairs": [pair]}, experiment)
-    name = "i1.pa.independent" if experiment == "main" else "x"
+    if variant != "main":
+        pair = dataclasses.replace(variants.independent("pa"), pair_id="x")
+        commit(run, "independent", {"pairs": [pair]}, variant)
+    name = "i1.pa.independent" if variant == "main" else "x"
     with connect(run, locked=True) as connection:
         query = f"select critique, reflection, critique_of_chosen, depth from pair('{name}')"
         assert asked(connection, query) == [
-            (f"{experiment} judged 0", None, f"{experiment} judged 1", None)
+            (f"{variant} judged 0", None, f"{variant} judged 1", None)
         ]
         assert asked(connection, f"from tree('{name}')") == []
 
 
-def test_an_experiment_may_be_called_like_a_part_of_an_id(run: str) -> None:
-    commit(run, "tree_search", {"nodes": experiments.nodes("pa", "t")}, "t")
+def test_an_variant_may_be_called_like_a_part_of_an_id(run: str) -> None:
+    commit(run, "tree_search", {"nodes": variants.nodes("pa", "t")}, "t")
     with connect(run) as connection:
         mains = asked(connection, "select node, response from tree('i1.pa.r0.t.pair')")
         its = asked(connection, "select node, response from tree('i1.pa.r0.t.t.0')")
@@ -249,50 +249,50 @@ def test_an_experiment_may_be_called_like_a_part_of_an_id(run: str) -> None:
     assert its == [("root", "pa answered 0"), ("  0", "pa refined by t")]
 
 
-def test_failures_are_told_apart_by_experiment(run: str) -> None:
+def test_failures_are_told_apart_by_variant(run: str) -> None:
     row = Failure("tree_search", "k", "too_long", "m", 1, "")
     commit(run, "tree_search", {"failures": [row]})
     commit(run, "tree_search", {"failures": [row, row]}, "dfs")
     with connect(run) as connection:
-        found = asked(connection, "select experiment, stage, items from failures_by_cause")
+        found = asked(connection, "select variant, stage, items from failures_by_cause")
     assert found == [("dfs", "tree_search", 2), ("main", "tree_search", 1)]
 
 
-def test_use_of_the_engine_is_the_experiments_that_asked(run: str) -> None:
-    dataset = experiments.Dataset(run, 1)
+def test_use_of_the_engine_is_the_variants_that_asked(run: str) -> None:
+    dataset = variants.Dataset(run, 1)
     dataset.commit(
         "judge",
         "used",
-        [experiments.Settled("used", {})],
+        [variants.Settled("used", {})],
         {"requests": 4, "engine_s": 3.0, "replayed": 0, "slots_samples": 1},
     )
     with connect(run) as connection:
-        query = "select experiment, stage, requests, engine_s_per_pair from engine_use"
+        query = "select variant, stage, requests, engine_s_per_pair from engine_use"
         assert asked(connection, query) == [("main", "judge", 4, 1.5)]
 
 
 def test_a_run_of_earlier_times_is_mains_and_refined(tmp_path: Path) -> None:
     run = str(tmp_path)
-    commit(run, "sample", {"responses": [experiments.response("pa", 0)]})
-    commit(run, "judge", {"judgements": [experiments.judgement("pa", 0, "main", 100)]})
-    pair = dataclasses.replace(experiments.refined("pa", "main", 7), method="refined")
+    commit(run, "sample", {"responses": [variants.response("pa", 0)]})
+    commit(run, "judge", {"judgements": [variants.judgement("pa", 0, "main", 100)]})
+    pair = dataclasses.replace(variants.refined("pa", "main", 7), method="refined")
     commit(run, "pairs", {"pairs": [pair]})
-    views = ("experiments", "token_cost", "pair_tokens", "pair_quality", "lineage")
+    views = ("variants", "token_cost", "pair_tokens", "pair_quality", "lineage")
     with connect(run) as connection:
         new = [asked(connection, f"from {view}") for view in views]
     for table in ("responses", "judgements", "pairs"):
-        drop_columns(run, 1, table, "experiment")
+        drop_columns(run, 1, table, "variant")
     drop_columns(run, 1, "pairs", "chosen_response_id")
     with connect(run) as connection:
         assert [asked(connection, f"from {view}") for view in views] == new
-        [row] = asked(connection, "select experiment, method, pairs from experiments")
+        [row] = asked(connection, "select variant, method, pairs from variants")
     assert row == ("main", "spar", 1)
     assert all(new)
 
 
 @pytest.mark.parametrize(
     ("filters", "reads"),
-    [("iteration = 2", False), ("experiment = 'dfs'", True), ("iteration = 1", True)],
+    [("iteration = 2", False), ("variant = 'dfs'", True), ("iteration = 1", True)],
 )
 def test_another_iteration_is_not_opened(held: Held, filters: str, reads: bool) -> None:
     query = f"explain select count(response) from nodes where {filters}"
