@@ -16,6 +16,7 @@ from pipelines.iterations import ACTOR, REFINER, Models
 from schemas.table import MAIN, SPAR
 from spar_core.dataset import Dataset
 from spar_core.methods import spar
+from spar_core.stages.drawing import whole
 from terminal.exits import UsageError
 
 RUN = "runs/iterate"
@@ -81,8 +82,6 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
             "the engine of this job is vllm, started for each new checkpoint: llamacpp reads GGUF "
             "only, and a server at --engine_url stays with its model"
         )
-    if options.iterations < 1:
-        raise UsageError(f"--iterations must be at least 1, not {options.iterations}")
     rest = ["--run", options.run, "--engine", options.engine, *rest]
     prompts = () if mine.prompts is None else ("--prompts", mine.prompts)
     job = parse("iterate", description, {SPAR: spar.STAGES}, [*rest, *prompts])
@@ -113,7 +112,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the iterations")
     group.add_argument(
         "--iterations",
-        type=int,
+        type=whole(1),
         default=ITERATIONS,
         metavar="N",
         help=f"how many (default: {ITERATIONS}). The prompts are dealt to them in turn, and "

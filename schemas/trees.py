@@ -11,7 +11,7 @@ from schemas.table import MAIN, VARIANT, Table
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A finished search.
+    """A finished search: a tree, or what a strategy without one made (`strategy` says which).
 
     solved: whether the chosen node passed (value over 0.5). Where none did, the chosen node is
     the best found, which may be the root.

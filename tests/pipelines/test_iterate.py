@@ -519,8 +519,8 @@ def test_a_checkpoint_that_was_exchanged_is_refused(
     [
         (["--respones", "3"], "no option --respones; did you mean --responses?"),
         (["--votes", "0"], "--votes: must be a whole number, at least 1, not '0'"),
-        (["--iterations", "0"], "--iterations must be at least 1"),
-        (["--iterations", "x"], "invalid int value"),
+        (["--iterations", "0"], "--iterations: must be a whole number, at least 1, not '0'"),
+        (["--iterations", "x"], "--iterations: must be a whole number"),
         (["--iteration", "2"], "--iterations N"),
         (["--engine", "llamacpp"], "llamacpp reads GGUF only"),
         (["--engine", "openai"], "the engine of this job is vllm"),
