@@ -16,10 +16,10 @@ class Node:
 
     The root (depth 0, no parent, empty reflection) is the failing response; every other node is
     a refinement of its parent, of the strategies without a tree too: iterative ones make a chain,
-    best-of-N and greedy ones children of the root. `order` numbers the nodes of a tree as they were made. Tokens are
-    those spent to refine and to judge this node (0 for the root, which an earlier stage judged);
-    the prompt tokens of a refine request stand on the first of the siblings it made. `checked`
-    is as in `judgements`.
+    best-of-N and greedy ones children of the root. `order` numbers the nodes of a tree as they
+    were made. Tokens are those spent to refine and to judge this node (0 for the root, which an
+    earlier stage judged); the prompt tokens of a refine request stand on the first of the
+    siblings it made. `checked` is as in `judgements`.
     """
 
     tree_id: str
