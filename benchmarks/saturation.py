@@ -48,7 +48,7 @@ def measure(
         common = ["--run", str(place / "run"), "--engine_url", simulator.url]
         common += ["--slots", str(slots)]
         for stage in STAGES:
-            line = [*common, "--prompts", str(file)]
+            line = [*common, "--prompts", str(file)] if stage == "sample" else common
             startup = harness.run(stage, *line, "--limit", "1", log=place / "log")
             simulator.reset()
             cost = harness.run(stage, *line, log=place / "log")

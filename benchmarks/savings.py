@@ -26,6 +26,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "--judge_once": ("--judge_once",),
     "all three": ("--stop_votes", "--stop_level", "--judge_once"),
 }
+_OF_SEARCH = "--stop_level"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,16 @@ def measure(
         options = ["--slots", str(slots), "--speed", str(speed), "--malformed-rate", "0.05"]
         with harness.simulating(*options, "--equal-rate", str(equal_rate)) as simulator:
             file = harness.write_prompts(place / "prompts.jsonl", prompts)
-            line = ["--prompts", str(file), "--engine_url", simulator.url, "--slots", str(slots)]
+            line = ["--engine_url", simulator.url, "--slots", str(slots)]
             sampled = place / "sampled"
-            harness.run("sample", "--run", str(sampled), *line, log=place / "log")
+            to_sample = ["--run", str(sampled), "--prompts", str(file), *line]
+            harness.run("sample", *to_sample, log=place / "log")
             repeated, responses = harness.query(sampled, _REPEATED)[0]
             outcomes: dict[str, Outcome] = {}
             for name in variants:
                 run = place / name.replace(" ", "_").strip("-")
                 shutil.copytree(sampled, run)
-                outcomes[name] = _outcome(run, [*line, *VARIANTS[name]], simulator)
+                outcomes[name] = _outcome(run, line, VARIANTS[name], simulator)
     default = outcomes["default"]
     where = (
         f"{prompts} prompts, {slots} slots; {repeated} of {responses} sampled responses repeat "
@@ -111,14 +113,15 @@ _REPEATED = """
     select (count(*) - count(distinct (prompt_id, response)))::int, count(*) from responses"""
 
 
-def _outcome(run: Path, line: list[str], simulator: Simulator) -> Outcome:
+def _outcome(run: Path, line: list[str], variant: tuple[str, ...], simulator: Simulator) -> Outcome:
     tokens, wall_s = {}, {}
     for stage in ("judge", "tree_search"):
+        more = [option for option in variant if stage != "judge" or option != _OF_SEARCH]
         simulator.reset()
-        harness.run(stage, "--run", str(run), *line, log=run.with_suffix(".log"))
+        harness.run(stage, "--run", str(run), *line, *more, log=run.with_suffix(".log"))
         stats = simulator.stats()
         tokens[stage], wall_s[stage] = int(stats["completion_tokens"]), float(stats["wall_s"])
-    harness.run("pairs", "--run", str(run), *line, log=run.with_suffix(".log"))
+    harness.run("pairs", "--run", str(run), log=run.with_suffix(".log"))
     verdicts = dict(harness.query(run, "select response_id, verdict from judgements"))
     solved = harness.query(run, "select avg(solved::int) from trees")[0][0]
     pairs, value = harness.query(run, "select count(*), avg(chosen_value) from pairs")[0]

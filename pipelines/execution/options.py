@@ -68,8 +68,7 @@ class SparOptions(PipelineOptions):
 
     @classmethod
     def _add_argparse_args(cls, parser: Any) -> None:
-        stages = tuple(dict.fromkeys(stage for some in METHODS.values() for stage in some))
-        add_arguments(parser, stages)
+        add_arguments(parser, _all_stages())
 
 
 def add_arguments(
@@ -208,6 +207,8 @@ def _beam_options(
     if unknown:
         known = [*parser._option_string_actions, *beam_parser._option_string_actions]
         name = unknown[0].partition("=")[0]
+        if name in _elsewhere():
+            raise UsageError(f"no option {name} in this job: it is another job's")
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise UsageError(f"no option {name}{hint}")
@@ -224,6 +225,21 @@ def _beam_options(
     if (beam.view_as(StandardOptions).runner or "DirectRunner") == "DirectRunner":
         beam.view_as(StandardOptions).runner = _FN_API_RUNNER
     return beam
+
+
+def _elsewhere() -> set[str]:
+    """The options of all jobs, of one stage and of several."""
+    stages = _all_stages()
+    found = {"--method"}
+    for some in (stages, *((stage,) for stage in stages)):
+        parser = Parser(add_help=False, allow_abbrev=False)
+        add_arguments(parser, some)
+        found |= {*parser._option_string_actions}
+    return found
+
+
+def _all_stages() -> Stages:
+    return tuple(dict.fromkeys(stage for some in METHODS.values() for stage in some))
 
 
 def _understood(
