@@ -277,12 +277,12 @@ def _written(contender: Contender, folder: Path, commits: int, writers: int) -> 
     said = [_said(folder, number) for number in range(writers)]
     lines = [line for some in said for line in some]
     durations = [took for _, took, _ in lines]
-    latest = [took for _, took, _ in said[0][-max(1, commits // 10) :]]
+    latest = [took for _, took, _ in (said[0] or lines)[-max(1, commits // 10) :]]
     return Written(
         round(max(began + took for began, took, _ in lines) - min(line[0] for line in lines), 2),
         round(statistics.median(durations) * 1000, 1),
         round(statistics.median(latest) * 1000, 1),
-        int(sum(some[-1][2] for some in said)),
+        int(sum(some[-1][2] for some in said if some)),
     )
 
 
