@@ -1,6 +1,6 @@
 """Runs the measurements: markdown tables on stdout, raw results and plots in files.
 
-python -m benchmarks [saturation overhead savings kills queries commits training] [--quick]
+python -m benchmarks [saturation client overhead savings kills queries commits training] [--quick]
 """
 
 from __future__ import annotations
@@ -11,11 +11,22 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import commits, kills, overhead, queries, report, saturation, savings, training
+from benchmarks import (
+    client,
+    commits,
+    kills,
+    overhead,
+    queries,
+    report,
+    saturation,
+    savings,
+    training,
+)
 from benchmarks.report import Report
 
 FULL: dict[str, Callable[[], Report]] = {
     "saturation": saturation.measure,
+    "client": client.measure,
     "overhead": overhead.measure,
     "savings": savings.measure,
     "kills": kills.measure,
@@ -31,6 +42,7 @@ def quick(plots: Path) -> dict[str, Callable[[], Report]]:
         "saturation": lambda: saturation.measure(
             saturation.QUICK_PROMPTS, slots=32, speed=8, plots=plots
         ),
+        "client": lambda: client.measure(client.QUICK_REQUESTS, speeds=(60, 20)),
         "overhead": lambda: overhead.measure(overhead.QUICK_SIZES, plots=plots),
         "savings": lambda: savings.measure(savings.QUICK_PROMPTS, slots=32, speed=8),
         "kills": lambda: kills.measure(kills.QUICK_PROMPTS, kills.QUICK_KILLS, slots=32, speed=8),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import kills, overhead, queries, report, saturation, savings, training
+from benchmarks import client, kills, overhead, queries, report, saturation, savings, training
 
 pytest.importorskip("matplotlib")
 
@@ -20,6 +20,13 @@ def test_saturation(tmp_path: Path) -> None:
         assert 0.9 < values["wall_over_floor"] < 20
         assert 0 < values["mean_occupancy"] <= 1
     assert (tmp_path / "saturation.png").stat().st_size < 80_000
+
+
+def test_client() -> None:
+    made = client.measure(20, speeds=(60, 20))
+    fast, slow, *worked = made.rows
+    assert fast[1] > slow[1]
+    assert all(row[2] > 0 for row in (fast, slow, *worked))
 
 
 def test_overhead(tmp_path: Path) -> None:
