@@ -15,10 +15,10 @@ from rich.console import Console
 
 from pipelines.execution import child, intake, lease
 from pipelines.execution.inference import INTERRUPTED, RunStopped
-from pipelines.execution.intake import InputError
 from pipelines.execution.lease import RunLocked
 from pipelines.execution.options import DEMO_PROMPTS
 from pipelines.execution.parts import depends_on
+from pipelines.execution.prompt_files import InputError
 from pipelines.execution.session import Session
 from pipelines.iterate_options import Loop, understand
 from pipelines.iterations import ROLES, Models, Record, Role, rows, table

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from pipelines.execution.intake import InputError
+from pipelines.execution.prompt_files import InputError
 from schemas.views import connect
 from terminal.text import as_table
 

@@ -19,7 +19,6 @@ from rich.console import Console
 from inspection.summary import print_summary
 from pipelines.execution import intake, lease, work
 from pipelines.execution.inference import INTERRUPTED, RunStopped
-from pipelines.execution.intake import InputError
 from pipelines.execution.journal import clear_journal
 from pipelines.execution.launch import launch
 from pipelines.execution.lease import RunLocked
@@ -27,6 +26,7 @@ from pipelines.execution.options import DEMO_PROMPTS, DEMO_RUN, Job, Stages, par
 from pipelines.execution.parts import Claimed, claim, parts
 from pipelines.execution.plan import pending, plan
 from pipelines.execution.progress import progress
+from pipelines.execution.prompt_files import InputError
 from pipelines.execution.session import Session
 from schemas.table import MAIN
 from schemas.views import connect

@@ -18,7 +18,8 @@ import pytest
 
 from pipelines import iterate, refine
 from pipelines.execution import child
-from pipelines.execution.intake import InputError, deal
+from pipelines.execution.intake import deal
+from pipelines.execution.prompt_files import InputError
 from schemas import manifest
 from spar_core.dataset import Dataset
 from spar_core.engine.spec import EngineSpec, identity

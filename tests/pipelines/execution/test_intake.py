@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 from pathlib import Path
@@ -17,7 +16,8 @@ from hypothesis import strategies as st
 
 from pipelines import judge, pairs, refine, sample, tree_search
 from pipelines.execution import intake
-from pipelines.execution.intake import InputError, ingest
+from pipelines.execution.intake import ingest
+from pipelines.execution.prompt_files import InputError
 from spar_core.dataset import Dataset
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds
@@ -40,14 +40,6 @@ STRANGE = [
 def held(run: Path | str) -> list[str]:
     """The run's prompts in their order."""
     return [text for (text,) in query(run, "select prompt from prompts order by position")]
-
-
-def found(path: Path | str) -> list[tuple[str, str]]:
-    """The end of each row's source with its prompt or its error."""
-    return [
-        (row.source.removeprefix(str(path)).lstrip(":"), row.error or str(row.prompt))
-        for row in intake.read(str(path))
-    ]
 
 
 def lines(*rows: object) -> bytes:
@@ -168,33 +160,6 @@ def test_no_bytes_break_the_reader(
     assert held(folder / "run")[0] == "first"
 
 
-def test_lines_end_in_any_way(tmp_path: Path) -> None:
-    path = tmp_path / "in.jsonl"
-    path.write_bytes(b'\xef\xbb\xbf{"prompt": "a"}\r\n\r\n  \n{"prompt": "b"}\n\n{"prompt": "c"}')
-    assert found(path) == [("1", "a"), ("4", "b"), ("6", "c")]
-    path = tmp_path / "in.csv"
-    path.write_bytes(b"\xef\xbb\xbfprompt,n\r\na,1\r\n\r\nb,2")
-    assert found(path) == [("2", "a"), ("4", "b")]
-
-
-def test_csv_cells_may_hold_anything(tmp_path: Path) -> None:
-    path = tmp_path / "in.csv"
-    path.write_bytes(
-        b'n,prompt\n1,"two\nlines, ""quoted"""\n2,plain\n3\n4,a,b\n5,"' + b"x" * 200_000 + b'"\n'
-        b"6,\xff\n7,\n8,last\n"
-    )
-    assert found(path) == [
-        ("2", 'two\nlines, "quoted"'),
-        ("4", "plain"),
-        ("5", "bad_csv"),
-        ("6", "bad_csv"),
-        ("7", "x" * 200_000),
-        ("8", "not_utf8"),
-        ("9", "empty_prompt"),
-        ("10", "last"),
-    ]
-
-
 def test_a_quote_left_open_costs_no_row_silently(tmp_path: Path, run: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_bytes(b'prompt\nfirst\n"never closed\nsecond\nthird\n')
@@ -236,34 +201,6 @@ def test_parquet_text_may_be_no_utf8(tmp_path: Path, run: Path) -> None:
     into(run, path)
     assert held(run) == ["good", "good too"]
     assert failures(run, "key, error") == [(f"{path}:2", "not_utf8")]
-
-
-@pytest.mark.parametrize("name", ["in.jsonl.gz", "in.csv.gz", "in.parquet.gz"])
-def test_gzip_is_read(tmp_path: Path, name: str) -> None:
-    plain = tmp_path / name.removesuffix(".gz")
-    if "parquet" in name:
-        pq.write_table(pa.table({"prompt": ["a"]}), plain)
-    else:
-        plain.write_bytes(b"prompt\na\n" if "csv" in name else lines({"prompt": "a"}))
-    (tmp_path / name).write_bytes(gzip.compress(plain.read_bytes()))
-    assert [error for _, error in found(tmp_path / name)] == ["a"]
-
-
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("cut.jsonl.gz", gzip.compress(os.urandom(9999))[:5000]),
-        ("no.jsonl.gz", lines({"prompt": "a"})),
-        ("no.parquet", b"PAR1 is not enough"),
-        ("no.parquet", b""),
-    ],
-)
-def test_a_file_that_cannot_be_read_is_named(
-    tmp_path: Path, run: Path, name: str, data: bytes
-) -> None:
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(InputError, match=rf"cannot read .*{name}"):
-        into(run, tmp_path / name)
 
 
 @pytest.mark.parametrize(

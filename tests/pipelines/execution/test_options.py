@@ -10,8 +10,8 @@ import pytest
 from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
 
 from pipelines import judge, pairs, refine, sample, tree_search
-from pipelines.execution.intake import read
 from pipelines.execution.options import DEMO_LIMIT, DEMO_PROMPTS, DEMO_RUN, Job, parse
+from pipelines.execution.prompt_files import read
 from spar_core.decoding import SearchSettings
 from spar_core.engine.protocol import Sampling
 from spar_core.methods import METHODS
