@@ -17,6 +17,7 @@ import contextlib
 import glob
 import hashlib
 import io
+import itertools
 import os
 import threading
 import time
@@ -179,15 +180,14 @@ class Dataset:
         """The bucket's commits so far by their number, None for those taken back."""
         self.fs.invalidate_cache(folder)
         parts: dict[int, Entry | None] = {}
-        for path in sorted(self.fs.glob(f"{glob.escape(folder)}/{bucket}.*")):
-            number, ending = _numbered(path)
-            if number is None:
-                continue
-            entry = None
-            if ending == ".json":
-                with contextlib.suppress(FileNotFoundError):  # taken back just now
-                    entry = Entry.from_json(self.fs.cat_file(path))
-            parts[number] = entry or parts.get(number)
+        for number in itertools.count():  # none is left out; a folder may hold hundreds of others
+            path = f"{folder}/{bucket}.{number}"
+            try:
+                parts[number] = Entry.from_json(self.fs.cat_file(f"{path}.json"))
+            except FileNotFoundError:
+                if not self.fs.exists(path + _TAKEN_BACK):
+                    return parts
+                parts[number] = None
         return parts
 
     def _write(self, table: str, name: str, rows: list[Any], variant: str) -> DataFile:
@@ -261,13 +261,6 @@ class Dataset:
             with contextlib.suppress(FileNotFoundError):
                 if not age_s or _age_s(self.fs.modified(path)) > age_s:
                     self.fs.rm_file(path)
-
-
-def _numbered(path: str) -> tuple[int | None, str]:
-    """The number of a commit and the ending of its file; None of other files."""
-    stem, dot, ending = path.rpartition("/")[2].rpartition(".")
-    number = stem.rpartition(".")[2]
-    return (int(number) if number.isdecimal() else None), dot + ending
 
 
 def _age_s(modified: datetime) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipelines.execution import work
 from pipelines.execution.work import BUCKET, Work
-from schemas import TABLES
+from schemas.manifest import Entry
 from schemas.prompts import TRAIN
 from schemas.table import MAIN
 from schemas.views import connect, quoted
@@ -62,11 +62,13 @@ def plan(part: Part, dataset: Dataset, plan_name: str) -> Plan:
     """
     stage, name = part.stage, part.stage.name
     entries = dataset.entries(name, part.variant)
-    dataset.retract([path for path, entry in entries.items() if entry.retry])
     with _items(part, dataset) as connection:
+        stale = {path for path, entry in entries.items() if entry.retry}
         if stage.replaces:
-            _take_back(part, dataset, connection)
-        total, pending = _counted(part, dataset, connection)
+            stale |= _gone(entries, connection)
+        dataset.retract(sorted(stale))
+        held = [entry for path, entry in entries.items() if path not in stale]
+        total, pending = _counted(held, connection)
         if not pending:
             return Plan(total, 0, [])
         buckets = dataset.buckets(name, part.variant, _buckets(total))
@@ -80,8 +82,9 @@ def plan(part: Part, dataset: Dataset, plan_name: str) -> Plan:
 
 def pending(part: Part, dataset: Dataset) -> int:
     """How many items are not done."""
-    with _items(part, dataset) as connection:
-        return _counted(part, dataset, connection)[1]
+    with _items(part, dataset, "key") as connection:
+        entries = dataset.entries(part.stage.name, part.variant)
+        return _counted(entries.values(), connection)[1]
 
 
 def _buckets(items: int) -> int:
@@ -90,29 +93,38 @@ def _buckets(items: int) -> int:
 
 
 @contextmanager
-def _items(part: Part, dataset: Dataset) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the table `items` of a stage."""
+def _items(part: Part, dataset: Dataset, columns: str = "*") -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the table `items` of a stage, or some of its columns."""
+    makers = _makers(part)
     with (
-        connect(dataset.run, tuple(TABLES)) as connection,
+        connect(dataset.run, ("prompts", *makers)) as connection,
         tempfile.TemporaryDirectory() as spill,
     ):
         # However many items there are: what does not fit in memory goes to disk.
         connection.execute(f"set memory_limit = '{_MEMORY}'")
         connection.execute(f"set temp_directory = '{spill}'")
-        _narrow(connection, part, dataset.iteration)
+        _narrow(connection, part, makers, dataset.iteration)
         values = part.settings.named()
         bound = {n: v for n, v in values.items() if "." not in n and f"${n}" in part.stage.items}
-        connection.execute(f"create temp table items as {part.stage.items}", bound)
+        connection.execute(
+            f"create temp table items as select {columns} from ({part.stage.items})", bound
+        )
         yield connection
 
 
-def _narrow(connection: duckdb.DuckDBPyConnection, part: Part, iteration: int) -> None:
-    """Views of the rows that the stage's variant uses, in place of those of the whole run."""
-    makers = {
+def _makers(part: Part) -> dict[str, str]:
+    """The variants whose rows of tables the stage reads, by table."""
+    return {
         table: part.inputs.get(stage.name, MAIN)
         for stage in part.stage.upstream()
         for table in stage.writes
     }
+
+
+def _narrow(
+    connection: duckdb.DuckDBPyConnection, part: Part, makers: Mapping[str, str], iteration: int
+) -> None:
+    """Views of the rows that the stage's variant uses, in place of those of the whole run."""
     catalog = connection.sql("select current_database()").fetchall()[0][0]
     for table in ("prompts", *makers):
         where = f"iteration = {iteration}"
@@ -129,22 +141,20 @@ def _narrow(connection: duckdb.DuckDBPyConnection, part: Part, iteration: int) -
         connection.execute("delete from scope where prompt_id not in (select key from chosen)")
 
 
-def _take_back(part: Part, dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> None:
-    stale = []
-    for path, entry in dataset.entries(part.stage.name, part.variant).items():
+def _gone(entries: Mapping[str, Entry], connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Paths of the entries that hold an item which is no longer given."""
+    gone = set()
+    for path, entry in entries.items():
         connection.register("held", pa.table({"key": list(entry.keys)}, _KEYS))
         if _count(connection, "select count(*) from held anti join items using (key)"):
-            stale.append(path)
+            gone.add(path)
         connection.unregister("held")
-    dataset.retract(stale)
+    return gone
 
 
-def _counted(
-    part: Part, dataset: Dataset, connection: duckdb.DuckDBPyConnection
-) -> tuple[int, int]:
+def _counted(entries: Iterable[Entry], connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
     """All items and those pending; registers `done`, the keys that are committed."""
-    entries = dataset.entries(part.stage.name, part.variant)
-    keys = pa.table({"key": [key for e in entries.values() for key in e.keys]}, _KEYS)
+    keys = pa.table({"key": [key for entry in entries for key in entry.keys]}, _KEYS)
     connection.register("done", keys)
     return _count(connection, "select count(*) from items"), _count(
         connection, f"select count(*) {_PENDING}"
