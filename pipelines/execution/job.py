@@ -174,7 +174,7 @@ def _read_prompts(job: Job, out: Console) -> Sequence[str] | None:
     if job.is_demo and read.more:
         out.print(
             "This is a demonstration: few prompts and short answers, so that two cores end in "
-            f"about five minutes.\nAll bundled prompts: {_python()} -m pipelines.refine --run "
+            f"about two minutes.\nAll bundled prompts: {_python()} -m pipelines.refine --run "
             f"{DEMO_RUN} --limit 0",
             markup=False,
         )

@@ -88,9 +88,7 @@ def key_variable(role: str) -> str:
 
 def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None) -> EngineSpec:
     """The engine of a role: what is said of it, else what is said of its stand-in or of all."""
-    said = {
-        name: getattr(options, f"{role}_{name}") for name in ("model", "url", "engine", "slots")
-    }
+    said = {name: getattr(options, f"{role}_{name}") for name in _OWN}
     if default and not any(said.values()):
         return default
     own_url = said["url"]
