@@ -13,6 +13,7 @@ TRAIN = [
     *PLOTS,
     "accelerate>=1.15,<1.16",
     "datasets>=5.2,<6",
+    "gguf>=0.17,<1",
     "jinja2>=3.1,<4",
     "peft>=0.21,<0.22",
     "torch>=2.13,<2.14",
@@ -20,10 +21,12 @@ TRAIN = [
     "trl>=1.16,<1.17",
 ]
 REPORT = ["jinja2>=3.1,<4", "vl-convert-python>=1.9,<2"]
+EVOLVE = ["datasketch>=2,<3", "py3langid>=0.4,<0.5"]
 CHECKS = ["lm-eval[ifeval]>=0.4.13,<0.5"]
 DEV = [
     *PLOTS,
     *CHECKS,
+    *EVOLVE,
     *REPORT,
     "hypothesis>=6.155,<7",
     "mypy>=2.4,<3",
@@ -45,8 +48,8 @@ setup(
         include=[*("pipelines*", "spar_core*", "inspection*", "schemas*", "training*", "terminal*")]
     ),
     package_data={
-        "pipelines": ["demo_prompts.jsonl"],
-        "spar_core": ["stages/*.sql"],
+        "pipelines": ["demo/*.jsonl"],
+        "spar_core": ["stages/*.sql", "engine/demo_refiner/*"],
         "training": ["configs/*.yaml"],
         "inspection": ["report/*.j2", "report/*.css", "report/js/*.js"],
     },
@@ -65,6 +68,7 @@ setup(
         "train": TRAIN,
         "report": REPORT,
         "checks": CHECKS,
+        "evolve": EVOLVE,
         "gcp": GCP,
         "bench": BENCH,
         "dev": DEV,

@@ -1,6 +1,7 @@
 """Runs the measurements: markdown tables on stdout, raw results and plots in files.
 
-python -m benchmarks [saturation client overhead savings kills queries commits training] [--quick]
+python -m benchmarks [saturation client overhead savings kills queries commits training
+    adapters demo_refiner filters] [--quick]
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import (
+    adapters,
     client,
     commits,
+    demo_refiner,
+    filters,
     kills,
     overhead,
     queries,
@@ -33,6 +37,9 @@ FULL: dict[str, Callable[[], Report]] = {
     "queries": queries.measure,
     "commits": commits.measure,
     "training": training.measure,
+    "adapters": adapters.measure,
+    "demo_refiner": demo_refiner.measure,
+    "filters": filters.measure,
 }
 
 
@@ -49,6 +56,9 @@ def quick(plots: Path) -> dict[str, Callable[[], Report]]:
         "queries": lambda: queries.measure(pairs=queries.QUICK_PAIRS),
         "commits": lambda: commits.measure(commits.QUICK_COMMITS, kills=1),
         "training": lambda: training.measure(training.QUICK_STEPS, hidden=32, rounds=1),
+        "adapters": lambda: adapters.measure(adapters.QUICK_REQUESTS, adapters.QUICK_TOKENS, 1),
+        "demo_refiner": lambda: demo_refiner.measure(demo_refiner.QUICK_PROMPTS),
+        "filters": lambda: filters.measure(filters.QUICK_PROMPTS),
     }
 
 

@@ -77,10 +77,11 @@ def write_prompts(path: Path, count: int) -> Path:
 
 
 def start(job: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
-    """A job as users start it, its output in a file."""
+    """A job as users start it, or another module, its output in a file."""
+    module = job.split() if " " in job else [f"pipelines.{job}"]
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", f"pipelines.{job}", *arguments],
+            [sys.executable, "-m", *module, *arguments],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=output,

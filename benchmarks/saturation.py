@@ -16,7 +16,14 @@ from typing import Any
 from benchmarks import harness, report
 from benchmarks.report import Report
 
-STAGES = ("sample", "judge", "tree_search")
+STAGES = {
+    "sample": "sample",
+    "judge": "judge",
+    "tree_search": "tree_search",
+    "answer": "benchmarks.stage answer",
+    "teach": "benchmarks.stage teach",
+}
+"""By the stage what runs it alone; the last two are a bootstrap's, with an engine as teacher."""
 PROMPTS, QUICK_PROMPTS = 512, 64
 
 
@@ -47,11 +54,11 @@ def measure(
         file = harness.write_prompts(place / "prompts.jsonl", prompts)
         common = ["--run", str(place / "run"), "--engine_url", simulator.url]
         common += ["--slots", str(slots)]
-        for stage in STAGES:
+        for stage, job in STAGES.items():
             line = [*common, "--prompts", str(file)] if stage == "sample" else common
-            startup = harness.run(stage, *line, "--limit", "1", log=place / "log")
+            startup = harness.run(job, *line, "--limit", "1", log=place / "log")
             simulator.reset()
-            cost = harness.run(stage, *line, log=place / "log")
+            cost = harness.run(job, *line, log=place / "log")
             stats = simulator.stats()
             stages[stage] = {
                 **stats,

@@ -16,6 +16,8 @@ _TITLES = {
     "variants": "Variants and methods",
     "solved_by_depth": "Trees, by the depth of their chosen node",
     "verdicts": "Verdicts on the sampled responses",
+    "evolution_outcomes": "Seeds, by what became of them",
+    "lesson_counts": "A teacher's lessons, by what became of them",
     "judge_bias": "Verdicts beside checks, by stage",
     "token_cost": "Tokens, by stage",
     "engine_use": "Use of the engine, by stage",
@@ -40,18 +42,29 @@ def print_summary(run: str, console: Console, iteration: int | None = None) -> N
     where = "" if iteration is None else f" where iteration = {int(iteration)}"
     with connect(run) as connection:
         hidden = _hidden(connection, where)
+        is_empty = True
         for view, title in _TITLES.items():
             if view == "variants" and {"variant", "method"} <= hidden:
                 continue
             columns, rows = _shown(connection.sql(f"select * from {view}{where}"), hidden)
-            if view == "pair_quality" and not rows:
+            if view == "pair_quality" and not rows and _is_judged(connection, where):
                 console.print("No pairs yet: no tree is solved.")
+                is_empty = False
             if view in _TURNED:
                 columns, rows = _turned(columns, rows)
             elif len({row[0] for row in rows}) == 1:
                 columns, rows = columns[1:], [row[1:] for row in rows]
             if rows:
                 console.print(as_table(columns, rows, title))
+                is_empty = False
+        if is_empty:
+            console.print("There is nothing to sum up yet.")
+
+
+def _is_judged(connection: duckdb.DuckDBPyConnection, where: str) -> bool:
+    """Whether there is anything that pairs could have come of."""
+    query = f"(from judgements select 1{where}) union all (from trees select 1{where}) limit 1"
+    return bool(connection.sql(query).fetchall())
 
 
 def _hidden(connection: duckdb.DuckDBPyConnection, where: str) -> set[str]:
@@ -72,11 +85,11 @@ def _shown(relation: duckdb.DuckDBPyRelation, hidden: set[str]) -> _Table:
 
 
 def _turned(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> _Table:
-    """Rows turned into columns; their first values make the head."""
+    """Rows turned into columns, their first values the head; what is null in all is left out."""
     heads = next(i for i, name in enumerate(columns) if name not in _HEADS)
     names = [
         f"{columns[0]} {' '.join(str(cell) for cell in row[:heads] if cell is not None)}"
         for row in rows
     ]
-    body = [[name, *(row[i] for row in rows)] for i, name in enumerate(columns)]
-    return ["", *names], body[heads:] if rows else []
+    body = [[name, *(row[i] for row in rows)] for i, name in enumerate(columns) if i >= heads]
+    return ["", *names], [line for line in body if any(cell is not None for cell in line[1:])]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from pipelines.execution import child, intake, lease
+from pipelines import bootstrapping
+from pipelines.execution import intake, lease
 from pipelines.execution.inference import INTERRUPTED, RunStopped
 from pipelines.execution.lease import RunLocked
 from pipelines.execution.options import DEMO_PROMPTS
@@ -21,29 +19,20 @@ from pipelines.execution.parts import depends_on
 from pipelines.execution.prompt_files import InputError
 from pipelines.execution.session import Session
 from pipelines.iterate_options import Loop, understand
-from pipelines.iterations import ROLES, Models, Record, Role, rows, table
-from schemas.table import MAIN, SPAR
+from pipelines.iterations import FIRST, ROLES, Record, roles, table
+from pipelines.steps import ChildEnded, Steps
 from schemas.views import connect
 from spar_core import variants
 from spar_core.variants import SettingsDiffer
 from terminal.exits import (
     BAD_USAGE,
     DONE,
-    NOTHING_LEFT,
     OTHER_SETTINGS,
     STOPPED,
     WITH_FAILURES,
     UsageError,
     complain,
 )
-
-
-class ChildEnded(Exception):
-    """A program that this job ran could not do its work; "" where it has said why itself."""
-
-    def __init__(self, code: int, message: str = "") -> None:
-        super().__init__(message)
-        self.code = code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         loop = understand(__doc__ or "", sys.argv[1:] if argv is None else argv)
         session = Session()
         with session.noticing(), _locked(loop) as lock:
-            return run(loop, session, lock, out)
+            return run(Steps(loop, session, lock, out))
     except (UsageError, InputError, RunLocked) as error:
         return complain(err, str(error), BAD_USAGE)
     except SettingsDiffer as error:
@@ -83,8 +72,9 @@ def _locked(loop: Loop) -> Iterator[int]:
         yield held
 
 
-def run(loop: Loop, session: Session, lock: int, out: Console) -> int:
+def run(steps: Steps) -> int:
     """Do what is left of the iterations; returns the exit code."""
+    loop, out = steps.loop, steps.out
     done = [loop.models.record(t) for t in range(1, loop.iterations + 1)]
     _check_settings(loop, done)
     if all(record.is_done for record in done):
@@ -95,11 +85,18 @@ def run(loop: Loop, session: Session, lock: int, out: Console) -> int:
         )
     else:
         if not done[0].refined:
-            _check_trainings(loop, session, lock)
+            _check_trainings(steps)
+        # Files of prompts are looked at before any work; evolved ones have to be there first.
+        if loop.bootstrap and not loop.job.files:
+            bootstrapping.begin(steps, loop.bootstrap)
         _deal(loop, done, out)
+        if loop.bootstrap:
+            bootstrapping.begin(steps, loop.bootstrap)
     for iteration in range(1, loop.iterations + 1):
-        _iterate(loop, iteration, session, lock, out)
+        _iterate(steps, iteration)
     out.print()
+    if loop.bootstrap:
+        out.print(bootstrapping.table(loop))
     out.print(table(loop.run, loop.models, loop.iterations))
     for role in ROLES:
         out.print(f"{role.name}: {loop.models.of(role, loop.iterations + 1)}", markup=False)
@@ -108,11 +105,12 @@ def run(loop: Loop, session: Session, lock: int, out: Console) -> int:
 
 def _check_settings(loop: Loop, records: Sequence[Record]) -> None:
     """Refuse other settings than those of what is done; what is in progress checks its own."""
+    bootstrapping.check(loop)
     if records[0].refined:
         _claim(loop)
-    for iteration, record in enumerate(records, 1):
-        for role in ROLES:
-            held, wanted = record.trained.get(role.name), loop.arguments[role.name]
+    for iteration, record in enumerate([loop.models.record(0), *records]):
+        for role in roles(iteration):
+            held, wanted = record.trained.get(role.name), loop.arguments[role]
             if held is not None and held != wanted:
                 raise SettingsDiffer(
                     f"the {role.name} of iteration {iteration + 1} in {loop.run} was made with "
@@ -121,14 +119,15 @@ def _check_settings(loop: Loop, records: Sequence[Record]) -> None:
                 )
 
 
-def _check_trainings(loop: Loop, session: Session, lock: int) -> None:
+def _check_trainings(steps: Steps) -> None:
     """Have the trainings look at their arguments, hours before they are needed."""
-    for role in ROLES:
-        if arguments := loop.arguments[role.name]:
+    loop = steps.loop
+    for role in (*(FIRST if loop.bootstrap else ()), *ROLES):
+        if arguments := loop.arguments[role]:
             given = ["--data", loop.run, "--model", loop.models.first[role.name]]
-            given += ["--output", str(loop.models.made(role, 1)), "--check"]
+            given += ["--output", str(loop.models.made(role, 1)), "--check", *role.given]
             command = [sys.executable, "-m", role.training, *given, *arguments]
-            _end(child.run(command, [lock]), f"{role.training} --check", session)
+            steps.run(command, f"{role.training} --check")
 
 
 def _claim(loop: Loop) -> None:
@@ -144,9 +143,11 @@ def _claim(loop: Loop) -> None:
 def _deal(loop: Loop, records: Sequence[Record], out: Console) -> None:
     """Deal prompts to the iterations whose data rounds are not done."""
     ahead = [iteration for iteration, record in enumerate(records, 1) if not record.refined]
-    files = loop.job.prompts
+    files = loop.job.files
     if not ahead:
         return
+    if loop.bootstrap and not files:
+        files = bootstrapping.others(loop, out)
     if not files:
         with connect(loop.run, ("prompts",)) as connection:
             query = "select distinct iteration from prompts"
@@ -169,95 +170,23 @@ def _deal(loop: Loop, records: Sequence[Record], out: Console) -> None:
     out.print(said, markup=False)
 
 
-def _iterate(loop: Loop, iteration: int, session: Session, lock: int, out: Console) -> None:
-    record = loop.models.record(iteration)
+def _iterate(steps: Steps, iteration: int) -> None:
+    record = steps.loop.models.record(iteration)
     if not record.refined:
-        with _timed(loop.models, iteration, record, session):
-            _refine(loop, iteration, session, lock, out)
+        with steps.noted(iteration, record):
+            _refine(steps, iteration)
             record.refined = True
-    for role in ROLES:
-        if role.name not in record.trained:
-            with _timed(loop.models, iteration, record, session):
-                record.trained[role.name] = _train(loop, role, iteration, session, lock, out)
+    steps.train(iteration, record)
 
 
-@contextmanager
-def _timed(models: Models, iteration: int, record: Record, session: Session) -> Iterator[None]:
-    """Write the record after a step, however it ends."""
-    if session.is_pressed:
-        raise RunStopped(INTERRUPTED)
-    began = time.monotonic()
-    try:
-        yield
-    finally:
-        record.seconds += time.monotonic() - began
-        models.write(iteration, record)
-
-
-def _refine(loop: Loop, iteration: int, session: Session, lock: int, out: Console) -> None:
-    actor, refiner = (_model(loop, role, iteration) for role in ROLES)
-    _announce(out, loop, iteration, f"a data round with actor {actor}, refiner {refiner}")
+def _refine(steps: Steps, iteration: int) -> None:
+    actor, refiner = (steps.model(role, iteration) for role in ROLES)
+    steps.announce(iteration, f"a data round with actor {actor}, refiner {refiner}")
     given = ["--iteration", str(iteration), "--actor_model", actor, "--refiner_model", refiner]
-    command = [sys.executable, "-m", "pipelines.refine", *loop.options, *given]
-    _end(child.run(command, [lock]), f"the data round of iteration {iteration}", session)
+    command = [sys.executable, "-m", "pipelines.refine", *steps.loop.options, *given]
+    steps.run(command, f"the data round of iteration {iteration}")
     if iteration == 1:
-        _claim(loop)
-
-
-def _train(
-    loop: Loop, role: Role, iteration: int, session: Session, lock: int, out: Console
-) -> list[str] | None:
-    """Make the next model of a role; returns what it was trained with, None if it stays."""
-    model, arguments = _model(loop, role, iteration), loop.arguments[role.name]
-    folder = loop.models.made(role, iteration)
-    if rows(loop.run, role.table, iteration):
-        _announce(out, loop, iteration, f"{role.training} makes {folder} of {model}")
-        given = ["--data", loop.run, "--where", f"iteration = {iteration}"]
-        given += ["--method", SPAR, "--variant", MAIN]
-        given += ["--model", model, "--output", str(folder)]
-        code = child.run([*loop.launch, "-m", role.training, *given, *arguments], [lock])
-        if code != NOTHING_LEFT:
-            _end(code, f"{role.training} of iteration {iteration}", session)
-            if not (folder / "config.json").is_file():
-                raise ChildEnded(STOPPED, f"{role.training} left no checkpoint in {folder}")
-            return arguments
-    out.print(
-        f"iteration {iteration} of {loop.iterations}: no {role.noun} to train on, "
-        f"the {role.name} stays {Path(model).name}",
-        markup=False,
-    )
-    return None
-
-
-def _model(loop: Loop, role: Role, iteration: int) -> str:
-    """The model that plays a role in an iteration, which must be there."""
-    model = loop.models.of(role, iteration)
-    if model != loop.models.first[role.name] and not (Path(model) / "config.json").is_file():
-        raise InputError(
-            f"{model} is gone, the {role.name} of iteration {iteration}: put it back, or begin "
-            "another run"
-        )
-    return model
-
-
-def _end(code: int, what: str, session: Session) -> None:
-    """Go on after a child that did its work.
-
-    Raises:
-        ChildEnded, RunStopped: it did not.
-    """
-    if code in (DONE, WITH_FAILURES):
-        return
-    if code in (BAD_USAGE, STOPPED, OTHER_SETTINGS):
-        raise ChildEnded(code)
-    if session.is_pressed:
-        raise RunStopped(INTERRUPTED)
-    how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"ended with code {code}"
-    raise ChildEnded(STOPPED, f"{what} {how}: run the same command again to go on")
-
-
-def _announce(out: Console, loop: Loop, iteration: int, what: str) -> None:
-    out.print(f"\niteration {iteration} of {loop.iterations}: {what}", markup=False)
+        _claim(steps.loop)
 
 
 def _failures(loop: Loop) -> int:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines import bootstrap_options, quoted
+from pipelines.bootstrap_options import Bootstrap
 from pipelines.execution.options import Job, Parser, add_arguments, parse, underscored
-from pipelines.iterations import ACTOR, REFINER, Models
+from pipelines.iterations import ACTOR, FIRST, REFINER, ROLES, Models, Role
 from schemas.table import MAIN, SPAR
 from spar_core.dataset import Dataset
 from spar_core.methods import spar
@@ -22,8 +23,15 @@ from terminal.exits import UsageError
 RUN = "runs/iterate"
 ITERATIONS = 3
 
-_QUOTED = ("--dpo_args", "--rft_args", "--launch", "--engine_args")
-_OURS = ("--data", "--where", "--model", "--model_name_or_path", "--output", "--output_dir")
+_TRAININGS = (*FIRST, *ROLES)
+_QUOTED = {
+    *("--launch", "--engine_args", *(f"--{role.option}" for role in ROLES)),
+    *(f"--{name}" for name in bootstrap_options.QUOTED),
+}
+_OURS = (
+    *("--data", "--where", "--task", "--model", "--model_name_or_path", "--output"),
+    "--output_dir",
+)
 """Arguments of the trainings that this job sets."""
 
 
@@ -32,15 +40,16 @@ class Loop:
     """A command line, understood.
 
     job: of iteration 1. options: those of `pipelines.refine` that are the same for all iterations.
-    arguments: of the trainings, by role. launch: starts a Python program.
+    arguments: of the trainings. launch: starts a Python program. bootstrap: what comes first.
     """
 
     job: Job
     iterations: int
     options: list[str]
-    arguments: dict[str, list[str]]
+    arguments: dict[Role, list[str]]
     launch: list[str]
     models: Models
+    bootstrap: Bootstrap | None
 
     @property
     def run(self) -> str:
@@ -53,7 +62,7 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
     Raises:
         UsageError: an unknown option, or a value that is no good.
     """
-    given = [underscored(argument) for argument in _joined(argv)]
+    given = [underscored(argument) for argument in quoted.joined(argv, _QUOTED)]
     whole = Parser(
         prog="python -m pipelines.iterate",
         description=description,
@@ -66,7 +75,7 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
     _add_arguments(whole)
     add_arguments(whole, spar.STAGES, RUN)
     whole.set_defaults(run=RUN, engine="vllm")
-    options, _ = whole.parse_known_args(given)
+    options, beam = whole.parse_known_args(given)
     ours = Parser(add_help=False, allow_abbrev=False)
     _add_arguments(ours)
     ours.add_argument("--prompts")
@@ -85,27 +94,21 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
     rest = ["--run", options.run, "--engine", options.engine, *rest]
     prompts = () if mine.prompts is None else ("--prompts", mine.prompts)
     job = parse("iterate", description, {SPAR: spar.STAGES}, [*rest, *prompts])
-    launch = _split("launch", options.launch)
+    launch = quoted.split("launch", options.launch)
     _check_launch(launch)
+    models = _models(options, job.dataset)
     return Loop(
         job=job,
         iterations=options.iterations,
         options=rest,
         arguments={
-            ACTOR.name: _training_arguments("dpo_args", options.dpo_args),
-            REFINER.name: _training_arguments("rft_args", options.rft_args),
+            role: quoted.arguments(role.option, getattr(options, role.option) or "", _OURS)
+            for role in _TRAININGS
         },
         launch=launch or [sys.executable],
-        models=_models(options, job.dataset),
+        models=models,
+        bootstrap=bootstrap_options.understand(options, models.first[ACTOR.name], beam),
     )
-
-
-def _joined(argv: Sequence[str]) -> Iterator[str]:
-    """`--dpo_args X` as `--dpo_args=X`: X may begin with dashes."""
-    rest = iter(argv)
-    for argument in rest:
-        value = next(rest, None) if underscored(argument) in _QUOTED else None
-        yield argument if value is None else f"{argument}={value}"
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -138,22 +141,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="local folder for the checkpoints (default: RUN/models; needed where the run is on "
         "an object store)",
     )
-
-
-def _split(name: str, value: str) -> list[str]:
-    try:
-        return shlex.split(value)
-    except ValueError as error:
-        raise UsageError(f"--{name} {value!r}: {error}") from None
-
-
-def _training_arguments(name: str, value: str) -> list[str]:
-    arguments = _split(name, value)
-    for argument in arguments:
-        option = underscored(argument).partition("=")[0]
-        if option in _OURS:
-            raise UsageError(f"--{name} must not hold {option}: it is set for each iteration")
-    return arguments
+    bootstrap_options.add_arguments(parser)
 
 
 def _check_launch(launch: Sequence[str]) -> None:

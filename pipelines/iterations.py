@@ -12,6 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from pipelines.execution.prompt_files import InputError
+from schemas.table import SPAR
 from schemas.views import connect
 from terminal.text import as_table
 
@@ -20,31 +21,46 @@ from terminal.text import as_table
 class Role:
     """One of the two models of an iteration.
 
-    training: the module that makes the next one; table: what it is trained on; noun: its rows.
+    training: the module that makes the next one; given: what it is always told. table: what it is
+    trained on; noun: its rows. option: the name of the option with more arguments for it.
     """
 
     name: str
     training: str
+    given: tuple[str, ...]
     table: str
     noun: str
+    option: str
 
 
-ACTOR = Role("actor", "training.dpo", "pairs", "pairs")
-REFINER = Role("refiner", "training.rft", "rft", "refiner samples")
+ACTOR = Role("actor", "training.dpo", ("--method", SPAR), "pairs", "pairs", "dpo_args")
+REFINER = Role("refiner", "training.rft", ("--method", SPAR), "rft", "refiner samples", "rft_args")
 ROLES = (ACTOR, REFINER)
+FIRST = tuple(
+    Role(name, "training.sft", ("--task", name), f"sft_{name}", noun, f"sft_{name}_args")
+    for name, noun in ((ACTOR.name, "answers of the teacher"), (REFINER.name, "lessons"))
+)
+"""How the models of iteration 1 are made before it, where a teacher makes what they learn."""
+
+
+def roles(iteration: int) -> tuple[Role, ...]:
+    """The roles whose next models come of an iteration; 0 is what comes before the first."""
+    return ROLES if iteration else FIRST
 
 
 @dataclass(slots=True)
 class Record:
     """What is done of an iteration.
 
-    refined: whether its data round is. trained: by role the arguments of its training, None where
-    there was nothing to train on. seconds: spent on all of it.
+    refined: whether its data round is, or what a teacher does before iteration 1. trained: by role
+    the arguments of its training, None where there was nothing to train on. seconds: spent on all
+    of it. evolved: whether the prompts are there that the teacher needs.
     """
 
     refined: bool = False
     trained: dict[str, list[str] | None] = field(default_factory=dict)
     seconds: float = 0.0
+    evolved: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -55,8 +71,8 @@ class Record:
 class Models:
     """The folder of the checkpoints and of the iterations' records.
 
-    Iteration t makes `actor-<t+1>` and `refiner-<t+1>`, and writes `iteration-<t>.json`.
-    first: the models of iteration 1, by role.
+    Iteration t makes `actor-<t+1>` and `refiner-<t+1>`, and writes `iteration-<t>.json`; what comes
+    before iteration 1 is iteration 0. first: the models to begin with, by role.
     """
 
     folder: Path
@@ -86,7 +102,7 @@ class Models:
 
     def of(self, role: Role, iteration: int) -> str:
         """The model that plays a role in an iteration: the last one made before it."""
-        for earlier in range(iteration - 1, 0, -1):
+        for earlier in range(iteration - 1, -1, -1):
             if self.record(earlier).trained.get(role.name) is not None:
                 return str(self.made(role, earlier))
         return self.first[role.name]
@@ -99,7 +115,7 @@ def rows(run: str, table: str, iteration: int) -> int:
         return int(connection.execute(query, [iteration]).fetchall()[0][0])
 
 
-def _training(folder: Path) -> Any:
+def training(folder: Path) -> Any:
     """What a training says of itself, as far as it can be read."""
     try:
         return json.loads((folder / "training.json").read_bytes())
@@ -142,16 +158,16 @@ def _round(run: str, iteration: int) -> dict[str, Any]:
 def _trained(models: Models, iteration: int) -> dict[str, Any]:
     trained = models.record(iteration).trained
     dpo, rft = (
-        _training(models.made(role, iteration)) if trained.get(role.name) is not None else None
+        training(models.made(role, iteration)) if trained.get(role.name) is not None else None
         for role in ROLES
     )
     return {
-        "DPO steps": _number(dpo, "result", "steps"),
-        "DPO loss": _number(dpo, "result", "final", "loss"),
-        "DPO accuracy": _number(dpo, "result", "final", "rewards/accuracies"),
-        "DPO margin": _number(dpo, "result", "final", "rewards/margins"),
-        "RFT samples": _number(rft, "data", "examples"),
-        "RFT loss": _number(rft, "result", "final", "loss"),
+        "DPO steps": number(dpo, "result", "steps"),
+        "DPO loss": number(dpo, "result", "final", "loss"),
+        "DPO accuracy": number(dpo, "result", "final", "rewards/accuracies"),
+        "DPO margin": number(dpo, "result", "final", "rewards/margins"),
+        "RFT samples": number(rft, "data", "examples"),
+        "RFT loss": number(rft, "result", "final", "loss"),
         "next actor": _next(models, ACTOR, iteration),
         "next refiner": _next(models, REFINER, iteration),
     }
@@ -163,7 +179,7 @@ def _next(models: Models, role: Role, iteration: int) -> str:
     return name if trained else f"{name}, as before"
 
 
-def _number(record: Any, *path: str) -> float | None:
+def number(record: Any, *path: str) -> float | None:
     for name in path:
         record = record.get(name) if isinstance(record, dict) else None
     if isinstance(record, bool) or not isinstance(record, (int, float)):

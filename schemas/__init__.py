@@ -1,5 +1,7 @@
 """The tables of a run: row types, Arrow schemas, the manifest and the DuckDB views."""
 
+from schemas.drops import DROPS
+from schemas.evolutions import DRAFTS, EVOLUTIONS
 from schemas.failures import FAILURES
 from schemas.judgements import JUDGEMENTS
 from schemas.nodes import NODES
@@ -7,11 +9,17 @@ from schemas.pairs import PAIRS
 from schemas.prompts import PROMPTS
 from schemas.responses import RESPONSES
 from schemas.rft import RFT
+from schemas.seeds import SEEDS
+from schemas.sft_actor import SFT_ACTOR
+from schemas.sft_refiner import LESSONS, SFT_REFINER
 from schemas.table import Table
 from schemas.trees import TREES
 
 TABLES: dict[str, Table] = {  # type: ignore[type-arg]
     table.name: table
-    for table in (PROMPTS, RESPONSES, JUDGEMENTS, NODES, TREES, PAIRS, RFT, FAILURES)
+    for table in (
+        *(SEEDS, DRAFTS, EVOLUTIONS, PROMPTS, RESPONSES, JUDGEMENTS, NODES, TREES, PAIRS, RFT),
+        *(LESSONS, SFT_ACTOR, SFT_REFINER, DROPS, FAILURES),
+    )
 }
 """Every table of a run by its name."""

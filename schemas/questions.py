@@ -38,7 +38,9 @@ VIEWS: dict[str, Question] = {
                round(avg(rejected_value), 3) as rejected_value,
                round(avg(depth), 2) as depth,
                round(avg(chosen_chars), 0)::int as chosen_chars,
-               round(avg(rejected_chars), 0)::int as rejected_chars
+               round(avg(rejected_chars), 0)::int as rejected_chars,
+               round(avg(chosen_checked::int), 3) as chosen_passes_check,
+               round(avg((not rejected_checked)::int), 3) as rejected_fails_check
         from pairs group by all order by all""",
     ),
     "similarity_histogram": Question(
@@ -290,6 +292,33 @@ VIEWS: dict[str, Question] = {
         """
         select iteration, variant, stage, error, count(*) as items, any_value(message) as example
         from failures group by all order by all""",
+    ),
+    "evolution_outcomes": Question(
+        "what became of the seeds: how many prompts were kept, and why the others were not",
+        """
+        with counted as (
+            select iteration, variant, writer, coalesce(dropped, 'kept') as outcome,
+                   count(*) as evolutions
+            from evolutions group by all)
+        select iteration, variant, writer, outcome, evolutions,
+               round(evolutions / sum(evolutions) over whole, 3) as share
+        from counted window whole as (partition by iteration, variant, writer)
+        order by iteration, variant, writer, outcome <> 'kept', outcome""",
+    ),
+    "lesson_counts": Question(
+        "what a teacher's lessons became: kept, taken by a filter, or surplus of one verdict",
+        """
+        with told as (
+            select iteration, variant, 'answer' as what, 'kept' as outcome from sft_actor
+            union all
+            select iteration, variant, if(task = 'judge', 'judgement', 'refinement'),
+                   if(sft_id in (select sft_id from sft_refiner), 'kept', 'surplus')
+            from lessons
+            union all
+            select iteration, variant, what, cause from drops),
+        counted as (
+            select iteration, variant, what, outcome, count(*) as rows from told group by all)
+        from counted order by iteration, variant, what, outcome <> 'kept', outcome""",
     ),
     "judge_bias": Question(
         "where the judge says Yes and a program that checks the constraints says No",

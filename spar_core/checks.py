@@ -220,6 +220,51 @@ def _warn(name: str, reason: str) -> None:
     logging.getLogger(__name__).warning("check %s did not run, `checked` is null: %s", name, reason)
 
 
+def can_check(data: str) -> bool:
+    """Whether checkers that need these data of NLTK, "" for none, run here.
+
+    Raises:
+        NoChecker: the library is not installed.
+    """
+    _library()
+    if not data:
+        return True
+    try:
+        importlib.import_module("nltk").data.find(f"tokenizers/{data}")
+    except LookupError:
+        return False
+    return True
+
+
+def count_words(text: str) -> int:
+    """The words of a text, as the checkers count them.
+
+    Raises:
+        NoChecker: the library is not installed.
+    """
+    with _one_at_a_time:
+        return int(_counting().count_words(text))
+
+
+def count_sentences(text: str) -> int | None:
+    """The sentences of a text, as the checkers count them; None where NLTK's data are missing.
+
+    Raises:
+        NoChecker: the library is not installed.
+    """
+    with _one_at_a_time:
+        try:
+            return int(_counting().count_sentences(text))
+        except LookupError:
+            return None
+
+
+def _counting() -> Any:
+    """The module of the library that counts."""
+    _library()
+    return importlib.import_module(_REGISTRY.replace("_registry", "_util"))
+
+
 @functools.cache
 def _library() -> dict[str, Any]:
     """The checkers by name.

@@ -93,6 +93,11 @@ def read_refinement(text: str) -> Refinement | None:
     return Refinement(reflection, found.group(1).strip())
 
 
+def write_judgement(verification: str, vote: Vote) -> str:
+    """A judgement in the wire format, as a refiner should have written it."""
+    return f"{_VERIFICATION} {verification}\n{_JUDGEMENT} {vote}"
+
+
 def write_refinement(refinement: Refinement) -> str:
     """A refinement in the wire format, as a refiner should have written it."""
     return (

@@ -15,6 +15,16 @@ def prompt_id(prompt: str) -> str:
     return "p" + hashlib.sha256(prompt.encode()).hexdigest()[:16]
 
 
+def seed_id(seed: str) -> str:
+    """Derived from the text alone."""
+    return "s" + hashlib.sha256(seed.encode()).hexdigest()[:16]
+
+
+def evolution_id(iteration: int, seed: str, variant: str = MAIN) -> str:
+    """Names what became of a seed in an iteration."""
+    return f"{_of(f'i{iteration}.{seed}', variant)}.e"
+
+
 def response_id(iteration: int, prompt: str, number: int, variant: str = MAIN) -> str:
     """Names response `number` to a prompt in an iteration."""
     return f"{_of(f'i{iteration}.{prompt}', variant)}.r{number}"
@@ -35,6 +45,11 @@ def node_id(tree: str, path: tuple[int, ...], answer: int = 0) -> str:
 def pair_id(origin: str, variant: str = MAIN) -> str:
     """Names the pair that came of a tree, or of a prompt by some method."""
     return f"{_of(origin, variant)}.pair"
+
+
+def sft_id(origin: str, what: str, variant: str = MAIN) -> str:
+    """Names what a teacher made of a response or of a prompt."""
+    return f"{_of(origin, variant)}.{what}"
 
 
 def rft_id(key: str, variant: str = MAIN) -> str:

@@ -12,6 +12,8 @@ from spar_core.dataset import Rows
 from spar_core.engine.protocol import Engine
 from spar_core.variants import flat
 
+PROMPTS = "prompts"
+
 Item = dict[str, Any]
 """A row of a stage's `items`."""
 
@@ -75,6 +77,8 @@ class Stage(Generic[S]):
     replaces: whether items that `items` no longer gives are taken back: a selection over the whole
         run, whatever a limit leaves to do.
     trains: whether it makes training data, which come from the split `train` only.
+    intake: the table that the job's input is read into, and whose rows `scope` narrows: `prompts`,
+        or `seeds` of a job that makes prompts.
     """
 
     name: str
@@ -88,6 +92,7 @@ class Stage(Generic[S]):
     roles: tuple[str, ...] = ()
     replaces: bool = False
     trains: bool = False
+    intake: str = PROMPTS
 
     def upstream(self) -> Iterator[Stage[Any]]:
         """The stages that its rows come from, itself last, each once."""

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from schemas.selection import tell
+from training.output import called
 
 _TRAININGS = {
     "dpo": "direct preference optimisation with a likelihood term on the chosen side",
     "rft": "rejection-sampling fine-tuning of the refiner, on the assistant's last turn",
     "sft": "supervised fine-tuning on the assistant's turns",
+    "sft (actor)": "supervised fine-tuning of a first actor on a teacher's answers",
+    "sft (refiner)": "supervised fine-tuning of a first refiner on a teacher's judgements and "
+    "refinements, the last turn of each chat",
 }
 _TOLD = (
     *("learning_rate", "lr_scheduler_type", "warmup_steps", "num_train_epochs", "max_steps"),
@@ -35,7 +39,7 @@ def _card(record: dict[str, Any], name: str) -> str:
         "pipeline_tag": "text-generation",
         "tags": ["trl", job, "spar"],
     }
-    ancestors = [*record["lineage"], {"job": job, "model": model, "data": data}]
+    ancestors = [*record["lineage"], record]
     return "\n".join(
         [
             "---",
@@ -44,7 +48,7 @@ def _card(record: dict[str, Any], name: str) -> str:
             "",
             f"# {name}",
             "",
-            f"`{model['name']}` after {_TRAININGS[job]} (SPaR, arXiv 2412.11605).",
+            f"`{model['name']}` after {_TRAININGS[called(record)]} (SPaR, arXiv 2412.11605).",
             "",
             "![loss and rewards over steps](curves.png)",
             "",
@@ -73,7 +77,7 @@ def _card(record: dict[str, Any], name: str) -> str:
             "## Lineage",
             "",
             *(
-                f"{number}. {a['job']} of `{a['model']['name']}` on {a['data']['examples']} "
+                f"{number}. {called(a)} of `{a['model']['name']}` on {a['data']['examples']} "
                 f"examples of `{a['data']['source']}` ({_told(a['data'])})"
                 for number, a in enumerate(ancestors, 1)
             ),

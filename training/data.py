@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from schemas.views import connect, files_listed, is_local, lock
 Row = dict[str, object]
 
 _READERS = {"parquet": "read_parquet", "jsonl": "read_json", "json": "read_json", "csv": "read_csv"}
-_ORDER = ("iteration", "pair_id", "rft_id", "variant")
+_ORDER = ("iteration", "pair_id", "rft_id", "sft_id", "variant")
 
 _ANY = Choice()
 
@@ -60,6 +61,7 @@ def select(
     choice: Choice = _ANY,
     *,
     is_lenient: bool = False,
+    made_by: str = "",
 ) -> Selection:
     """Rows of a run's table, or of files, for which a condition holds, of one kind or as chosen.
 
@@ -70,13 +72,16 @@ def select(
         where: an SQL condition over any column.
         choice: the methods and variants that are meant.
         is_lenient: whether rows without the columns of the choice are taken as they are.
+        made_by: the job that writes the table, where a run need not have it.
 
     Raises:
         DataError: with what is missing and what would mend it.
+        NothingLeft: that job has not written any.
         SelectionError: the rows left are of several methods or variants, or of none chosen.
     """
     try:
-        connection = _open_run(data, table) if is_run(data) else _open_files(data, table)
+        held = is_run(data)
+        connection = _open_run(data, table, made_by) if held else _open_files(data, table)
         with connection:
             if is_lenient:
                 choice = choice.within(connection.sql("from data").columns)
@@ -87,9 +92,14 @@ def select(
         raise DataError(f"cannot read {data}: {error}") from None
 
 
-def _open_run(run: str, table: str) -> duckdb.DuckDBPyConnection:
+def _open_run(run: str, table: str, made_by: str) -> duckdb.DuckDBPyConnection:
     connection = connect(run, (table,), locked=True)
     connection.execute(f"create temp view data as select * from {table}")
+    if made_by and not connection.sql("from data limit 1").fetchall():
+        raise NothingLeft(
+            f"the run {run} has no rows in {table}: python -m {made_by} --run {shlex.quote(run)} "
+            "makes them"
+        )
     return connection
 
 
@@ -122,7 +132,7 @@ def _as_of_a_run(connection: duckdb.DuckDBPyConnection, query: str, table: str) 
         return query
     reads = TABLES[table].reads
     texts = ", ".join(f"{name}::varchar as {name}" for name in there)
-    meant = ", ".join(f"{reads[name]} as {name}" for name in there)
+    meant = ", ".join(f"{reads.get(name, name)} as {name}" for name in there)
     return f"select * replace ({meant}) from (select * replace ({texts}) from ({query}))"
 
 

@@ -27,8 +27,8 @@ from training.card import write_card
 from training.curves import draw, write_csv
 from training.data import DataError, NothingLeft, Row, Selection, select
 from training.examples import Example
-from training.options import Arguments, parse
-from training.output import Output, OutputDiffers, OutputTaken, Record
+from training.options import Arguments, TaskArguments, parse
+from training.output import Output, OutputDiffers, OutputTaken, Record, called
 
 _DEFAULTS: dict[str, Any] = {
     "logging_steps": 1,
@@ -65,6 +65,8 @@ class Training:
 
     columns: as `select` takes them. examples: a row's examples in TRL's conversational form.
     trainer, config: names in `trl`. defaults: ours where they differ from TRL's.
+    task: which of a job's tasks it is. made_by: the job that writes the table, where a run need
+    not have it.
     """
 
     name: str
@@ -76,10 +78,18 @@ class Training:
     trainer: str
     config: str
     defaults: dict[str, Any]
+    task: str | None = None
+    made_by: str = ""
 
 
-def main(training: Training, argv: Sequence[str] | None) -> int:
-    """Run a job and say in one line what went wrong, if anything did."""
+def main(
+    training: Training, argv: Sequence[str] | None, tasks: Mapping[str, Training] | None = None
+) -> int:
+    """Run a job and say in one line what went wrong, if anything did.
+
+    Args:
+        tasks: what it is instead where --task names one; all with the same arguments of TRL.
+    """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     err = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
@@ -91,7 +101,11 @@ def main(training: Training, argv: Sequence[str] | None) -> int:
         gpu = torch.accelerator.is_available()
         defaults = _DEFAULTS | {"bf16": gpu, "dataloader_pin_memory": gpu} | training.defaults
         config = getattr(trl, training.config)
-        return _run(training, *parse(training.name, training.description, config, defaults, argv))
+        tasks = tasks or {}
+        parsed = parse(training.name, training.description, config, defaults, argv, tasks)
+        if isinstance(parsed[0], TaskArguments) and parsed[0].task:
+            training = tasks[parsed[0].task]
+        return _run(training, *parsed)
     except (Exception, KeyboardInterrupt) as error:
         explained = _explained(error)
         if explained is None:
@@ -142,7 +156,14 @@ def _run(training: Training, arguments: Arguments, config: Any, model: Any) -> i
     if arguments.check:
         _tokenizer(arguments.model, config)
         return DONE
-    selection = select(arguments.data, training.table, training.columns, arguments.where, choice)
+    selection = select(
+        arguments.data,
+        training.table,
+        training.columns,
+        arguments.where,
+        choice,
+        made_by=training.made_by,
+    )
     record = _record(training, arguments, config, model, selection)
     output = Output(Path(arguments.output))
     held = output.check(record)
@@ -181,6 +202,7 @@ def _record(
     parent = Output(path).record() if path.is_dir() else None
     return {
         "job": training.name,
+        "task": training.task,
         "model": {"name": arguments.model, "content": content(path) if path.exists() else None},
         "data": {
             "source": selection.source,
@@ -198,7 +220,7 @@ def _record(
 
 
 def _ancestor(record: Record) -> Record:
-    return {name: record[name] for name in ("job", "model", "data")}
+    return {name: record.get(name) for name in ("job", "task", "model", "data")}
 
 
 def _tokenizer(model: str, config: Any) -> Any:
@@ -351,7 +373,7 @@ def _finish(
             _fold(arguments.model, output.folder, trainer)
         log = [entry for entry in trainer.state.log_history if "step" in entry]
         write_csv(log, output.folder / "curves.csv")
-        draw(log, output.folder / "curves.png", f"{record['job']} of {Path(arguments.model).name}")
+        draw(log, output.folder / "curves.png", f"{called(record)} of {Path(arguments.model).name}")
         record |= {
             "done": True,
             "result": _result(trainer, log),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -66,17 +66,33 @@ class Arguments:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class TaskArguments(Arguments):
+    """Those of a job that has tasks."""
+
+    task: str | None = field(
+        default=None,
+        metadata={
+            "metavar": "ROLE",
+            "help": "actor or refiner: learn what pipelines.bootstrap made for this one, the last "
+            "turn of each chat",
+        },
+    )
+
+
 def parse(
     job: str,
     description: str,
     config: type,
     defaults: Mapping[str, Any],
     argv: Sequence[str] | None,
+    tasks: Collection[str] = (),
 ) -> tuple[Arguments, Any, Any]:
     """Our arguments, TRL's training config and its model config.
 
     Args:
         config: TRL's config class of the job. defaults: ours where they differ from its.
+        tasks: what the job may be told to do with --task.
 
     Raises:
         UsageError: an unknown option, or a value that is no good.
@@ -88,7 +104,7 @@ def parse(
             raise UsageError(message)
 
     parser = Parser(
-        (Arguments, config, ModelConfig),
+        (TaskArguments if tasks else Arguments, config, ModelConfig),
         prog=f"python -m training.{job}",
         description=description,
         epilog="Exit codes: 0 done; 2 bad usage or data; 3 no rows are left to train on; 4 "
@@ -107,6 +123,8 @@ def parse(
         name = unknown[0].partition("=")[0]
         close = difflib.get_close_matches(name, parser._option_string_actions, n=1)
         raise UsageError(f"no option {name}" + (f"; did you mean {close[0]}?" if close else ""))
+    if tasks and arguments.task not in (None, *tasks):
+        raise UsageError(f"--task is {' or '.join(tasks)}, not {arguments.task!r}")
     if training.eval_strategy != "no" and not arguments.eval_data:
         raise UsageError(f"--eval_strategy {training.eval_strategy.value} needs --eval_data")
     training.output_dir = arguments.output

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 RECORD = "training.json"
-_CLAIMS = ("job", "model", "data", "settings")
+_SCRATCH = f"{RECORD}.tmp"
+"""A record that is being written, maybe by another process of the same launch."""
+_CLAIMS = ("job", "task", "model", "data", "settings")
 _GROWS = ("rows",)
 """Of the data, what may change under a training: a run comes to hold other rows beside its own."""
 
@@ -21,6 +23,11 @@ _STATE = (
 """What a checkpoint holds beside its model, to go on from: of torch, of FSDP, of DeepSpeed."""
 
 Record = dict[str, Any]
+
+
+def called(record: Record) -> str:
+    """The job that a record is of, with its task: `dpo`, `sft (actor)`."""
+    return f"{record['job']} ({record['task']})" if record.get("task") else str(record["job"])
 
 
 class OutputTaken(Exception):
@@ -53,7 +60,8 @@ class Output:
         """
         held = self.record()
         if held is None:
-            if self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
+            others = {path.name for path in self.folder.glob("*")} - {_SCRATCH}
+            if self.folder.is_file() or others:
                 raise OutputTaken(
                     f"{self.folder} is not empty and holds no {RECORD}: give a new folder "
                     "(nothing was overwritten)"
@@ -61,7 +69,9 @@ class Output:
             return None
         wanted = record | {"data": {k: v for k, v in record["data"].items() if k not in _GROWS}}
         changes = [
-            change for name in _CLAIMS for change in _changes(name, held[name], wanted[name])
+            change
+            for name in _CLAIMS
+            for change in _changes(name, held.get(name), wanted.get(name))
         ]
         if changes:
             raise OutputDiffers(
@@ -73,7 +83,7 @@ class Output:
     def write(self, record: Record) -> None:
         """Put the record in the folder, whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        scratch = self.folder / f"{RECORD}.tmp"
+        scratch = self.folder / _SCRATCH
         scratch.write_text(json.dumps(record, indent=1, sort_keys=True))
         _flush(scratch)
         os.replace(scratch, self.folder / RECORD)

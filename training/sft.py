@@ -1,16 +1,18 @@
 """SFT: a first actor or refiner, from a prompt and its answer, or from whole chats.
 
 The loss is on what the assistant says: each of its turns once. Of a run the pairs are taken, with
-the chosen side as the answer.
+the chosen side as the answer; with --task what `pipelines.bootstrap` made for that role, and then
+the loss is on the last turn of a chat alone.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from training import job
-from training.examples import ANSWERS, every_turn
+from training.examples import ANSWERS, every_turn, last_turn
 
 FINE_TUNING = {
     "completion_only_loss": True,
@@ -36,9 +38,18 @@ SFT = job.Training(
     defaults=FINE_TUNING,
 )
 
+_BOOTSTRAPPED = replace(
+    SFT, columns=(("messages",),), examples=last_turn, made_by="pipelines.bootstrap"
+)
+TASKS = {
+    "actor": replace(_BOOTSTRAPPED, task="actor", noun="answers", table="sft_actor"),
+    "refiner": replace(_BOOTSTRAPPED, task="refiner", noun="lessons", table="sft_refiner"),
+}
+"""What a teacher made for a role, by its name."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return job.main(SFT, argv)
+    return job.main(SFT, argv, TASKS)
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ class _Reading:
                 )
         for iteration, prompts in self._new.items():
             _commit(self._datasets[iteration], prompts)
-        _commit_failures(self._rejects, self._failures, paths)
+        commit_failures(self._rejects, STAGE, self._failures, paths)
         return Intake(
             files=len(paths),
             prompts=len(self._seen),
@@ -196,7 +196,10 @@ def _refused(row: InputRow, error: str, message: str) -> InputRow:
 
 
 def _held(run: str, iteration: int | None = None) -> Held:
-    """What a run, or an iteration of it, holds; of a prompt in several iterations the first."""
+    """What a run, or an iteration of it, holds; of a prompt in several iterations the first.
+
+    What comes before iteration 1 is no iteration's.
+    """
     with connect(run, ("prompts",)) as connection:
         query = "select prompt_id, iteration, checks, split from prompts order by iteration desc"
         rows = connection.sql(query).fetchall()
@@ -204,7 +207,7 @@ def _held(run: str, iteration: int | None = None) -> Held:
         {
             key: (t, some and [Check(**one) for one in some])
             for key, t, some, _ in rows
-            if iteration in (None, t)
+            if t == iteration or (iteration is None and t > 0)
         },
         {key: split for key, _, _, split in rows},
     )
@@ -217,7 +220,9 @@ def _commit(dataset: Dataset, prompts: list[Prompt]) -> None:
         dataset.commit(STAGE, work, settled)
 
 
-def _commit_failures(dataset: Dataset, failures: Sequence[InputRow], paths: Sequence[str]) -> None:
+def commit_failures(
+    dataset: Dataset, stage: str, failures: Sequence[InputRow], paths: Sequence[str]
+) -> None:
     """Hold the failures of these files to what this reading found; those of others stay.
 
     The same reading changes nothing.
@@ -234,7 +239,7 @@ def _commit_failures(dataset: Dataset, failures: Sequence[InputRow], paths: Sequ
     read = {shown(path) for path in paths}
     committed = {
         path: entry
-        for path, entry in dataset.entries(STAGE).items()
+        for path, entry in dataset.entries(stage).items()
         if entry.work.startswith("failures")
     }
     dataset.retract(
@@ -245,12 +250,12 @@ def _commit_failures(dataset: Dataset, failures: Sequence[InputRow], paths: Sequ
         ]
     )
     for work, rows in wanted.items():
-        dataset.commit(STAGE, work, [_settled(row) for row in rows])
+        dataset.commit(stage, work, [_settled(row, stage) for row in rows])
 
 
-def _settled(row: InputRow) -> Settled:
+def _settled(row: InputRow, stage: str) -> Settled:
     source, payload = shown(row.source), shown(row.payload)[:PAYLOAD_CHARS]
-    failure = Failure(STAGE, source, row.error, shown(row.message), 1, payload)
+    failure = Failure(stage, source, row.error, shown(row.message), 1, payload)
     return Settled(source, {"failures": [failure]})
 
 

@@ -17,12 +17,20 @@ from pathlib import Path
 from rich.console import Console
 
 from inspection.summary import print_summary
-from pipelines.execution import intake, lease, work
+from pipelines.execution import intake, lease, seed_intake, work
 from pipelines.execution.inference import INTERRUPTED, RunStopped
 from pipelines.execution.journal import clear_journal
 from pipelines.execution.launch import launch
 from pipelines.execution.lease import RunLocked
-from pipelines.execution.options import DEMO_PROMPTS, DEMO_RUN, Job, Stages, parse, reads_prompts
+from pipelines.execution.options import (
+    DEMO_PROMPTS,
+    DEMO_RUN,
+    Job,
+    Stages,
+    parse,
+    reads_prompts,
+    reads_seeds,
+)
 from pipelines.execution.parts import Claimed, claim, parts
 from pipelines.execution.plan import pending, plan
 from pipelines.execution.progress import progress
@@ -33,6 +41,7 @@ from schemas.views import connect
 from spar_core.dataset import SWEEP_AGE_S
 from spar_core.engine.preflight import preflight, resolve
 from spar_core.engine.protocol import EngineGone
+from spar_core.filters.library import NoLibrary
 from spar_core.stages.drawing import longest
 from spar_core.variants import SettingsDiffer
 from terminal.exits import (
@@ -52,26 +61,52 @@ training on use a model of 8B or more, e.g. on a GPU of 24 GB or more:
   python -m pipelines.refine --run runs/mine --prompts my.jsonl --engine vllm --model FOLDER"""
 
 
+_DEMO_REFINER = """\
+The actor here is a small model (SmolLM2-135M); judge and refiner are the same with an adapter \
+that was taught to check and mend seven kinds of constraints on short answers. It shows what the \
+method does, on such prompts alone. For prompts of your own use a model of 8B or more, e.g. on a \
+GPU of 24 GB or more:
+  python -m pipelines.refine --run runs/mine --prompts my.jsonl --engine vllm --model FOLDER"""
+
+_LOOK = (
+    "inspection.sql --run {run} --sql "
+    '"select similarity, rejected[1].content, chosen[1].content from pairs"'
+)
+_WHY = 'inspection.sql --run {run} --sql "select seed, dropped, why, near from evolutions"'
+_NEXT = {
+    "prompts": "pipelines.refine --run {run}",
+    "sft_refiner": "training.sft --task refiner --data {run} --model FOLDER --output refiner-1",
+}
+"""What to do next, by the last table that a job has written."""
+
+
 def main(
-    name: str, description: str, methods: Mapping[str, Stages], argv: Sequence[str] | None
+    name: str,
+    description: str,
+    methods: Mapping[str, Stages],
+    argv: Sequence[str] | None,
+    *,
+    choice: str = "method",
+    default_run: str = DEMO_RUN,
 ) -> int:
     """Run a job and say in one line what went wrong, if anything did.
 
     Args:
         methods: the job's stages by method; the first is what it does unless one is named.
+        choice: the option that names the method. default_run: "" where --run must be given.
     """
     job: Job | None = None
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False)
     try:
-        job = parse(name, description, methods, argv)
-        if not reads_prompts(job.stages) and not job.dataset.entries(intake.STAGE):
+        job = parse(name, description, methods, argv, choice=choice, default_run=default_run)
+        if not _reads(job) and not _rows(job, "prompts"):
             raise InputError(
                 f"no prompts in iteration {job.dataset.iteration} of the run {job.dataset.run}: "
                 "python -m pipelines.sample reads them"
             )
         with _session(job) as session, session.noticing(), lease.held(job.dataset):
             return run(job, session, out, err)
-    except (UsageError, InputError, RunLocked) as error:
+    except (UsageError, InputError, RunLocked, NoLibrary) as error:
         return complain(err, str(error), BAD_USAGE)
     except SettingsDiffer as error:
         advice = (
@@ -102,7 +137,7 @@ def _session(job: Job) -> Iterator[Session]:
 def run(job: Job, session: Session, out: Console, err: Console) -> int:
     """Run the stages of a job whose run is held; returns the exit code."""
     job = _with_models(job)
-    scope = _read_prompts(job, out) if reads_prompts(job.stages) else None
+    scope = _read(job, out) if _reads(job) else None
     job.dataset.sweep(0.0 if _is_alone(job) else SWEEP_AGE_S)
     if scope is None:
         scope = _first_prompts(job)
@@ -110,10 +145,15 @@ def run(job: Job, session: Session, out: Console, err: Console) -> int:
     left = sum(_run_stage(job, each, session, check, out, err) for each in parts(job, scope))
     if left:
         raise RunStopped(f"{left} items are still pending")
-    failed = _failures(job)
+    failed = _rows(job, "failures")
     print_summary(job.dataset.run, out, iteration=job.dataset.iteration)
     _say_what_next(job, failed, out)
     return WITH_FAILURES if failed else DONE
+
+
+def _reads(job: Job) -> bool:
+    """Whether the job begins with files, of prompts or of seeds."""
+    return reads_prompts(job.stages) or reads_seeds(job.stages)
 
 
 def _is_alone(job: Job) -> bool:
@@ -123,13 +163,15 @@ def _is_alone(job: Job) -> bool:
 
 def _say_what_next(job: Job, failed: int, out: Console) -> None:
     if job.uses_bundled_model and any(stage.roles for stage in job.stages):
-        out.print(f"\n{_WEAK_MODEL}", markup=False)
+        adapted = any(spec.adapter for spec in job.engines.values())
+        out.print(f"\n{_DEMO_REFINER if adapted else _WEAK_MODEL}", markup=False)
     run, python = shlex.quote(job.dataset.run), _python()
-    out.print(
-        f"\nNext: {python} -m inspection.sql --run {run} --sql "
-        '"select similarity, rejected[1].content, chosen[1].content from pairs"',
-        markup=False,
-    )
+    last = job.stages[-1].writes[-1]
+    if last != intake.STAGE or _rows(job, "prompts"):
+        out.print(f"\nNext: {python} -m {_NEXT.get(last, _LOOK).format(run=run)}", markup=False)
+    else:
+        why = f"{python} -m {_WHY.format(run=run)}"
+        out.print(f"\nNo prompts: every seed was dropped; why: {why}", markup=False)
     if failed:
         out.print(
             f"{failed} items could not be done; why: {python} -m inspection.sql --run {run} "
@@ -145,25 +187,54 @@ def _with_models(job: Job) -> Job:
     return dataclasses.replace(job, engines=engines)
 
 
+def _read(job: Job, out: Console) -> Sequence[str] | None:
+    """Read prompts or seeds into the run; returns the ids that a limit leaves, None for all."""
+    return _read_seeds(job, out) if reads_seeds(job.stages) else _read_prompts(job, out)
+
+
+def _read_seeds(job: Job, out: Console) -> Sequence[str] | None:
+    if not job.files:
+        with connect(job.dataset.run, ("seeds",)) as connection:
+            query = "select seed_id from seeds where iteration = ? order by position limit ?"
+            rows = connection.execute(query, [job.dataset.iteration, job.limit]).fetchall()
+        if not rows:
+            raise InputError(f"no seeds in {job.dataset.run}: give --seeds FILES")
+        return [key for (key,) in rows] if job.limit else None
+    read = seed_intake.ingest(job.dataset, job.files, job.limit, job.split)
+    said = f"seeds: {read.seeds} from {job.files}"
+    if read.added < read.seeds:
+        said += f", {read.seeds - read.added} of them in the run already"
+    if read.equal:
+        said += f"; {read.equal} rows repeat one"
+    if read.failures:
+        said += f"; {read.failures} rows left out (see `failures`)"
+    out.print(said, markup=False)
+    return read.ids if job.limit else None
+
+
 def _read_prompts(job: Job, out: Console) -> Sequence[str] | None:
-    """Read the prompts into the run; returns the ids that a limit leaves, None for no limit."""
-    files = job.prompts
+    files = job.files
     if not files:
         with connect(job.dataset.run, ("prompts",)) as connection:
             query = "select distinct iteration from prompts"
             held = {iteration for (iteration,) in connection.sql(query).fetchall()}
-        if held and job.dataset.iteration not in held:
+        if (held or _rows(job, "drafts")) and job.dataset.iteration not in held:
             raise InputError(
                 f"iteration {job.dataset.iteration} of {job.dataset.run} has no prompts yet: "
                 "give --prompts"
             )
         if held and not job.is_demo:
             return None
+        if not job.has_demo:
+            raise InputError(
+                f"no prompts in iteration {job.dataset.iteration} of {job.dataset.run}: give "
+                "--prompts, or have python -m pipelines.evolve make some"
+            )
         files = str(DEMO_PROMPTS)
     read = intake.ingest(job.dataset, files, job.limit, job.split)
     said = (
         f"prompts: {read.prompts} from {files}"
-        if job.prompts
+        if job.files
         else f"prompts: {read.prompts} of the bundled ones"
     )
     if read.added < read.prompts:
@@ -259,9 +330,10 @@ def _python() -> str:
     )
 
 
-def _failures(job: Job) -> int:
-    with connect(job.dataset.run, ("failures",)) as connection:
-        query = "select count(*) from failures where iteration = ?"
+def _rows(job: Job, table: str) -> int:
+    """How many rows of a table the iteration has."""
+    with connect(job.dataset.run, (table,)) as connection:
+        query = f"select count(*) from {table} where iteration = ?"
         return int(connection.execute(query, [job.dataset.iteration]).fetchall()[0][0])
 
 

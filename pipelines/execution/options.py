@@ -6,7 +6,7 @@ import argparse
 import difflib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,15 +20,24 @@ from spar_core import variants
 from spar_core.dataset import Dataset
 from spar_core.engine.spec import EngineSpec
 from spar_core.methods import METHODS
-from spar_core.stage import DEFAULT_ROLES, Stage, add_options, roles_of
+from spar_core.stage import DEFAULT_ROLES, PROMPTS, Stage, add_options, roles_of
 from spar_core.stages.drawing import whole
+from spar_core.stages.evolve import WRITERS
+from spar_core.stages.teach import TEACHERS
 from terminal.exits import UsageError
 
-DEMO_PROMPTS = Path(__file__).parents[1] / "demo_prompts.jsonl"
+DEMO_PROMPTS = Path(__file__).parents[1] / "demo" / "prompts.jsonl"
 DEMO_RUN = "runs/demo"
 DEMO_LIMIT = 6
 
 Stages = tuple[Stage[Any], ...]
+
+_CHOICES = {
+    "method": "how pairs are made",
+    "writer": "who evolves the seeds: a program, or an engine, where one is named",
+    "teacher": "who judges and refines: a program, for prompts with checks, or an engine",
+}
+"""Options that say which stages a job has."""
 
 _FN_API_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
@@ -38,7 +47,8 @@ class Job:
     """A command line, understood.
 
     engines: by role, those that stand in for a stage's roles included. options: all of it, for the
-    stages to read their settings from.
+    stages to read their settings from. files: of prompts or of seeds, "" where none are named.
+    has_demo: whether it takes the bundled prompts where a run holds none.
     """
 
     name: str
@@ -48,10 +58,11 @@ class Job:
     engines: dict[str, EngineSpec]
     options: argparse.Namespace
     beam: PipelineOptions
-    prompts: str
+    files: str
     limit: int | None
     split: str
     is_demo: bool
+    has_demo: bool = True
 
     @property
     def uses_bundled_model(self) -> bool:
@@ -69,6 +80,7 @@ class SparOptions(PipelineOptions):
     @classmethod
     def _add_argparse_args(cls, parser: Any) -> None:
         add_arguments(parser, _all_stages())
+        _add_seeds(parser)
 
 
 def add_arguments(
@@ -85,15 +97,16 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
     run.add_argument(
         "--run",
         metavar="DIR",
-        help="folder of the run: a path, gs://, s3:// or anything fsspec knows "
-        f"(default: {default_run}). The same command on the same run goes on where it stopped.",
+        help="folder of the run: a path, gs://, s3:// or anything fsspec knows"
+        f"{f' (default: {default_run})' if default_run else ''}. The same command on the same run "
+        "goes on where it stopped.",
     )
     run.add_argument(
         "--iteration",
-        type=whole(1),
+        type=whole(0),
         default=1,
         metavar="N",
-        help="iteration of the self-play, from 1",
+        help="iteration of the self-play, from 1; 0 is what comes before it",
     )
     run.add_argument(
         "--variant",
@@ -103,7 +116,9 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
         help="a name for settings to try beside others on the same iteration; stages whose "
         f"settings another variant has too are not done again (default: {MAIN})",
     )
-    if reads_prompts(stages):
+    if reads_seeds(stages):
+        _add_seeds(run)
+    elif reads_prompts(stages):
         run.add_argument(
             "--prompts",
             metavar="FILES",
@@ -114,7 +129,7 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
         run.add_argument(
             "--limit", type=whole(0), metavar="N", help="do the first N prompts only; 0 for all"
         )
-    if not any(stage.trains for stage in stages):
+    if reads_seeds(stages) or not any(stage.trains for stage in stages):
         run.add_argument(
             "--split",
             default=TRAIN,
@@ -125,9 +140,23 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
     run.add_argument("--seed", type=int, default=0, help="seed of every random choice")
 
 
+def _add_seeds(run: Any) -> None:
+    run.add_argument(
+        "--seeds",
+        metavar="FILES",
+        help="JSONL, JSON, CSV or Parquet with a column `prompt`, `instruction` or `seed`, or a "
+        "JSON list of texts; a path, a glob or a URL (default: what the run holds)",
+    )
+
+
 def reads_prompts(stages: Stages) -> bool:
     """Whether a job of these stages begins with prompts from files."""
-    return not stages[0].after
+    return not stages[0].after and not reads_seeds(stages)
+
+
+def reads_seeds(stages: Stages) -> bool:
+    """Whether a job of these stages begins with seeds from files."""
+    return not stages[0].after and stages[0].intake != PROMPTS
 
 
 class Parser(argparse.ArgumentParser):
@@ -142,11 +171,15 @@ def parse(
     description: str,
     methods: Mapping[str, Stages],
     argv: Sequence[str] | None = None,
+    *,
+    choice: str = "method",
+    default_run: str = DEMO_RUN,
 ) -> Job:
     """Understand a command line.
 
     Args:
         methods: the job's stages by method; the first is what it does unless one is named.
+        choice: the option that names the method. default_run: "" where --run must be given.
 
     Raises:
         UsageError: an unknown option, or a value that is no good.
@@ -161,17 +194,22 @@ def parse(
         allow_abbrev=False,
     )
     arguments = [underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)]
-    stages = methods[_method(parser, methods, arguments)]
-    add_arguments(parser, stages)
+    stages = methods[_method(parser, methods, arguments, choice)]
+    add_arguments(parser, stages, default_run)
     options, rest = parser.parse_known_args(arguments)
     beam = _beam_options(parser, arguments, rest)
-    for option in ("run", "prompts"):
+    if options.run is None and not default_run:
+        raise UsageError("--run DIR is needed")
+    for option in ("run", "prompts", "seeds"):
         if getattr(options, option, None) == "":
             raise UsageError(f"--{option} must be a path or URL, not ''")
-    return _understood(name, stages, options, beam)
+    job = _understood(name, stages, options, beam)
+    return replace(job, has_demo=bool(default_run))
 
 
-def _method(parser: Parser, methods: Mapping[str, Stages], arguments: Sequence[str]) -> str:
+def _method(
+    parser: Parser, methods: Mapping[str, Stages], arguments: Sequence[str], choice: str
+) -> str:
     """The method that a command line names: it says which options there are."""
     default = next(iter(methods))
     if len(methods) == 1:
@@ -179,12 +217,25 @@ def _method(parser: Parser, methods: Mapping[str, Stages], arguments: Sequence[s
     first = Parser(add_help=False, allow_abbrev=False)
     for each in (first, parser):
         each.add_argument(
-            "--method",
+            f"--{choice}",
             choices=tuple(methods),
-            default=default,
-            help=f"how pairs are made (default: {default})",
+            help=f"{_CHOICES[choice]} (default: {default})",
         )
-    return str(first.parse_known_args(arguments)[0].method)
+    named = getattr(first.parse_known_args(arguments)[0], choice)
+    return str(named or _asking(methods, arguments) or default)
+
+
+def _asking(methods: Mapping[str, Stages], arguments: Sequence[str]) -> str | None:
+    """Where the default asks no engine and a command line names one, the method that does."""
+    if roles_of(next(iter(methods.values()))):
+        return None
+    options = {argument.partition("=")[0] for argument in arguments}
+    for name, stages in methods.items():
+        parser = Parser(add_help=False, allow_abbrev=False)
+        add_engines(parser, roles_of(stages))
+        if roles_of(stages) and options & {*parser._option_string_actions}:
+            return name
+    return None
 
 
 def underscored(argument: str) -> str:
@@ -230,7 +281,7 @@ def _beam_options(
 def _elsewhere() -> set[str]:
     """The options of all jobs, of one stage and of several."""
     stages = _all_stages()
-    found = {"--method"}
+    found = {f"--{choice}" for choice in _CHOICES}
     for some in (stages, *((stage,) for stage in stages)):
         parser = Parser(add_help=False, allow_abbrev=False)
         add_arguments(parser, some)
@@ -239,7 +290,10 @@ def _elsewhere() -> set[str]:
 
 
 def _all_stages() -> Stages:
-    return tuple(dict.fromkeys(stage for some in METHODS.values() for stage in some))
+    families = (METHODS, WRITERS, TEACHERS)
+    return tuple(
+        dict.fromkeys(stage for family in families for some in family.values() for stage in some)
+    )
 
 
 def _understood(
@@ -253,11 +307,16 @@ def _understood(
     options.bundled = frozenset(r for r, e in engines.items() if is_bundled(e))
     for group in dict.fromkeys(some for stage in stages for some in stage.options):
         group.check(options)
-    prompts = getattr(options, "prompts", None)
+    if reads_seeds(stages) and options.variant != MAIN:
+        raise UsageError(
+            "--variant: prompts have none; other settings make others in another --run or "
+            "--iteration"
+        )
+    files = getattr(options, stages[0].intake, None)
     is_demo = (
         reads_prompts(stages)
         and len(options.bundled) == len(engines)
-        and prompts is None
+        and files is None
         and options.run in (None, DEMO_RUN)
     )
     limit = getattr(options, "limit", None)
@@ -271,7 +330,7 @@ def _understood(
         engines=engines,
         options=options,
         beam=beam,
-        prompts=prompts or "",
+        files=files or "",
         limit=limit or None,
         split=getattr(options, "split", TRAIN),
         is_demo=is_demo,

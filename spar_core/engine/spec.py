@@ -23,6 +23,7 @@ class EngineSpec:
     slots: sequences that it decodes at once.
     arguments: more for the command line of a server that is started.
     key: the environment variable that holds the key of the server at `url`.
+    adapter: a LoRA adapter (GGUF) on top of the model of a llama.cpp that is started; "" for none.
     """
 
     kind: Kind
@@ -33,6 +34,11 @@ class EngineSpec:
     patience_s: float = 120.0
     arguments: str = ""
     key: str = KEY_VARIABLE
+    adapter: str = ""
+
+    def __post_init__(self) -> None:
+        if self.adapter and not (self.kind == "llamacpp" and self.is_started):
+            raise ValueError("an adapter is for llama.cpp that is started here")
 
     @property
     def is_started(self) -> bool:
@@ -41,11 +47,20 @@ class EngineSpec:
 
 
 def identity(spec: EngineSpec) -> dict[str, str]:
-    """What an iteration's fingerprint says of a model: its name, and its content if we see it."""
+    """What an iteration's fingerprint says of a model: its name, and its content if we see it.
+
+    The same of its adapter, where it has one.
+    """
     path = model_path(spec)
-    if path is None:
-        return {"model": spec.model}
-    return {"model": path.name, "content": content(path)}
+    said = {"model": path.name, "content": content(path)} if path else {"model": spec.model}
+    if adapter := adapter_path(spec):
+        said |= {"adapter": adapter.name, "adapter_content": content(adapter)}
+    return said
+
+
+def adapter_path(spec: EngineSpec) -> Path | None:
+    """The adapter's file, None where there is none."""
+    return Path(spec.adapter) if spec.adapter else None
 
 
 def model_path(spec: EngineSpec) -> Path | None:

@@ -93,11 +93,17 @@ class Drawing:
 
 
 ACTOR = Drawing("actor", "actor", 0.9, 0.9, 2048, 48)
-JUDGE = Drawing("judge", "judge", 0.7, 1.0, 2048, 64)
-REFINE = Drawing("refine", "refiner", 0.7, 1.0, 3072, 128)
+JUDGE = Drawing("judge", "judge", 0.7, 1.0, 2048, 112)
+REFINE = Drawing("refine", "refiner", 0.7, 1.0, 3072, 192)
+WRITE = Drawing("write", "writer", 0.7, 1.0, 1024, 256)
+TEACH_JUDGE = Drawing("teach_judge", "teacher", 0.7, 1.0, 2048, 128)
+TEACH_REFINE = Drawing("teach_refine", "teacher", 0.7, 1.0, 3072, 192)
+TEACH_ANSWER = Drawing("teach_answer", "teacher", 0.7, 1.0, 2048, 128)
+
+_ALL = (ACTOR, JUDGE, REFINE, WRITE, TEACH_JUDGE, TEACH_REFINE, TEACH_ANSWER)
 
 
 def longest(options: Namespace, role: str) -> int:
     """The longest answer that a role is asked for, in tokens; 0 where it is asked nothing."""
-    drawings = [d for d in (ACTOR, JUDGE, REFINE) if hasattr(options, f"{d.name}_max_tokens")]
+    drawings = [d for d in _ALL if hasattr(options, f"{d.name}_max_tokens")]
     return max((d.read(options).max_tokens for d in drawings if d.role == role), default=0)

@@ -16,6 +16,9 @@ from spar_core.stages.sample import SAMPLE
 from spar_core.voting import JudgeSettings, judge
 from terminal.exits import UsageError
 
+_HELD = ("judge", "refiner", "teacher")
+"""Roles that answer in the wire format."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeStageSettings(StageSettings):
@@ -53,19 +56,25 @@ def _add_voting(group: Any) -> None:
         help="readable votes that a verdict needs (default: more than half of --votes)",
     )
     drawing.JUDGE.add(group)
-    group.add_argument(
-        "--constrained",
-        choices=("auto", "on", "off"),
-        default="auto",
-        help="hold judge and refiner to the wire format by a grammar (llamacpp, vllm); "
-        "auto: on for the bundled model",
-    )
 
 
 def _check_voting(options: Namespace) -> None:
     if options.quorum is not None and options.quorum > options.votes:
         raise UsageError(f"--quorum {options.quorum} is more than --votes {options.votes}")
-    kinds = {spec.kind for role, spec in options.engines.items() if role in ("judge", "refiner")}
+
+
+def _add_constrained(group: Any) -> None:
+    group.add_argument(
+        "--constrained",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="hold whoever judges and refines to the wire format by a grammar (llamacpp, vllm); "
+        "auto: on for the bundled model where no adapter has taught it the format",
+    )
+
+
+def _check_constrained(options: Namespace) -> None:
+    kinds = {spec.kind for role, spec in options.engines.items() if role in _HELD}
     if options.constrained == "on" and "openai" in kinds:
         raise UsageError("--constrained on needs --engine llamacpp or vllm")
 
@@ -84,13 +93,14 @@ def _add_fewer(group: Any) -> None:
 
 
 VOTING = Options("judging (defaults: the paper's)", _add_voting, _check_voting)
+CONSTRAINED = Options("the wire format", _add_constrained, _check_constrained)
 FEWER_VOTES = Options("fewer votes (off: the paper's behaviour)", _add_fewer)
 
 
 def is_constrained(options: Namespace, role: str) -> bool:
     """Whether a grammar holds a role to the wire format."""
     if options.constrained == "auto":
-        return role in options.bundled
+        return role in options.bundled and not options.engines[role].adapter
     return bool(options.constrained == "on")
 
 
@@ -124,7 +134,7 @@ JUDGE = Stage(
     task=_judge,
     settings=_settings,
     writes=("judgements",),
-    options=(VOTING, FEWER_VOTES),
+    options=(VOTING, CONSTRAINED, FEWER_VOTES),
     after=(SAMPLE,),
     roles=("judge",),
 )

@@ -15,7 +15,7 @@ from spar_core.ids import tree_id
 from spar_core.records import judged_of_row, node_rows, tree_row
 from spar_core.stage import Context, Item, Options, Stage, StageSettings
 from spar_core.stages import drawing
-from spar_core.stages.judge import FEWER_VOTES, JUDGE, VOTING, is_constrained, voting
+from spar_core.stages.judge import CONSTRAINED, FEWER_VOTES, JUDGE, VOTING, is_constrained, voting
 from spar_core.variants import flat
 
 
@@ -117,7 +117,12 @@ TREE_SEARCH = Stage(
     task=_search,
     settings=_settings,
     writes=("trees", "nodes"),
-    options=(VOTING, Options("searching (defaults: the paper's)", _add_search), FEWER_VOTES),
+    options=(
+        VOTING,
+        Options("searching (defaults: the paper's)", _add_search),
+        CONSTRAINED,
+        FEWER_VOTES,
+    ),
     after=(JUDGE,),
     roles=("refiner", "judge"),
 )

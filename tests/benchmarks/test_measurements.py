@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import client, kills, overhead, queries, report, saturation, savings, training
+from benchmarks import (
+    adapters,
+    client,
+    kills,
+    overhead,
+    queries,
+    report,
+    saturation,
+    savings,
+    training,
+)
 
 pytest.importorskip("matplotlib")
 
@@ -52,6 +62,14 @@ def test_kills() -> None:
     for row in made.rows:
         assert row[0] == 1
         assert row[3] == "equal"
+
+
+@pytest.mark.engine
+def test_adapters() -> None:
+    pytest.importorskip("gguf", reason="the training extra is not installed: make test")
+    made = adapters.measure(2, tokens=4, rounds=1)
+    assert len(made.rows) == 4
+    assert all(rate > 0 for _, rate, _ in made.rows)
 
 
 @pytest.mark.slow

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from inspection.summary import print_summary
 from pipelines import refine
+from schemas.drops import Drop
+from schemas.evolutions import Evolution
+from schemas.judgements import Judgement
+from schemas.trees import Tree
+from spar_core.dataset import Dataset, Settled
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines.rounds import command, query
 from tests.schemas import variants
@@ -56,8 +62,45 @@ def test_depths_sum_to_all_trees(finished_run: Path) -> None:
     assert query(finished_run, shares) == [(10, 8, pytest.approx(0.8))]
 
 
-def test_a_run_without_pairs_says_so(tmp_path: Path) -> None:
-    assert summary(tmp_path).strip() == "No pairs yet: no tree is solved."
+def test_a_run_without_anything_says_so(tmp_path: Path) -> None:
+    assert summary(tmp_path).strip() == "There is nothing to sum up yet."
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {"trees": [Tree("t", "p", "r", "bfs", False, "n", 0, 0.0, 1, 0, "m", 1, 1)]},
+        {"judgements": [Judgement("r", "p", "yes", 1.0, 5, 0, 0, "c", [], "m", 1, 1)]},
+    ],
+    ids=lambda rows: next(iter(rows)),
+)
+def test_a_run_without_pairs_says_so(tmp_path: Path, rows: dict[str, list[Any]]) -> None:
+    Dataset(str(tmp_path), 1).commit("s", "w", [Settled("k", rows)])
+    assert "No pairs yet: no tree is solved." in summary(tmp_path)
+    assert summary(tmp_path, 2).strip() == "There is nothing to sum up yet."
+
+
+def test_seeds_and_lessons_are_counted_by_what_became_of_them(tmp_path: Path) -> None:
+    evolved = [
+        Evolution("e", "s", "x", "rules"),
+        Evolution("f", "s", "x", "rules", dropped="refused"),
+    ]
+    Dataset(str(tmp_path), 1).commit(
+        "select",
+        "w",
+        [
+            Settled(
+                "k",
+                {"evolutions": evolved, "drops": [Drop("teach", "r", "judgement", "no_checks")]},
+            )
+        ],
+    )
+    text = summary(tmp_path)
+    assert "No pairs" not in text
+    rows = cells(text)
+    assert ["rules", "kept", "1", "0.5"] in rows
+    assert ["rules", "refused", "1", "0.5"] in rows
+    assert ["judgement", "no_checks", "1"] in rows
 
 
 def test_failures_are_counted_by_cause_and_shown_harmlessly(

@@ -1,31 +1,24 @@
-"""What tests that run vLLM share."""
+"""What tests of whole jobs share."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
 from spar_core.engine.llamacpp import bundled_model
+from tests.pipelines import rounds
+from tests.pipelines.gates import Begin
+from training.gguf_checkpoint import convert
 
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled model as the checkpoint folder that vLLM reads."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    file = bundled_model()
-    tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
-    model = AutoModelForCausalLM.from_pretrained(
-        str(file.parent),
-        gguf_file=file.name,
-        quantization_config=GgufConfig(dequantize=True),
-        dtype=torch.bfloat16,
-    )
     folder = tmp_path_factory.mktemp("smollm2")
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    convert(bundled_model(), folder)
     return folder
 
 
@@ -35,3 +28,21 @@ def scratch(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     folder = tmp_path_factory.mktemp("t")
     monkeypatch.setenv("TMPDIR", str(folder))
     return folder
+
+
+@pytest.fixture
+def begin() -> Iterator[Begin]:
+    """`rounds.start`, whose processes do not outlive the test."""
+    begun: list[Popen[str]] = []
+
+    def start(
+        *argv: str, job: str = "pipelines.refine", file_blocks: int | None = None
+    ) -> Popen[str]:
+        begun.append(rounds.start(*argv, job=job, file_blocks=file_blocks))
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

@@ -24,6 +24,11 @@ IDS = {
     "pairs": "pair_id",
     "rft": "rft_id",
 }
+EMPTY = {
+    *("seeds", "drafts", "evolutions", "lessons", "sft_actor", "sft_refiner", "drops", "failures"),
+    *("failures_by_cause", "judge_bias", "evolution_outcomes", "lesson_counts"),
+}
+"""Tables and views that a round on `PROMPTS` leaves without rows."""
 PROMPTS = [f"Prompt {n}: one line, please." for n in range(8)] + [
     "An easy one.",
     "An easy one, too.",

@@ -2,7 +2,8 @@
 
 A job started there finds them first. Files in that folder tell the trainings what to do:
 `dpo.exit` holds a code to end with, `dpo.hang` makes it wait for Ctrl-C (`dpo.hangs` says that it
-does), and `trainings.jsonl` has a line for each that was started.
+does), and `trainings.jsonl` has a line for each that was started. `sft_actor` is `sft` with
+`--task actor`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _MODULES = {
     **{
         f"training/{job}.py": f"import sys\nfrom tests.pipelines import standins\n"
         f"sys.exit(standins.train('{job}', sys.argv[1:]))\n"
-        for job in ("dpo", "rft")
+        for job in ("dpo", "rft", "sft")
     },
     "vllm/__init__.py": "",
     "vllm/entrypoints/__init__.py": "",
@@ -41,6 +42,8 @@ RESULT = {
         "final": {"loss": 0.61234, "rewards/margins": 0.25, "rewards/accuracies": 0.75},
     },
     "rft": {"steps": 7, "final": {"loss": 1.5}},
+    "sft_actor": {"steps": 3, "final": {"loss": 1.25}},
+    "sft_refiner": {"steps": 4, "final": {"loss": 0.75}},
 }
 
 
@@ -86,12 +89,14 @@ def train(job: str, argv: Sequence[str]) -> int:
         bad = "--no_such" in argv
         sys.stderr.write("error: no option --no_such\n" if bad else "")
         return 2 if bad else 0
-    with Path("trainings.jsonl").open("a") as file:
-        file.write(json.dumps([job, *argv]) + "\n")
     parser = argparse.ArgumentParser()
     for name in ("data", "where", "model", "output"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--task")
     options, _ = parser.parse_known_args(argv)
+    job = f"{job}_{options.task}" if options.task else job
+    with Path("trainings.jsonl").open("a") as file:
+        file.write(json.dumps([job, *argv]) + "\n")
     told = Path(f"{job}.exit")
     if told.exists():
         sys.stderr.write(f"error: {job} was told to\n")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import itertools
 import json
 import os
 import random
@@ -16,7 +14,7 @@ from subprocess import Popen
 
 import pytest
 
-from pipelines import iterate, refine
+from pipelines import iterate, steps
 from pipelines.execution import child
 from pipelines.execution.intake import deal
 from pipelines.execution.prompt_files import InputError
@@ -25,6 +23,15 @@ from spar_core.dataset import Dataset
 from spar_core.engine.spec import EngineSpec, identity
 from tests.loopback import LoopbackServer
 from tests.pipelines import rounds, standins
+from tests.pipelines.children import (
+    Children,
+    finish,
+    flat,
+    is_free,
+    settle,
+    wait_for,
+    wait_until_free,
+)
 from tests.pipelines.rounds import check, failures, query, write_prompts
 
 NAMES = [f"prompt {n}" for n in range(11)]
@@ -126,53 +133,6 @@ def test_too_few_prompts_are_refused_before_any_is_added(tmp_path: Path) -> None
         deal_to(run, [3], NAMES)
 
 
-class Children:
-    """What the job starts, done here: rounds on a loopback server, trainings by stand-ins.
-
-    server: of whatever models it is asked for; None for rounds that do nothing.
-    ends: the code that the child of a number (from 0) ends with instead of doing its work.
-    """
-
-    def __init__(self, server: LoopbackServer | None = None) -> None:
-        self._server = server
-        self.commands: list[list[str]] = []
-        self.checked: list[list[str]] = []
-        self.ends: dict[int, int] = {}
-
-    def __call__(self, command: Sequence[str], keep: Sequence[int] = ()) -> int:
-        assert keep, "the child holds the lock"
-        if "--check" in command:
-            self.checked.append(list(command))
-            return standins.train("", command)
-        number = len(self.commands)
-        self.commands.append(list(command))
-        if number in self.ends:
-            return self.ends[number]
-        start = command.index("-m")
-        name, argv = command[start + 1].rpartition(".")[2], command[start + 2 :]
-        if name == "refine":
-            if self._server is None:
-                return 0
-            given = dict(itertools.pairwise(argv))
-            self._server.models = [given["--actor_model"], given["--refiner_model"]]
-            return refine.main([*argv, "--engine_url", self._server.url])
-        return standins.train(name, argv)
-
-    def done(self) -> list[str]:
-        """What was started, in short: its name, its iteration and its models."""
-        told = []
-        for command in self.commands:
-            start = command.index("-m")
-            name, argv = command[start + 1], command[start + 2 :]
-            given = dict(itertools.pairwise(argv))
-            where = given.get("--iteration") or given["--where"].removeprefix("iteration = ")
-            roles = ("--actor_model", "--refiner_model")
-            roles = roles if name == "pipelines.refine" else ("--model", "--output")
-            models = [Path(given[role]).name for role in roles if role in given]
-            told.append(" ".join([name.rpartition(".")[2], where, *models]))
-        return told
-
-
 WHOLE = [
     "refine 1 base base",
     "dpo 1 base actor-2",
@@ -186,12 +146,7 @@ WHOLE = [
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: with stand-ins, a model `base` and a file of prompts."""
-    folder = standins.install(tmp_path / "place")
-    standins.checkpoint(folder / "base", "base")
-    write_prompts(folder / "prompts.jsonl", rounds.PROMPTS[:4])
-    monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(folder)
-    return folder
+    return settle(tmp_path / "place", monkeypatch)
 
 
 @pytest.fixture
@@ -207,7 +162,7 @@ def children(place: Path, monkeypatch: pytest.MonkeyPatch) -> Children:
     """Children whose rounds do nothing, and are said to have given something to train on."""
     played = Children()
     monkeypatch.setattr(child, "run", played)
-    monkeypatch.setattr(iterate, "rows", lambda *_: 5)
+    monkeypatch.setattr(steps, "rows", lambda *_: 5)
     return played
 
 
@@ -216,10 +171,6 @@ SMALL = ["--iterations", "2", "--prompts", "prompts.jsonl", "--responses", "2", 
 
 def run_it(*more: str, model: Sequence[str] = ("--model", "base")) -> int:
     return iterate.main(["--run", "run", *SMALL, *model, *more])
-
-
-def flat(text: str) -> str:
-    return " ".join(text.split())
 
 
 def test_iterations_follow_each_other(
@@ -623,30 +574,6 @@ def begin(place: Path) -> Iterator[Callable[..., Popen[str]]]:
         process.communicate()
 
 
-def finish(process: Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
-
-
-def wait_for(path: Path, process: Popen[str]) -> None:
-    """Until a file is there and whole."""
-    deadline = time.monotonic() + 120
-    while not (path.exists() and path.read_text()):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def is_free(run: Path) -> bool:
-    """Whether no process of a job is left, its children included: all of them hold its lock."""
-    with (run / "models/.lock").open() as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
-
-
 def test_killed_and_interrupted_in_its_children_it_ends_with_everything_done_once(
     begin: Callable[..., Popen[str]], place: Path
 ) -> None:
@@ -659,10 +586,7 @@ def test_killed_and_interrupted_in_its_children_it_ends_with_everything_done_onc
     assert error == "error: another process is working on the run run\n"
     assert not is_free(place / "run")
     process.kill()
-    deadline = time.monotonic() + 20
-    while not is_free(place / "run"):
-        assert time.monotonic() < deadline, "what it started goes with it"
-        time.sleep(0.05)
+    wait_until_free(place / "run")
 
     (place / "dpo.hang").unlink()
     (place / "rft.hang").touch()

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from subprocess import Popen
 
 import pytest
 
@@ -19,43 +15,13 @@ from pipelines.execution import lease
 from schemas import manifest
 from spar_core.conversation import judge_messages
 from spar_core.dataset import Dataset
-from tests.loopback import Answer, Body, LoopbackServer, serving
+from tests.loopback import Body, LoopbackServer, serving
 from tests.pipelines import rounds
+from tests.pipelines.gates import Begin, Gate, finish, kill
 from tests.pipelines.rounds import check, command, commits, query, role, story, tables
 
 MANY = [f"Prompt {n}, and an easy one." if n % 9 == 0 else f"Prompt {n}." for n in range(90)]
 """More than one work file's worth, so that every stage commits several times."""
-
-
-class Gate:
-    """Plays `rounds.story`, but answers nobody once a stage of a run has so many commits."""
-
-    def __init__(self, run: Path) -> None:
-        self._run = run
-        self._stage, self._enough = "", 0
-        self._changes = 0
-        self.shut = threading.Event()
-        self.wait_s = 0.0
-
-    def set(self, stage: str, enough: int) -> None:
-        self.shut.clear()
-        self._stage, self._enough = stage, enough
-        self._changes += 1
-
-    def open(self) -> None:
-        self.set("", 0)
-
-    async def _play(self, body: Body) -> Answer:
-        if self._stage and commits(self._run, self._stage) >= self._enough:
-            self.shut.set()
-            changes = self._changes
-            while changes == self._changes:
-                await asyncio.sleep(0.02)
-        await asyncio.sleep(self.wait_s)
-        return story(body)
-
-    def __call__(self, body: Body) -> Answer:
-        return self._play(body)  # type: ignore[return-value]
 
 
 @pytest.fixture(scope="module")
@@ -73,34 +39,6 @@ def many(tmp_path: Path) -> Path:
     return rounds.write_prompts(tmp_path / "prompts.jsonl", MANY)
 
 
-@pytest.fixture
-def begin() -> Iterator[Callable[..., Popen[str]]]:
-    """`rounds.start`, whose processes do not outlive the test."""
-    begun: list[Popen[str]] = []
-
-    def start(*argv: str, file_blocks: int | None = None) -> Popen[str]:
-        begun.append(rounds.start(*argv, file_blocks=file_blocks))
-        return begun[-1]
-
-    yield start
-    for process in begun:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-def finish(process: Popen[str]) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a process that should end by itself."""
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
-
-
-def kill(process: Popen[str]) -> None:
-    assert process.poll() is None, process.communicate()
-    process.kill()
-    process.communicate()
-
-
 def first(body: Body) -> str:
     """The first turn of a conversation."""
     content: str = body["messages"][0]["content"]
@@ -112,7 +50,7 @@ def test_killed_in_every_stage_it_ends_with_everything_done_once(
     tmp_path: Path,
     many: Path,
     undisturbed: dict[str, list[str]],
-    begin: Callable[..., Popen[str]],
+    begin: Begin,
     seed: int,
 ) -> None:
     run, dice = tmp_path / "run", random.Random(seed)
@@ -138,9 +76,7 @@ def test_killed_in_every_stage_it_ends_with_everything_done_once(
     assert not list(run.rglob("*.tmp"))
 
 
-def test_what_is_committed_is_not_asked_again(
-    tmp_path: Path, many: Path, begin: Callable[..., Popen[str]]
-) -> None:
+def test_what_is_committed_is_not_asked_again(tmp_path: Path, many: Path, begin: Begin) -> None:
     run = tmp_path / "run"
     gate = Gate(run)
     with serving(gate) as server:
@@ -187,7 +123,7 @@ def test_killed_at_any_moment_it_ends_with_everything_done_once(
     tmp_path: Path,
     many: Path,
     undisturbed: dict[str, list[str]],
-    begin: Callable[..., Popen[str]],
+    begin: Begin,
     seed: int,
 ) -> None:
     run, dice = tmp_path / "run", random.Random(seed)
@@ -217,7 +153,7 @@ def test_an_engine_that_goes_stops_the_run_and_a_new_one_ends_it(
     tmp_path: Path,
     many: Path,
     undisturbed: dict[str, list[str]],
-    begin: Callable[..., Popen[str]],
+    begin: Begin,
 ) -> None:
     run = tmp_path / "run"
     gate = Gate(run)
@@ -253,7 +189,7 @@ def test_an_engine_that_goes_stops_the_run_and_a_new_one_ends_it(
 
 
 def test_an_engine_that_comes_back_in_time_is_waited_for(
-    tmp_path: Path, many: Path, undisturbed: dict[str, list[str]], begin: Callable[..., Popen[str]]
+    tmp_path: Path, many: Path, undisturbed: dict[str, list[str]], begin: Begin
 ) -> None:
     run = tmp_path / "run"
     gate = Gate(run)
@@ -273,7 +209,7 @@ def test_an_engine_that_comes_back_in_time_is_waited_for(
 
 
 def test_interrupted_it_says_how_to_go_on(
-    tmp_path: Path, prompts: Path, finished_run: Path, begin: Callable[..., Popen[str]]
+    tmp_path: Path, prompts: Path, finished_run: Path, begin: Begin
 ) -> None:
     run = tmp_path / "run"
     gate = Gate(run)
@@ -293,7 +229,7 @@ def test_interrupted_it_says_how_to_go_on(
 
 
 def test_a_run_is_held_by_one_process(
-    tmp_path: Path, prompts: Path, begin: Callable[..., Popen[str]], server: LoopbackServer
+    tmp_path: Path, prompts: Path, begin: Begin, server: LoopbackServer
 ) -> None:
     run = tmp_path / "run"
     with lease.held(Dataset(str(run), 1)):
@@ -308,7 +244,7 @@ def test_a_full_disk_stops_the_run(
     tmp_path: Path,
     many: Path,
     undisturbed: dict[str, list[str]],
-    begin: Callable[..., Popen[str]],
+    begin: Begin,
     server: LoopbackServer,
     file_blocks: int,
 ) -> None:

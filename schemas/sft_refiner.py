@@ -1,0 +1,61 @@
+"""`sft_refiner`: a row is a judgement or a refinement of a teacher's, for a first refiner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from schemas.pairs import Message
+from schemas.table import MAIN, MESSAGES, VARIANT, Table
+
+
+@dataclass(frozen=True, slots=True)
+class SftRefiner:
+    """A chat whose last turn the refiner should learn to write.
+
+    task: `judge` or `refine`. label: for a judgement its verdict, Yes or No. source: what is
+    judged or refined: `response`, the actor's; `refinement`, the teacher's; `near_miss`, one that
+    the teacher left half done. teacher: `rules` or a model's name. value: the share of its votes
+    that say Yes. checked: what the program says of the judged or of the refined text. similarity:
+    of a refinement to what it refines, as in `pairs`.
+    """
+
+    sft_id: str
+    messages: list[Message]
+    task: str
+    label: str | None
+    source: str
+    teacher: str
+    prompt_id: str
+    response_id: str
+    value: float | None = None
+    checked: bool | None = None
+    similarity: float | None = None
+    variant: str = MAIN
+
+
+SFT_REFINER = Table(
+    "sft_refiner",
+    SftRefiner,
+    pa.schema(
+        [
+            ("sft_id", pa.string()),
+            ("messages", MESSAGES),
+            ("task", pa.string()),
+            ("label", pa.string()),
+            ("source", pa.string()),
+            ("teacher", pa.string()),
+            ("prompt_id", pa.string()),
+            ("response_id", pa.string()),
+            ("value", pa.float64()),
+            ("checked", pa.bool_()),
+            ("similarity", pa.float64()),
+            ("variant", pa.string()),
+        ]
+    ),
+    reads=VARIANT,
+)
+
+LESSONS = Table("lessons", SftRefiner, SFT_REFINER.schema, SFT_REFINER.reads)
+"""All that filters left, before judgements of both verdicts are balanced."""

@@ -1,0 +1,1 @@
+"""Filters: why a prompt should not be used. Each is a pure function of texts."""
