@@ -32,6 +32,11 @@ HELD_OUT = harness.ROOT / "pipelines" / "demo" / "heldout.jsonl"
 SLOTS = 32
 QUICK_PROMPTS = 6
 
+_EACH = 80
+"""So many texts that pass, and as many that fail, are judged."""
+_SPARED = 4
+"""Without the adapter every fourth text will do."""
+
 _JUDGING = Sampling(0.7, 1.0, 128)
 _REFINING = Sampling(0.0, 1.0, 192)
 
@@ -70,7 +75,7 @@ def measure(prompts: int | None = None, adapter: Path | None = None) -> Report:
     with harness.folder() as folder:
         log = folder / "log"
         limit = [] if prompts is None else ["--limit", str(prompts)]
-        given = ["--run", str(folder / "run"), "--prompts", str(HELD_OUT), "--responses", "2"]
+        given = ["--run", str(folder / "run"), "--prompts", str(HELD_OUT), "--responses", "1"]
         harness.run("sample", *given, *limit, log=log)
         answers = harness.query(
             folder / "run",
@@ -78,8 +83,9 @@ def measure(prompts: int | None = None, adapter: Path | None = None) -> Report:
             "join prompts using (iteration, prompt_id) order by response_id",
         )
     failing, balanced = _texts(answers)
+    plain = EngineSpec("llamacpp", slots=SLOTS)
     scores = {
-        "without": _scored(EngineSpec("llamacpp", slots=SLOTS), failing, balanced),
+        "without": _scored(plain, failing[::_SPARED], balanced[::_SPARED]),
         "with": _scored(
             EngineSpec("llamacpp", slots=SLOTS, adapter=str(adapter)), failing, balanced
         ),
@@ -100,14 +106,14 @@ def _texts(answers: Sequence[tuple[str, Checks, str, str]]) -> tuple[list[Text],
             if lesson.label:
                 passes = lesson.label == "Yes"
                 by_verdict[passes].append(Text(prompt, checks, lesson.response, passes))
-    number = min(map(len, by_verdict.values()))
+    number = min(_EACH, *map(len, by_verdict.values()))
     drawn = [text for some in by_verdict.values() for text in Random(0).sample(some, number)]
     return failing, drawn
 
 
 def _scored(spec: EngineSpec, failing: Sequence[Text], balanced: Sequence[Text]) -> Score:
     with _engine(spec) as (engines, engine):
-        settings = JudgeSettings(_JUDGING, constrained=not spec.adapter)
+        settings = JudgeSettings(_JUDGING, constrained=not spec.adapter, stop_votes=True)
         return engines.run(_score(engine, settings, failing, balanced))
 
 

@@ -10,6 +10,7 @@ from benchmarks import __main__ as command
 from benchmarks import (
     adapters,
     client,
+    demo_refiner,
     kills,
     overhead,
     queries,
@@ -18,6 +19,7 @@ from benchmarks import (
     savings,
     training,
 )
+from spar_core.engine.llamacpp import bundled_adapter
 
 pytest.importorskip("matplotlib")
 
@@ -25,11 +27,11 @@ pytest.importorskip("matplotlib")
 @pytest.mark.slow
 def test_saturation(tmp_path: Path) -> None:
     made = saturation.measure(16, slots=16, speed=20, plots=tmp_path)
-    assert [row[0] for row in made.rows] == ["sample", "judge", "tree_search"]
+    assert [row[0] for row in made.rows] == [*saturation.STAGES]
     for values in made.data["stages"].values():
         assert 0.9 < values["wall_over_floor"] < 20
         assert 0 < values["mean_occupancy"] <= 1
-    assert (tmp_path / "saturation.png").stat().st_size < 80_000
+    assert (tmp_path / "saturation.png").stat().st_size < 20_000 * len(saturation.STAGES)
 
 
 def test_client() -> None:
@@ -37,6 +39,16 @@ def test_client() -> None:
     fast, slow, *worked = made.rows
     assert fast[1] > slow[1]
     assert all(row[2] > 0 for row in (fast, slow, *worked))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bundled_adapter() is None, reason="there is no demo refiner in the package")
+def test_demo_refiner() -> None:
+    made = demo_refiner.measure(4)
+    kinds, judged, *_ = zip(*made.rows, strict=True)
+    assert kinds[0] == "all"
+    assert judged[0] >= max(judged[1:])
+    assert made.data["answers"] == 4
 
 
 def test_overhead(tmp_path: Path) -> None:

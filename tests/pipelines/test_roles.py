@@ -16,7 +16,7 @@ from spar_core.decoding import Strategy, Team, decode
 from spar_core.engine.protocol import Sampling, seed_of
 from spar_core.records import node_rows, tree_row
 from spar_core.stage import Context, Item, Stage, StageSettings
-from spar_core.stages.judge import FEWER_VOTES, VOTING, voting
+from spar_core.stages.judge import CONSTRAINED, FEWER_VOTES, VOTING, voting
 from spar_core.stages.tree_search import SearchSettings
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds
@@ -56,7 +56,7 @@ ANSWER = Stage(
     task=_answer,
     settings=_settings,
     writes=("trees", "nodes"),
-    options=(VOTING, FEWER_VOTES),
+    options=(VOTING, CONSTRAINED, FEWER_VOTES),
     roles=("actor", "refiner", "judge"),
 )
 

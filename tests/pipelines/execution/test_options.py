@@ -14,6 +14,7 @@ from pipelines.execution.options import DEMO_LIMIT, DEMO_PROMPTS, DEMO_RUN, Job,
 from pipelines.execution.parts import depends_on
 from pipelines.execution.prompt_files import read
 from spar_core.decoding import SearchSettings
+from spar_core.engine.llamacpp import bundled_adapter
 from spar_core.engine.protocol import Sampling
 from spar_core.methods import METHODS
 from spar_core.stages.judge import JUDGE, JudgeStageSettings
@@ -77,8 +78,9 @@ def test_the_bare_command_is_the_demo() -> None:
     assert (job.dataset.run, job.limit) == (DEMO_RUN, DEMO_LIMIT)
     assert job.engines["actor"].kind == "llamacpp"
     mine, papers = settings(job), settings(parsed(*URL))
-    assert mine.search.judge.constrained
-    assert mine.search.constrained
+    untaught = bundled_adapter() is None
+    assert mine.search.judge.constrained is untaught, "the adapter has taught it the format"
+    assert mine.search.constrained is untaught
     assert mine.sample.responses == papers.sample.responses
     for short, long in (
         (mine.sample.actor, papers.sample.actor),
