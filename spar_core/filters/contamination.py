@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from rapidfuzz.distance import Levenshtein
 
 from spar_core.filters import benchmarks, ngrams, words
 from spar_core.filters.benchmarks import BadBenchmark
@@ -17,7 +18,10 @@ from spar_core.filters.one_edit import OneEdit
 __all__ = ["BadBenchmark", "Contamination", "Hit"]
 
 SHORTEST = 5
-"""Words of a benchmark's prompt from which on one with another word counts as the same."""
+"""Words of a benchmark's prompt from which on it is found inside a text with another word, too."""
+
+SHORTEST_SENTENCE = 4
+"""Words from which on a whole sentence with another word counts as the same."""
 
 NGRAM = f"{N}-gram"
 NEAR_DUPLICATE = "near_duplicate"
@@ -54,7 +58,8 @@ class Contamination:
     - a prompt of 5 to 25 words stands in the text, one word of it changed, left out or put in
       (of longer ones, that leaves 13 in a row), or
     - the texts as wholes are near duplicates, or
-    - the text, or a sentence of it, is a prompt of less than 5 words.
+    - the text, or a sentence of it, is a prompt of less than 5 words (of 4: one of them changed,
+      left out or put in).
     """
 
     def __init__(self, prompts: Iterable[tuple[str, str]]) -> None:
@@ -113,7 +118,14 @@ class Contamination:
         parts = [said, *(tuple(words.split(each)) for each in words.sentences(text))]
         numbers = (self._short[part] for part in parts if part in self._short)
         number = next(numbers, None)
-        return None if number is None else self._hit(number, NEAR_DUPLICATE, 1.0)
+        if number is not None:
+            return self._hit(number, NEAR_DUPLICATE, 1.0)
+        for known, number in self._short.items():
+            if len(known) >= SHORTEST_SENTENCE and any(
+                Levenshtein.distance(part, known, score_cutoff=1) == 1 for part in parts
+            ):
+                return self._hit(number, NEAR_DUPLICATE, 1 - 1 / len(known))
+        return None
 
     def _similar(self, text: str) -> Hit | None:
         own = signature(text)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from spar_core.filters import words
-from spar_core.filters.contamination import SHORTEST, BadBenchmark, Contamination
+from spar_core.filters.contamination import SHORTEST_SENTENCE, BadBenchmark, Contamination
 
 pytest.importorskip("datasketch", reason="the extra `evolve` is not installed")
 
@@ -137,7 +137,7 @@ def test_no_prompt_of_a_benchmark_survives(benchmarks: Contamination) -> None:
     assert len(prompts) > 1700
     for prompt in prompts:
         count = words.words(prompt)
-        copies = [prompt] if count < SHORTEST else [prompt, *edited(prompt, 6, rng)]
+        copies = [prompt] if count < SHORTEST_SENTENCE else [prompt, *edited(prompt, 6, rng)]
         for copy in copies:
             for text in placed(copy) if copy is prompt else [rng.choice([*placed(copy)])]:
                 assert benchmarks.found(text), text
