@@ -55,7 +55,7 @@ async def _teach_by_rules(context: Context[RulesSettings], item: Item) -> Rows:
     made = await asyncio.to_thread(
         rules.lessons, item["checks"], item["response"], _seed(context, item), settings.closest
     )
-    rows = _rows(context, item, made, "teach", rules.NAME)
+    rows = _rows(context, item, made, rules.NAME)
     if made.answer is not None:
         is_own = made.answer == item["response"]
         rows["sft_actor"] = [
@@ -82,7 +82,7 @@ async def _teach_by_engine(context: Context[EngineSettings], item: Item) -> Rows
         context.settings.teach,
         _seed(context, item),
     )
-    return _rows(context, item, made, "teach", teacher.name)
+    return _rows(context, item, made, teacher.name)
 
 
 async def _answer(context: Context[AnswerSettings], item: Item) -> Rows:
@@ -115,7 +115,7 @@ def _seed(context: Context[Any], item: Item) -> int:
     return seed_of(context.settings.seed, context.iteration, "teach", item["key"])
 
 
-def _rows(context: Context[Any], item: Item, made: Lessons, stage: str, teacher: str) -> Rows:
+def _rows(context: Context[Any], item: Item, made: Lessons, teacher: str) -> Rows:
     """Lessons, and what filters took, as rows."""
     lessons = []
     for number, lesson in enumerate(made.learnt):
@@ -136,7 +136,7 @@ def _rows(context: Context[Any], item: Item, made: Lessons, stage: str, teacher:
             )
         )
     drops = [
-        Drop(stage, item["key"], taken.what, taken.cause, taken.message, None, item["prompt_id"])
+        Drop("teach", item["key"], taken.what, taken.cause, taken.message, None, item["prompt_id"])
         for taken in made.taken
     ]
     return {"lessons": lessons, "drops": drops}
