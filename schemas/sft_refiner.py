@@ -16,9 +16,10 @@ class SftRefiner:
 
     task: `judge` or `refine`. label: for a judgement its verdict, Yes or No. source: what is
     judged or refined: `response`, the actor's; `refinement`, the teacher's; `near_miss`, one that
-    the teacher left half done. teacher: `rules` or a model's name. value: the share of its votes
-    that say Yes. checked: what the program says of the judged or of the refined text. similarity:
-    of a refinement to what it refines, as in `pairs`.
+    the teacher left half done; `look_alike`, one mended as another prompt would have it. teacher:
+    `rules` or a model's name. value: the share of its votes that say Yes. checked: what the
+    program says of the judged or of the refined text. similarity: of a refinement to what it
+    refines, as in `pairs`.
     """
 
     sft_id: str

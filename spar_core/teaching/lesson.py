@@ -7,7 +7,7 @@ from typing import Literal
 
 from spar_core.conversation import Refinement
 
-Source = Literal["response", "refinement", "near_miss"]
+Source = Literal["response", "refinement", "near_miss", "look_alike"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ The checker has the last word on every text (`spar_core.checks.follows`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from random import Random
 
 from spar_core.checks import follows
@@ -36,9 +37,10 @@ Checks = Sequence[Mapping[str, str]]
 def lessons(checks: Checks | None, response: str, seed: int, closest: float) -> Lessons:
     """What a program teaches on a response.
 
-    Of a failing one: its judgement, the refinement, and the judgement of that. Where several
-    requirements are missed, also of a near miss, in which one is left: judges that only see
-    answers far off and answers all right learn too little.
+    Of a failing one: its judgement, the refinement, and the judgement of that; and the same of a
+    near miss, in which one of several requirements is left, and of a look-alike, which has
+    something else in the place of what was asked for. Judges that only see answers far off and
+    answers all right learn to know a mended one by its looks.
 
     Args:
         closest: refinements less alike than this are left out.
@@ -64,13 +66,46 @@ def lessons(checks: Checks | None, response: str, seed: int, closest: float) -> 
         return made
     made.answer = refined
     _judged(made, checks, refined, "refinement", rng)
-    if len(missed) > 1:
-        left = rng.choice(missed).kind.id
-        near = repair(found, response, rng, leave=frozenset({left}))
-        is_near = near and near != response and follows(checks, near) is False
-        if near and is_near and (again := _judged(made, checks, near, "near_miss", rng)):
-            _refined(made, checks, near, "near_miss", again, rng, closest)
+    known = {response, refined}
+    others: tuple[tuple[Source, str | None], ...] = (
+        ("near_miss", _near_miss(found, missed, response, rng)),
+        ("look_alike", _look_alike(found, missed, response, rng)),
+    )
+    for source, text in others:
+        if not text or text in known or follows(checks, text) is not False:
+            continue
+        if again := _judged(made, checks, text, source, rng):
+            mended = _refined(made, checks, text, source, again, rng, closest)
+            if mended and mended not in known:
+                _judged(made, checks, mended, "refinement", rng)
+            known |= {text, mended or text}
     return made
+
+
+def _near_miss(
+    found: Sequence[Requirement], missed: Sequence[Requirement], response: str, rng: Random
+) -> str | None:
+    """The response mended but for one requirement."""
+    if len(missed) == 1:
+        return None
+    return repair(found, response, rng, leave=frozenset({rng.choice(missed).kind.id}))
+
+
+def _look_alike(
+    found: Sequence[Requirement], missed: Sequence[Requirement], response: str, rng: Random
+) -> str | None:
+    """The response mended as another prompt would have it: one requirement with other arguments.
+
+    None where no other arguments are drawn.
+    """
+    for changed in rng.sample(list(missed), len(missed)):
+        drawn = changed.kind.draw(rng, response)
+        if drawn != changed.arguments:
+            break
+    else:
+        return None
+    asked = [replace(each, arguments=drawn) if each is changed else each for each in found]
+    return repair(asked, response, rng)
 
 
 def _judged(

@@ -129,6 +129,29 @@ def test_a_near_miss_that_passes_after_all_is_none() -> None:
         )
 
 
+def test_a_look_alike_has_something_else_where_it_was_asked_for() -> None:
+    """It is mended all the same: a judge cannot know it by its looks."""
+    checks = asked(existence={"keywords": ["lamp"]}, no_comma={})
+    for seed in range(8):
+        made = lessons(checks, "It ticks.", seed, 0)
+        assert kinds(made) == [
+            ("judge", "response", "No"),
+            ("refine", "response", None),
+            ("judge", "refinement", "Yes"),
+            ("judge", "look_alike", "No"),
+            ("refine", "look_alike", None),
+            ("judge", "refinement", "Yes"),
+        ]
+        alike, mended = made.learnt[3:5]
+        assert alike.response.startswith("It ticks.")
+        assert len(alike.response) > len("It ticks.")
+        assert "lamp" not in alike.response
+        assert mended.refinement
+        assert "lamp" in mended.refinement.response
+        assert mended.refinement.response.startswith(alike.response[:-1])
+        assert made.learnt[5].response == mended.refinement.response
+
+
 def test_a_lesson_is_what_it_says() -> None:
     checks = asked(
         existence={"keywords": ["lamp"]},
