@@ -23,9 +23,11 @@ TRAIN = [
 REPORT = ["jinja2>=3.1,<4", "vl-convert-python>=1.9,<2"]
 EVOLVE = ["datasketch>=2,<3", "py3langid>=0.4,<0.5"]
 CHECKS = ["lm-eval[ifeval]>=0.4.13,<0.5"]
+EVALUATE = [*CHECKS, "datasets>=5.2,<6", "lm-eval[api,ifeval]>=0.4.13,<0.5", "scipy>=1.17,<2"]
 DEV = [
     *PLOTS,
     *CHECKS,
+    *EVALUATE,
     *EVOLVE,
     *REPORT,
     "hypothesis>=6.155,<7",
@@ -45,13 +47,16 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(
-        include=[*("pipelines*", "spar_core*", "inspection*", "schemas*", "training*", "terminal*")]
+        include=[
+            *("pipelines*", "spar_core*", "evaluation*", "inspection*", "schemas*", "training*"),
+            "terminal*",
+        ]
     ),
     package_data={
         "pipelines": ["demo/*.jsonl"],
         "spar_core": ["stages/*.sql", "engine/demo_refiner/*"],
         "training": ["configs/*.yaml"],
-        "inspection": ["report/*.j2", "report/*.css", "report/js/*.js"],
+        "inspection": ["compare/*.j2", "report/*.j2", "report/*.css", "report/js/*.js"],
     },
     install_requires=[
         "aiohttp>=3.14,<4",
@@ -68,6 +73,7 @@ setup(
         "train": TRAIN,
         "report": REPORT,
         "checks": CHECKS,
+        "evaluate": EVALUATE,
         "evolve": EVOLVE,
         "gcp": GCP,
         "bench": BENCH,

@@ -1,14 +1,18 @@
 """The tables of a run: row types, Arrow schemas, the manifest and the DuckDB views."""
 
+from schemas.answers import ANSWERS
 from schemas.drops import DROPS
+from schemas.evaluations import EVALUATIONS
 from schemas.evolutions import DRAFTS, EVOLUTIONS
 from schemas.failures import FAILURES
+from schemas.items import ITEMS
 from schemas.judgements import JUDGEMENTS
 from schemas.nodes import NODES
 from schemas.pairs import PAIRS
 from schemas.prompts import PROMPTS
 from schemas.responses import RESPONSES
 from schemas.rft import RFT
+from schemas.scores import SCORES
 from schemas.seeds import SEEDS
 from schemas.sft_actor import SFT_ACTOR
 from schemas.sft_refiner import LESSONS, SFT_REFINER
@@ -19,7 +23,7 @@ TABLES: dict[str, Table] = {  # type: ignore[type-arg]
     table.name: table
     for table in (
         *(SEEDS, DRAFTS, EVOLUTIONS, PROMPTS, RESPONSES, JUDGEMENTS, NODES, TREES, PAIRS, RFT),
-        *(LESSONS, SFT_ACTOR, SFT_REFINER, DROPS, FAILURES),
+        *(LESSONS, SFT_ACTOR, SFT_REFINER, ITEMS, ANSWERS, SCORES, EVALUATIONS, DROPS, FAILURES),
     )
 }
 """Every table of a run by its name."""

@@ -15,7 +15,8 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from schemas.prompts import Check
@@ -28,7 +29,6 @@ IFEVAL_COLUMNS = ("instruction_id_list", "kwargs")
 LONGEST = 20_000
 """Longer responses are not checked: the checkers' patterns take time quadratic in it (seconds)."""
 
-_REGISTRY = "lm_eval.tasks.ifeval.instructions_registry"
 _LISTS = ("keywords", "forbidden_words")
 _PATTERNS = (*_LISTS, "keyword", "section_spliter", "postscript_marker")
 """Arguments that a checker makes part of a pattern."""
@@ -38,8 +38,34 @@ _POSTSCRIPTS = ("P.S.", "P.P.S")
 _one_at_a_time = threading.Lock()
 
 
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Where checkers are kept.
+
+    registry: the module that lists them. needs: modules without which they do not run. wanted: who
+    asks for them; remedy: how to do without an error.
+    """
+
+    registry: str
+    needs: tuple[str, ...]
+    wanted: str
+    remedy: str
+
+
+LM_EVAL = Library(
+    "lm_eval.tasks.ifeval.instructions_registry",
+    ("nltk", "langdetect"),
+    "checks need the extra `checks`",
+    f"pip install 'lm-eval[ifeval]', or leave the column `{COLUMN}` out",
+)
+
+
 class BadChecks(Exception):
     """Checks that cannot be meant."""
+
+
+class Undecided(Exception):
+    """A check that could not be run; the message says why."""
 
 
 class NoChecker(ItemError):
@@ -77,6 +103,47 @@ def follows(checks: Sequence[Mapping[str, str]] | None, response: str) -> bool |
     return None if None in results else True
 
 
+def official(
+    check: Check, prompt: str, responses: Sequence[str], library: Library = LM_EVAL
+) -> bool:
+    """Whether one of the responses passes a check, as a benchmark's own code has it.
+
+    Unlike for `follows`, keywords are patterns and no response is too long. Only what the library
+    leaves to chance is not: it puts a random argument for one that it takes for out of range
+    (IFEval's letters `#` and `!`, IFBench's first word 0); here the benchmark's own counts.
+
+    Raises:
+        Undecided: it cannot be run. NoChecker: the library is not installed.
+    """
+    with _one_at_a_time:
+        _library(library)
+        try:
+            checker = _official(check.id, json.loads(check.kwargs), prompt, library)
+            with _offline():
+                return any(each.strip() and checker.check_following(each) for each in responses)
+        except Exception as error:
+            reason = _reason(error)
+            _warn(check.id, reason, "its prompts are not scored")
+            raise Undecided(reason) from None
+
+
+def read_official(row: Mapping[str, Any], library: Library = LM_EVAL) -> list[Check]:
+    """The checks of a benchmark's row, in IFEval's two columns, with the arguments as they are.
+
+    Raises:
+        BadChecks: with the reason. NoChecker: the library is not installed.
+    """
+    names, arguments = (_decoded(row.get(column), column) for column in IFEVAL_COLUMNS)
+    with _one_at_a_time:
+        found = []
+        for value in _zipped(names, arguments):
+            name, given = _named(value, _library(library))
+            some = {key: value for key, value in given.items() if value is not None}
+            _official(name, some, "", library)
+            found.append(Check(name, json.dumps(some, ensure_ascii=False)))
+        return found
+
+
 def read_checks(row: Mapping[str, Any]) -> list[Check] | None:
     """The checks of a row of the input: its column `checks`, or IFEval's own two columns.
 
@@ -106,10 +173,17 @@ def _zipped(names: Any, arguments: Any) -> list[dict[str, Any]]:
 
 
 def _read(value: Any) -> Check:
+    name, given = _named(value, _library())
+    arguments = _arguments(name, given)
+    _checker(name, arguments)
+    return Check(name, json.dumps(arguments, ensure_ascii=False))
+
+
+def _named(value: Any, known: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """A check's name, which is known, and what is given with it."""
     if not isinstance(value, Mapping) or not set(value) <= {"id", "instruction_id", "kwargs"}:
         raise BadChecks(f"a check is an object of `id` and `kwargs`, not {_short(value)}")
     name = value.get("id") or value.get("instruction_id")
-    known = _library()
     if not isinstance(name, str) or name not in known:
         close = difflib.get_close_matches(str(name), known, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
@@ -119,9 +193,7 @@ def _read(value: Any) -> Check:
         given = {str(key): some for key, some in given}  # a map of Arrow's
     if given is not None and not isinstance(given, Mapping):
         raise BadChecks(f"{name}: `kwargs` is {_short(given)}, not an object")
-    arguments = _arguments(name, given or {})
-    _checker(name, arguments)
-    return Check(name, json.dumps(arguments, ensure_ascii=False))
+    return name, given or {}
 
 
 def _arguments(checker: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,6 +255,37 @@ def _checker(name: str, arguments: Mapping[str, Any]) -> Any:
     return checker
 
 
+def _official(name: str, given: Mapping[str, Any], prompt: str, library: Library) -> Any:
+    """A checker made as the library's own code makes it, for the arguments that are given.
+
+    Raises:
+        BadChecks: one is missing, or cannot be meant.
+    """
+    kind = _library(library).get(name)
+    if kind is None:
+        raise BadChecks(f"no checker {_short(name)}")
+    checker = kind.__new__(kind)  # lighteval's constructor asks for data that no checker uses
+    try:
+        checker.build_description(**given)
+        kept = checker.get_instruction_args() or {}
+        if "prompt" in kept:
+            checker.build_description(prompt=prompt)
+        elif missing := sorted(set(kept) - set(given)):
+            raise ValueError(f"{missing[0]} is missing")
+        for key in _strange(given, kept):
+            setattr(checker, f"_{key}", given[key])
+        if strange := _strange(given, checker.get_instruction_args() or {}):
+            raise ValueError(f"no such {strange[0]}")
+    except Exception as error:
+        raise BadChecks(f"{name}: {_short(given)}: {error}") from None
+    return checker
+
+
+def _strange(given: Mapping[str, Any], kept: Mapping[str, Any]) -> list[str]:
+    """Arguments for which a checker has put in something else."""
+    return [key for key in given if key in kept and _normal(kept[key]) != _normal(given[key])]
+
+
 def _literal(name: str, value: Any) -> Any:
     """Text that goes into a pattern stands for itself: `C++` is a keyword, not an expression."""
     if name not in _PATTERNS or value in _POSTSCRIPTS:
@@ -204,20 +307,26 @@ def _run(name: str, arguments: str, response: str) -> bool | None:
     try:
         checker = _checker(name, _arguments(name, json.loads(arguments)))
         return bool(checker.check_following(response))
-    except BadChecks as error:
-        _warn(name, str(error))
     except Exception as error:
-        # NLTK raises just this where data of its own is missing.
-        missing = type(error) is LookupError
-        remedy = "NLTK's data are missing; python -m nltk.downloader punkt_tab"
-        _warn(name, remedy if missing else type(error).__name__)
+        _warn(name, _reason(error))
     return None
 
 
+def _reason(error: Exception) -> str:
+    """Why a check did not run; nothing of the response, whose text is a model's."""
+    if isinstance(error, BadChecks):
+        return str(error)
+    if type(error) is LookupError:  # NLTK raises just this where data of its own are missing
+        named = re.search(r"nltk\.download\('(\w+)'\)", str(error))
+        data = named.group(1) if named else "punkt_tab"
+        return f"NLTK's data are missing; python -m nltk.downloader {data}"
+    return type(error).__name__
+
+
 @functools.cache
-def _warn(name: str, reason: str) -> None:
+def _warn(name: str, reason: str, effect: str = "`checked` is null") -> None:
     """Say once in a process why a check did not run."""
-    logging.getLogger(__name__).warning("check %s did not run, `checked` is null: %s", name, reason)
+    logging.getLogger(__name__).warning("check %s did not run, %s: %s", name, effect, reason)
 
 
 def can_check(data: str) -> bool:
@@ -262,36 +371,40 @@ def count_sentences(text: str) -> int | None:
 def _counting() -> Any:
     """The module of the library that counts."""
     _library()
-    return importlib.import_module(_REGISTRY.replace("_registry", "_util"))
+    return importlib.import_module(LM_EVAL.registry.replace("_registry", "_util"))
 
 
 @functools.cache
-def _library() -> dict[str, Any]:
+def _library(library: Library = LM_EVAL) -> dict[str, Any]:
     """The checkers by name.
 
     Raises:
         NoChecker: they are not installed.
     """
     try:
-        nltk: Any = importlib.import_module("nltk")
-        langdetect = importlib.import_module("langdetect")
-        download = nltk.download
-        # As it is imported the library asks the network for data and prints; a job does neither.
-        nltk.download = lambda *_, **__: False
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                registry = importlib.import_module(_REGISTRY)
-        finally:
-            nltk.download = download
+        needed = {name: importlib.import_module(name) for name in library.needs}
+        # As it is imported the library prints, which a job does not.
+        with _offline(), contextlib.redirect_stdout(io.StringIO()):
+            registry = importlib.import_module(library.registry)
     except ImportError as error:
-        raise NoChecker(
-            f"checks need the extra `checks` ({error}): pip install 'lm-eval[ifeval]', or leave "
-            f"the column `{COLUMN}` out"
-        ) from None
-    langdetect.DetectorFactory.seed = 0
+        raise NoChecker(f"{library.wanted} ({error}): {library.remedy}") from None
+    if "langdetect" in needed:
+        needed["langdetect"].DetectorFactory.seed = 0
     # It logs whole responses, whose text is a model's.
-    logging.getLogger(_REGISTRY.replace("_registry", "")).disabled = True
+    logging.getLogger(library.registry.replace("_registry", "")).disabled = True
     return dict(registry.INSTRUCTION_DICT)
+
+
+@contextlib.contextmanager
+def _offline() -> Iterator[None]:
+    """Keeps the libraries from having NLTK ask the network for data."""
+    nltk: Any = importlib.import_module("nltk")
+    download = nltk.download
+    nltk.download = lambda *_, **__: False
+    try:
+        yield
+    finally:
+        nltk.download = download
 
 
 def _decoded(value: Any, name: str) -> Any:

@@ -52,6 +52,17 @@ def sft_id(origin: str, what: str, variant: str = MAIN) -> str:
     return f"{_of(origin, variant)}.{what}"
 
 
+def item_id(benchmark: str, key: str, prompt: str, given: str | None) -> str:
+    """Derived from a benchmark's name and from what it asks."""
+    text = "\0".join([benchmark, key, prompt, given or ""])
+    return "b" + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def answer_id(iteration: int, item: str, variant: str = MAIN) -> str:
+    """Names the answer to a benchmark's item, or to a prompt, in an iteration."""
+    return f"{_of(f'i{iteration}.{item}', variant)}.a"
+
+
 def rft_id(key: str, variant: str = MAIN) -> str:
     """Names a fine-tuning sample."""
     return _of(key, variant)

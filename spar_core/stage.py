@@ -104,9 +104,12 @@ class Stage(Generic[S]):
 
 
 def add_options(parser: ArgumentParser, stages: tuple[Stage[Any], ...]) -> None:
-    """Add the options of all the stages, each once."""
+    """Add the options of all the stages, each once; those of one title stand together."""
+    groups: dict[str, Any] = {}
     for options in dict.fromkeys(some for stage in stages for some in stage.options):
-        options.add(parser.add_argument_group(options.title))
+        if options.title not in groups:
+            groups[options.title] = parser.add_argument_group(options.title)
+        options.add(groups[options.title])
 
 
 def roles_of(stages: tuple[Stage[Any], ...]) -> tuple[str, ...]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 import duckdb
 import fsspec
 from rich.console import Console
 
+from inspection.report.output import replacing
 from schemas import manifest
 from schemas.views import connect
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
@@ -70,7 +68,7 @@ def write(run: str, output: Path, pairs: int | None = None) -> str:
     if not manifest.read(fs, root):
         raise FileNotFoundError(f"no run at {run} (python -m pipelines.refine makes one)")
     with (
-        _replacing(output) as file,
+        replacing(output) as file,
         tempfile.TemporaryDirectory() as spill,
         connect(run) as connection,
     ):
@@ -82,35 +80,6 @@ def write(run: str, output: Path, pairs: int | None = None) -> str:
             file.write(piece)
     size = output.stat().st_size
     return f"{as_text(str(output))}: {size / 1e6:.1f} MB. {shown(drawn)}"
-
-
-@contextmanager
-def _replacing(output: Path) -> Iterator[IO[str]]:
-    """A new file that takes the output's place when the body is done, and is gone if it fails."""
-    if output.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"--output {output}: give it a name that ends in .html")
-    if output.is_dir():
-        raise IsADirectoryError(f"--output {output} is a folder: name a file in it")
-    if not output.parent.is_dir():
-        raise FileNotFoundError(f"--output {output}: there is no folder {output.parent}; make it")
-    try:
-        handle, name = tempfile.mkstemp(dir=output.parent, prefix=".report-", suffix=".html")
-    except OSError as error:
-        raise type(error)(f"--output {output} cannot be written: {error.strerror}") from error
-    try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
-            yield file
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, output)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def _first_line(error: Exception) -> str:

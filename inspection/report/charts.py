@@ -23,8 +23,8 @@ _LABEL = 220
 _IN_TURN = [f"var(--c{number})" for number in range(1, 7)]
 """Colours of iterations, each a step on from the one before."""
 
-_APART = [f"var(--c{number})" for number in (2, 6, 5, 4, 1, 3)]
-"""Colours of variants and methods."""
+APART = [f"var(--c{number})" for number in (2, 6, 5, 4, 1, 3)]
+"""Colours of variants and methods, or of whatever else stands side by side."""
 
 _STAGES = [f"var(--s{number})" for number in range(1, 4)]
 _TEXT = {
@@ -62,7 +62,7 @@ _CONFIG = {
 def charts(figures: dict[str, Rows]) -> dict[str, Markup]:
     """A chart for each figure that has rows, by name."""
     mixed = Series.of(figures["variants"]).mixed
-    colours = _APART if mixed else _IN_TURN
+    colours = APART if mixed else _IN_TURN
     rounds, kinds = (_coloured(figures[name], colours) for name in ("steps", "variants"))
     similarity, value, votes = (
         "similarity of the two sides",
@@ -84,10 +84,11 @@ def charts(figures: dict[str, Rows]) -> dict[str, Markup]:
         "yes_share": _histogram(figures["yes_share"], rounds, votes, "responses", 0.1),
         "node_yes_share": _histogram(figures["node_yes_share"], rounds, votes, "refinements", 0.1),
     }
-    return {name: _svg(name, spec) for name, spec in specs.items() if spec["data"]["values"]}
+    return {name: svg(name, spec) for name, spec in specs.items() if spec["data"]["values"]}
 
 
-def _svg(name: str, spec: dict[str, Any]) -> Markup:
+def svg(name: str, spec: dict[str, Any]) -> Markup:
+    """A specification drawn; `name` is the chart's own in its page."""
     whole = {"background": None, "config": _CONFIG, "padding": 2, **spec}
     drawn = vl_convert.vegalite_to_svg(whole, allowed_base_urls=[])
     # The library counts ids on from chart to chart; a report of the same run is the same file.

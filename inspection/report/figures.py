@@ -133,6 +133,7 @@ QUERIES: dict[str, str] = {
         select iteration, variant, if(stage = 'judge', 'responses', 'refinements') as what,
                both_yes + judge_yes_check_no as said_yes, judge_yes_check_no as refuted
         from judge_bias where said_yes > 0 order by stage, iteration, variant""",
+    "evaluations": "select * exclude (units) from evaluations where part = ''",
 }
 """By name; each row is of one iteration and variant unless its columns say otherwise."""
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
+from inspection.compare import tables
+from inspection.compare.systems import Row as Evaluated
+from inspection.compare.systems import called, evaluation, results
 from inspection.report.charts import charts
 from inspection.report.draw import Drawn
+from inspection.report.html import digest, template
 from inspection.report.series import Row, Rows, Series, by, headed, names
 from terminal.text import as_text
 
@@ -29,14 +30,10 @@ def page(name: str, figures: dict[str, Rows], drawn: Drawn) -> Iterator[str]:
     folder = resources.files("inspection.report")
     style = (folder / "page.css").read_text()
     script = "\n".join((folder / "js" / f"{part}.js").read_text() for part in _SCRIPTS)
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     series = Series.of(figures["variants"])
-    template = environment.from_string((folder / "page.html.j2").read_text())
-    return template.generate(
+    return template("inspection.report").generate(
         name=as_text(name),
-        policy=f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
+        policy=f"default-src 'none'; script-src {digest(script)}; style-src {digest(style)}; "
         "base-uri 'none'; form-action 'none'",
         style=Markup(style),  # noqa: S704 (our own files)
         script=Markup(script),  # noqa: S704
@@ -57,6 +54,7 @@ def page(name: str, figures: dict[str, Rows], drawn: Drawn) -> Iterator[str]:
         unsolved=_unsolved(figures),
         unsolved_says=_unsolved_says(figures, series),
         failures=_failures(figures, series),
+        evaluated=_evaluated(name, figures["evaluations"]),
     )
 
 
@@ -76,11 +74,6 @@ def _shown_trees(drawn: Drawn) -> str:
     if drawn.with_trees == drawn.searched:
         return ""
     return f"Of {drawn.with_trees:,} of them it holds all texts of the search, too."
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _headline(figures: dict[str, Rows]) -> str:
@@ -367,6 +360,12 @@ def _failures(figures: dict[str, Rows], series: Series) -> Cells:
             for row in figures["failures"]
         ),
     ]
+
+
+def _evaluated(name: str, rows: Rows) -> list[tables.Table]:
+    """The benchmarks' figures, a table for each with a row for each model and decoder."""
+    found = results(Evaluated(name, row["iteration"], evaluation(row)) for row in rows)
+    return [tables.scores(each, called(each.systems)) for each in found]
 
 
 def _sum(rows: Rows, column: str) -> int:

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import sys
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
@@ -75,9 +76,25 @@ _LOOK = (
 _WHY = 'inspection.sql --run {run} --sql "select seed, dropped, why, near from evolutions"'
 _NEXT = {
     "prompts": "pipelines.refine --run {run}",
+    "answers": "inspection.sql --run {run} --sql "
+    '"select prompt, response, passed from answers join prompts on prompt_id = item_id"',
+    "evaluations": "inspection.compare --runs {run}",
     "sft_refiner": "training.sft --task refiner --data {run} --model FOLDER --output refiner-1",
 }
 """What to do next, by the last table that a job has written."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Own:
+    """What a job does its own way that is not about prompts or seeds.
+
+    add: adds its options. read: reads its input into the run; returns the job, with the stages
+    that are left to do, and the ids of what it is to do. show: says what came out.
+    """
+
+    add: Callable[[ArgumentParser], None]
+    read: Callable[[Job, Console], tuple[Job, Sequence[str]]]
+    show: Callable[[Job, Console], None]
 
 
 def main(
@@ -88,6 +105,7 @@ def main(
     *,
     choice: str = "method",
     default_run: str = DEMO_RUN,
+    own: Own | None = None,
 ) -> int:
     """Run a job and say in one line what went wrong, if anything did.
 
@@ -98,14 +116,17 @@ def main(
     job: Job | None = None
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False)
     try:
-        job = parse(name, description, methods, argv, choice=choice, default_run=default_run)
-        if not _reads(job) and not _rows(job, "prompts"):
+        add = own.add if own else None
+        job = parse(
+            name, description, methods, argv, choice=choice, default_run=default_run, add=add
+        )
+        if not own and not _reads(job) and not _rows(job, "prompts"):
             raise InputError(
                 f"no prompts in iteration {job.dataset.iteration} of the run {job.dataset.run}: "
                 "python -m pipelines.sample reads them"
             )
         with _session(job) as session, session.noticing(), lease.held(job.dataset):
-            return run(job, session, out, err)
+            return run(job, session, out, err, own)
     except (UsageError, InputError, RunLocked, NoLibrary) as error:
         return complain(err, str(error), BAD_USAGE)
     except SettingsDiffer as error:
@@ -134,10 +155,14 @@ def _session(job: Job) -> Iterator[Session]:
         session.close()
 
 
-def run(job: Job, session: Session, out: Console, err: Console) -> int:
+def run(job: Job, session: Session, out: Console, err: Console, own: Own | None = None) -> int:
     """Run the stages of a job whose run is held; returns the exit code."""
+    scope: Sequence[str] | None = None
+    if own:
+        job, scope = own.read(job, out)
     job = _with_models(job)
-    scope = _read(job, out) if _reads(job) else None
+    if not own and _reads(job):
+        scope = _read(job, out)
     job.dataset.sweep(0.0 if _is_alone(job) else SWEEP_AGE_S)
     if scope is None:
         scope = _first_prompts(job)
@@ -146,7 +171,10 @@ def run(job: Job, session: Session, out: Console, err: Console) -> int:
     if left:
         raise RunStopped(f"{left} items are still pending")
     failed = _rows(job, "failures")
-    print_summary(job.dataset.run, out, iteration=job.dataset.iteration)
+    if own:
+        own.show(job, out)
+    else:
+        print_summary(job.dataset.run, out, iteration=job.dataset.iteration)
     _say_what_next(job, failed, out)
     return WITH_FAILURES if failed else DONE
 
@@ -162,11 +190,15 @@ def _is_alone(job: Job) -> bool:
 
 
 def _say_what_next(job: Job, failed: int, out: Console) -> None:
-    if job.uses_bundled_model and any(stage.roles for stage in job.stages):
+    last = job.stages[-1].writes[-1]
+    if (
+        last not in ("answers", "evaluations")
+        and job.uses_bundled_model
+        and any(each.roles for each in job.stages)
+    ):
         adapted = any(spec.adapter for spec in job.engines.values())
         out.print(f"\n{_DEMO_REFINER if adapted else _WEAK_MODEL}", markup=False)
     run, python = shlex.quote(job.dataset.run), _python()
-    last = job.stages[-1].writes[-1]
     if last != intake.STAGE or _rows(job, "prompts"):
         out.print(f"\nNext: {python} -m {_NEXT.get(last, _LOOK).format(run=run)}", markup=False)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +21,7 @@ from spar_core.dataset import Dataset
 from spar_core.engine.spec import EngineSpec
 from spar_core.methods import METHODS
 from spar_core.stage import DEFAULT_ROLES, PROMPTS, Stage, add_options, roles_of
+from spar_core.stages.decode import ANSWERERS
 from spar_core.stages.drawing import whole
 from spar_core.stages.evolve import WRITERS
 from spar_core.stages.teach import TEACHERS
@@ -30,12 +31,16 @@ DEMO_PROMPTS = Path(__file__).parents[1] / "demo" / "prompts.jsonl"
 DEMO_RUN = "runs/demo"
 DEMO_LIMIT = 6
 
+SEEDS = "seeds"
+
 Stages = tuple[Stage[Any], ...]
 
 _CHOICES = {
     "method": "how pairs are made",
     "writer": "who evolves the seeds: a program, or an engine, where one is named",
     "teacher": "who judges and refines: a program, for prompts with checks, or an engine",
+    "decoder": "how an answer is found: greedy, the best of N, or refined: one after the other, or "
+    "by tree search",
 }
 """Options that say which stages a job has."""
 
@@ -129,7 +134,8 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
         run.add_argument(
             "--limit", type=whole(0), metavar="N", help="do the first N prompts only; 0 for all"
         )
-    if reads_seeds(stages) or not any(stage.trains for stage in stages):
+    of_prompts = stages[0].intake == PROMPTS and not any(stage.trains for stage in stages)
+    if reads_seeds(stages) or of_prompts:
         run.add_argument(
             "--split",
             default=TRAIN,
@@ -151,12 +157,12 @@ def _add_seeds(run: Any) -> None:
 
 def reads_prompts(stages: Stages) -> bool:
     """Whether a job of these stages begins with prompts from files."""
-    return not stages[0].after and not reads_seeds(stages)
+    return not stages[0].after and stages[0].intake == PROMPTS
 
 
 def reads_seeds(stages: Stages) -> bool:
     """Whether a job of these stages begins with seeds from files."""
-    return not stages[0].after and stages[0].intake != PROMPTS
+    return not stages[0].after and stages[0].intake == SEEDS
 
 
 class Parser(argparse.ArgumentParser):
@@ -174,12 +180,14 @@ def parse(
     *,
     choice: str = "method",
     default_run: str = DEMO_RUN,
+    add: Callable[[argparse.ArgumentParser], None] | None = None,
 ) -> Job:
     """Understand a command line.
 
     Args:
         methods: the job's stages by method; the first is what it does unless one is named.
         choice: the option that names the method. default_run: "" where --run must be given.
+        add: adds options of this job alone.
 
     Raises:
         UsageError: an unknown option, or a value that is no good.
@@ -196,8 +204,10 @@ def parse(
     arguments = [underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     stages = methods[_method(parser, methods, arguments, choice)]
     add_arguments(parser, stages, default_run)
+    if add:
+        add(parser)
     options, rest = parser.parse_known_args(arguments)
-    beam = _beam_options(parser, arguments, rest)
+    beam = _beam_options(parser, rest if add else arguments, rest)
     if options.run is None and not default_run:
         raise UsageError("--run DIR is needed")
     for option in ("run", "prompts", "seeds"):
@@ -290,7 +300,7 @@ def _elsewhere() -> set[str]:
 
 
 def _all_stages() -> Stages:
-    families = (METHODS, WRITERS, TEACHERS)
+    families: tuple[Mapping[Any, Stages], ...] = (METHODS, WRITERS, TEACHERS, ANSWERERS)
     return tuple(
         dict.fromkeys(stage for family in families for some in family.values() for stage in some)
     )

@@ -23,7 +23,7 @@ from spar_core.stage import PROMPTS, Stage, StageSettings
 
 _MEMORY = "1GB"
 _KEYS = pa.schema([("key", pa.string())])
-_PENDING = "from items anti join done using (key)"
+_PENDING = "from wanted anti join done using (key)"
 _BATCH = 1024
 
 
@@ -95,7 +95,7 @@ def _buckets(items: int) -> int:
 
 @contextmanager
 def _items(part: Part, dataset: Dataset, columns: str = "*") -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the table `items` of a stage, or some of its columns."""
+    """A connection with the table `wanted`: a stage's items, or some of their columns."""
     makers = _makers(part)
     with (
         connect(dataset.run, (part.stage.intake, *makers)) as connection,
@@ -108,7 +108,7 @@ def _items(part: Part, dataset: Dataset, columns: str = "*") -> Iterator[duckdb.
         values = part.settings.named()
         bound = {n: v for n, v in values.items() if "." not in n and f"${n}" in part.stage.items}
         connection.execute(
-            f"create temp table items as select {columns} from ({part.stage.items})", bound
+            f"create temp table wanted as select {columns} from ({part.stage.items})", bound
         )
         yield connection
 
@@ -148,7 +148,7 @@ def _gone(entries: Mapping[str, Entry], connection: duckdb.DuckDBPyConnection) -
     gone = set()
     for path, entry in entries.items():
         connection.register("held", pa.table({"key": list(entry.keys)}, _KEYS))
-        if _count(connection, "select count(*) from held anti join items using (key)"):
+        if _count(connection, "select count(*) from held anti join wanted using (key)"):
             gone.add(path)
         connection.unregister("held")
     return gone
@@ -158,7 +158,7 @@ def _counted(entries: Iterable[Entry], connection: duckdb.DuckDBPyConnection) ->
     """All items and those pending; registers `done`, the keys that are committed."""
     keys = pa.table({"key": [key for entry in entries for key in entry.keys]}, _KEYS)
     connection.register("done", keys)
-    return _count(connection, "select count(*) from items"), _count(
+    return _count(connection, "select count(*) from wanted"), _count(
         connection, f"select count(*) {_PENDING}"
     )
 

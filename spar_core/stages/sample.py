@@ -12,6 +12,8 @@ from spar_core.sampling import sample
 from spar_core.stage import Context, Item, Options, Stage, StageSettings
 from spar_core.stages import drawing
 
+_TITLE = "sampling (defaults: the paper's, arXiv 2412.11605)"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleSettings(StageSettings):
@@ -44,7 +46,6 @@ def _add(group: Any) -> None:
         metavar="N",
         help="responses sampled for a prompt (default: 5)",
     )
-    drawing.ACTOR.add(group)
 
 
 def _settings(options: Namespace) -> SampleSettings:
@@ -52,6 +53,8 @@ def _settings(options: Namespace) -> SampleSettings:
         seed=options.seed, actor=drawing.ACTOR.read(options), responses=options.responses
     )
 
+
+ANSWERING = Options(_TITLE, drawing.ACTOR.add)
 
 SAMPLE = Stage(
     name="sample",
@@ -62,6 +65,6 @@ SAMPLE = Stage(
     task=_sample,
     settings=_settings,
     writes=("responses",),
-    options=(Options("sampling (defaults: the paper's, arXiv 2412.11605)", _add),),
+    options=(Options(_TITLE, _add), ANSWERING),
     roles=("actor",),
 )

@@ -50,7 +50,7 @@ async def _search(context: Context[TreeSearchSettings], item: Item) -> Rows:
     return {"trees": [row], "nodes": node_rows(tree, prompt_id, grown, checked)}
 
 
-def _add_search(group: Any) -> None:
+def _add_strategy(group: Any) -> None:
     group.add_argument(
         "--strategy",
         choices=get_args(Strategy),
@@ -58,19 +58,16 @@ def _add_search(group: Any) -> None:
         help="how a failing response is refined: bfs, dfs: tree search; iterative, best_of_n, "
         "greedy: without a tree (default: bfs)",
     )
+    _add_bound(group, "budget", 15, "refinements of a response at most")
+
+
+def _add_bounds(group: Any) -> None:
     for name, default, says in (
         ("branch", 3, "refinements of a node"),
         ("keep", 2, "nodes of a level that go on"),
         ("depth", 3, "levels of refinements"),
-        ("budget", 15, "refinements of a response at most"),
     ):
-        group.add_argument(
-            f"--{name}",
-            type=drawing.whole(1),
-            default=default,
-            metavar="N",
-            help=f"{says} (default: {default})",
-        )
+        _add_bound(group, name, default, says)
     drawing.REFINE.add(group)
     group.add_argument(
         "--stop_level",
@@ -78,6 +75,21 @@ def _add_search(group: Any) -> None:
         help="end a search with the first refinement that passes, not with the best of its level "
         "(fewer tokens; off: the paper's behaviour)",
     )
+
+
+def _add_bound(group: Any, name: str, default: int, says: str) -> None:
+    group.add_argument(
+        f"--{name}",
+        type=drawing.whole(1),
+        default=default,
+        metavar="N",
+        help=f"{says} (default: {default})",
+    )
+
+
+_TITLE = "searching (defaults: the paper's)"
+STRATEGY = Options(_TITLE, _add_strategy)
+SEARCHING = Options(_TITLE, _add_bounds)
 
 
 def _settings(options: Namespace) -> TreeSearchSettings:
@@ -119,7 +131,8 @@ TREE_SEARCH = Stage(
     writes=("trees", "nodes"),
     options=(
         VOTING,
-        Options("searching (defaults: the paper's)", _add_search),
+        STRATEGY,
+        SEARCHING,
         CONSTRAINED,
         FEWER_VOTES,
     ),

@@ -26,6 +26,7 @@ IDS = {
 }
 EMPTY = {
     *("seeds", "drafts", "evolutions", "lessons", "sft_actor", "sft_refiner", "drops", "failures"),
+    *("items", "answers", "scores", "evaluations", "benchmark_scores", "refinement_bias"),
     *("failures_by_cause", "judge_bias", "evolution_outcomes", "lesson_counts"),
 }
 """Tables and views that a round on `PROMPTS` leaves without rows."""

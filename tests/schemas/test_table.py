@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from schemas import TABLES
+from schemas.evaluations import Part, Unit
 from schemas.judgements import VoteRecord
 from schemas.pairs import Message
 from schemas.prompts import Check
@@ -24,6 +25,7 @@ EXAMPLES: dict[Any, Any] = {
     list[VoteRecord]: [VoteRecord("Yes", "ok", "stop"), VoteRecord(None, "", "length")],
     list[Message]: [Message("user", "hi"), Message("assistant", "ho")],
     list[Check]: [Check("punctuation:no_comma", "{}")],
+    list[Unit]: [Unit("b1", [Part(1.0, 2.0), Part(0.0, 1.0)])],
     list[str]: ["one", "two"],
     list[int]: [1, -(2**63)],
     SamplingRecord: SamplingRecord(0.7, 1.0, 64, 5),
@@ -54,7 +56,8 @@ def _nullable(kind: Any) -> bool:
 def test_the_tables_of_a_run_are_known() -> None:
     assert list(TABLES) == [
         *("seeds", "drafts", "evolutions", "prompts", "responses", "judgements", "nodes", "trees"),
-        *("pairs", "rft", "lessons", "sft_actor", "sft_refiner", "drops", "failures"),
+        *("pairs", "rft", "lessons", "sft_actor", "sft_refiner", "items", "answers", "scores"),
+        *("evaluations", "drops", "failures"),
     ]
     assert all(table.name == name for name, table in TABLES.items())
 

@@ -1,0 +1,276 @@
+"""The stages of an evaluation: a decoder answers, a program and a judge score, figures are made.
+
+Answers to a benchmark's prompts and refinements of a run's failing answers go through stages of
+their own (`decode`, `check`, `grade`, `figures`; the others end in `_refined`): the one asks the
+actor first, the other the refiner alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evaluation.benchmark import Finding, Scored
+from evaluation.benchmarks import BENCHMARKS
+from evaluation.intervals import interval
+from schemas.evaluations import Evaluation
+from schemas.items import Item as BenchmarkItem
+from schemas.prompts import Check
+from schemas.scores import Score
+from spar_core.dataset import Rows
+from spar_core.decoding.settings import Strategy
+from spar_core.engine.protocol import seed_of
+from spar_core.stage import Context, Item, Stage, StageSettings
+from spar_core.stages import decode
+from spar_core.stages.decode import DecodeSettings, answer_row, best_answer
+from spar_core.stages.judge import CONSTRAINED, FEWER_VOTES, VOTING, voting
+from spar_core.voting import JudgeSettings, judge
+
+PROGRAM = "program"
+REFINED = "_refined"
+
+_INTAKE = "items"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradeSettings(StageSettings):
+    """How the judge votes."""
+
+    judge: JudgeSettings
+
+
+async def _decode(context: Context[DecodeSettings], item: Item) -> Rows:
+    settings, key = context.settings, item["key"]
+    seed = decode.seed(settings, context.iteration, key)
+    root = None
+    if item["given"] is not None:
+        # It is refined whatever the refiner says of it: that it failed is known.
+        found = await judge(
+            context.engines["refiner"], item["prompt"], item["given"], settings.search.judge, seed
+        )
+        root = (item["given"], replace(found, verdict="no"))
+    grown = await best_answer(context.engines, settings, item["prompt"], seed, root)
+    model = context.engines.get("actor") or context.engines["refiner"]
+    name = decode.name(context.iteration, key, context.variant)
+    row = answer_row(key, item["benchmark"], grown, settings, model.name, name)
+    if root:
+        said = root[1]
+        row = replace(
+            row,
+            prompt_tokens=row.prompt_tokens + said.prompt_tokens,
+            completion_tokens=row.completion_tokens + said.completion_tokens,
+        )
+    return {"answers": [row]}
+
+
+async def _check(context: Context[StageSettings], item: Item) -> Rows:
+    benchmark = BENCHMARKS[item["benchmark"]]
+    if benchmark.check is None:
+        return {}
+    found = await asyncio.to_thread(benchmark.check, _item(item), item["response"])
+    return {"scores": _scores(item, found, PROGRAM)}
+
+
+async def _grade(context: Context[GradeSettings], item: Item) -> Rows:
+    benchmark, engine = BENCHMARKS[item["benchmark"]], context.engines["judge"]
+    if benchmark.grade is None:
+        return {}
+    settings = context.settings
+    seed = seed_of(settings.seed, context.iteration, "grade", item["key"])
+    found = await benchmark.grade(engine, settings.judge, _item(item), item["response"], seed)
+    return {"scores": _scores(item, found, engine.name)}
+
+
+async def _figures(context: Context[StageSettings], item: Item) -> Rows:
+    rows = await asyncio.to_thread(evaluations, item["benchmark"], item["items"])
+    return {"evaluations": rows}
+
+
+def evaluations(benchmark: str, items: Sequence[Mapping[str, Any]]) -> list[Evaluation]:
+    """The figures of a benchmark, with their intervals.
+
+    Args:
+        items: rows of `items`, each with its `findings`, and what `answers` says of its answer.
+    """
+    scored = [Scored(_item(each), _findings(each)) for each in items]
+    answered = [each for each in items if each["decoder"] is not None]
+    first: Mapping[str, Any] = answered[0] if answered else {}
+    made = [each["responses"] for each in answered if each["completion_tokens"]]
+    tokens = [each["completion_tokens"] for each in answered if each["completion_tokens"]]
+    scorers = sorted({each["scorer"] for row in items for each in row["findings"] or ()})
+    rows = []
+    for figure in BENCHMARKS[benchmark].figures(scored):
+        found = interval(figure.units)
+        rows.append(
+            Evaluation(
+                benchmark=benchmark,
+                metric=figure.metric,
+                part=figure.part,
+                value=found.value if found else None,
+                low=found.low if found else None,
+                high=found.high if found else None,
+                scored=figure.scored,
+                items=figure.items,
+                decoder=first.get("decoder") or "",
+                votes=max((each["votes"] for each in answered), default=0),
+                budget=first.get("budget") or 0,
+                model=first.get("model") or ", ".join(scorers),
+                scorer=", ".join(scorers),
+                responses=sum(made) / len(made) if made else None,
+                tokens=sum(tokens) / len(tokens) if tokens else None,
+                units=list(figure.units),
+            )
+        )
+    return rows
+
+
+def _item(row: Mapping[str, Any]) -> BenchmarkItem:
+    checks = row["checks"]
+    return BenchmarkItem(
+        item_id=row["item_id"],
+        benchmark=row["benchmark"],
+        key=row["name"],
+        prompt=row.get("prompt", ""),
+        position=row["position"],
+        category=row["category"],
+        level=row["level"],
+        checks=None if checks is None else [Check(each["id"], each["kwargs"]) for each in checks],
+        given=row.get("given"),
+        label=row["label"],
+        details=row["details"],
+    )
+
+
+def _findings(row: Mapping[str, Any]) -> list[Finding]:
+    found = [
+        Finding(each["metric"], each["value"], each["number"], each["constraint"])
+        for each in row["findings"] or ()
+    ]
+    if row["passed"] is not None:
+        found.append(Finding("self", float(row["passed"])))
+    return found
+
+
+def _scores(item: Item, found: Sequence[Finding], scorer: str) -> list[Score]:
+    return [
+        Score(
+            item_id=item["item_id"],
+            benchmark=item["benchmark"],
+            metric=each.metric,
+            value=each.value,
+            scorer=scorer,
+            number=each.number,
+            constraint=each.constraint,
+            answer_id=item["answer_id"],
+            critique=each.critique,
+            prompt_tokens=each.prompt_tokens,
+            completion_tokens=each.completion_tokens,
+        )
+        for each in found
+    ]
+
+
+_COLUMNS = "item_id, benchmark, i.key as name, position, category, level, checks, label, details"
+
+
+def _named(wanted: str | None, *, by: str = "") -> str:
+    """The benchmarks whose items need such an answer, and are scored so, as a list in SQL."""
+    names = [
+        each.name
+        for each in BENCHMARKS.values()
+        if each.answers == wanted and (not by or getattr(each, by) is not None)
+    ]
+    return f"({', '.join(repr(name) for name in names) or 'null'})"
+
+
+@functools.cache
+def stages(decoder: Strategy) -> dict[str | None, tuple[Stage[Any], ...]]:
+    """The stages of an evaluation by what a benchmark's items need (`Benchmark.answers`)."""
+    answered = _family(decoder, "answer", "", decode.roles(decoder))
+    return {
+        "answer": answered,
+        None: answered,
+        "refinement": _family(decoder, "refinement", REFINED, ("refiner",)),
+    }
+
+
+def _family(
+    decoder: Strategy, wanted: str, suffix: str, roles: tuple[str, ...]
+) -> tuple[Stage[Any], ...]:
+    answering: Stage[Any] = Stage(
+        name=f"decode{suffix}",
+        noun="items",
+        items=f"""
+            select item_id as key, benchmark, prompt,
+                   {"given" if suffix else "null::varchar as given"}
+            from items where benchmark in {_named(wanted)}
+              and item_id in (select item_id from scope)""",
+        task=_decode,
+        settings=lambda options: decode.settings(options, decoder),
+        writes=("answers",),
+        options=decode.OPTIONS,
+        roles=roles,
+        intake=_INTAKE,
+    )
+    answers = f"""
+        select answer_id as key, {_COLUMNS}, prompt, given, response, answer_id
+        from items i join answers using (item_id, benchmark)
+        where item_id in (select item_id from scope) and benchmark in """
+    texts = f"""
+        union all
+        select item_id, {_COLUMNS}, prompt, given, given, null
+        from items i where item_id in (select item_id from scope)
+          and benchmark in {_named(None, by="grade")}"""
+    checking: Stage[Any] = Stage(
+        name=f"check{suffix}",
+        noun="answers",
+        items=answers + _named(wanted, by="check"),
+        task=_check,
+        settings=lambda options: StageSettings(seed=options.seed),
+        writes=("scores",),
+        after=(answering,),
+        intake=_INTAKE,
+    )
+    grading: Stage[Any] = Stage(
+        name=f"grade{suffix}",
+        noun="answers",
+        items=answers + _named(wanted, by="grade") + ("" if suffix else texts),
+        task=_grade,
+        settings=lambda options: GradeSettings(seed=options.seed, judge=voting(options)),
+        writes=("scores",),
+        options=(VOTING, CONSTRAINED, FEWER_VOTES),
+        after=(answering,),
+        roles=("judge",),
+        intake=_INTAKE,
+    )
+    others = "" if suffix else f" or benchmark in {_named(None)}"
+    counting: Stage[Any] = Stage(
+        name=f"figures{suffix}",
+        noun="benchmarks",
+        items=f"""
+            with found as (
+                select item_id, list({{metric: metric, value: value, number: number,
+                                      "constraint": "constraint", scorer: scorer}}
+                                     order by metric, number, scorer) as findings
+                from scores group by item_id),
+            rows as (
+                select {_COLUMNS}, findings, decoder, votes, budget, model, passed, responses,
+                       completion_tokens
+                from items i left join found using (item_id)
+                left join answers using (item_id, benchmark)
+                where benchmark in {_named(wanted)}{others}),
+            listed as (
+                select benchmark, list(rows order by position, item_id) as items
+                from rows group by benchmark having count(findings) + count(decoder) > 0)
+            select benchmark || '.' || md5(items::varchar) as key, benchmark, items from listed""",
+        task=_figures,
+        settings=lambda options: StageSettings(seed=options.seed),
+        writes=("evaluations",),
+        after=(answering, checking, grading),
+        replaces=True,
+        intake=_INTAKE,
+    )
+    return (answering, checking, grading, counting)

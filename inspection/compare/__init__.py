@@ -1,0 +1,1 @@
+"""Runs, iterations and variants side by side on the benchmarks that they were evaluated on."""

@@ -1,0 +1,85 @@
+"""`evaluations`: a row is a figure of a benchmark, with its interval and what it was made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from schemas.table import MAIN, VARIANT, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A fraction of a unit: what it adds to the numerator and to the denominator of a ratio."""
+
+    over: float
+    under: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is drawn anew for an interval, and compared between two systems: an item, mostly."""
+
+    key: str
+    parts: list[Part]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A figure: the mean of the ratios that the units' parts add up to.
+
+    metric: the figure's name in the benchmark. part: what of the benchmark it is of: a kind of
+    constraint, a category, a level, a subset; "" for all. value, low, high: from 0 to 1, the
+    interval of 95 %; null where nothing was scored. scored, items: how many of how many items.
+    responses, tokens: made for an item in the mean, judgements included; null where nothing was
+    asked of an engine. units: what it was made of; empty where another program says the figure.
+    """
+
+    benchmark: str
+    metric: str
+    part: str
+    value: float | None
+    low: float | None
+    high: float | None
+    scored: int
+    items: int
+    decoder: str
+    votes: int
+    budget: int
+    model: str
+    scorer: str
+    responses: float | None = None
+    tokens: float | None = None
+    units: list[Unit] = field(default_factory=list)
+    variant: str = MAIN
+
+
+_PART = pa.struct([("over", pa.float64()), ("under", pa.float64())])
+
+EVALUATIONS = Table(
+    "evaluations",
+    Evaluation,
+    pa.schema(
+        [
+            ("benchmark", pa.string()),
+            ("metric", pa.string()),
+            ("part", pa.string()),
+            ("value", pa.float64()),
+            ("low", pa.float64()),
+            ("high", pa.float64()),
+            ("scored", pa.int64()),
+            ("items", pa.int64()),
+            ("decoder", pa.string()),
+            ("votes", pa.int32()),
+            ("budget", pa.int32()),
+            ("model", pa.string()),
+            ("scorer", pa.string()),
+            ("responses", pa.float64()),
+            ("tokens", pa.float64()),
+            ("units", pa.list_(pa.struct([("key", pa.string()), ("parts", pa.list_(_PART))]))),
+            ("variant", pa.string()),
+        ]
+    ),
+    reads=VARIANT,
+)

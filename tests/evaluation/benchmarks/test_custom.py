@@ -1,0 +1,116 @@
+"""Prompts of one's own: their checks mean what they mean in a run."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluation.benchmark import BadData, Scored
+from evaluation.benchmarks.custom import CUSTOM
+from evaluation.intervals import interval
+from schemas.prompts import Check
+from spar_core.checks import LONGEST
+
+pytestmark = pytest.mark.usefixtures("_library")
+NO_COMMA = {"id": "punctuation:no_comma"}
+
+
+@pytest.fixture
+def _library() -> None:
+    pytest.importorskip("lm_eval", reason="the extra `checks` is not installed")
+
+
+def write(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def found(path: Path, *responses: str) -> list[Scored]:
+    assert CUSTOM.check is not None
+    return [
+        Scored(item, CUSTOM.check(item, response))
+        for item, response in zip(CUSTOM.read([path]), responses, strict=True)
+    ]
+
+
+def test_both_ways_to_write_checks_are_read(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "mine.jsonl",
+        {"prompt": "One.", "checks": [NO_COMMA]},
+        {"prompt": "Two.", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]},
+        {"prompt": "Three.", "key": "third", "checks": json.dumps([NO_COMMA])},
+    )
+    items = list(CUSTOM.read([path]))
+    assert [each.key for each in items] == ["mine:1", "mine:2", "third"]
+    assert [each.checks for each in items] == [[Check("punctuation:no_comma", "{}")]] * 3
+    assert {each.benchmark for each in items} == {"custom"}
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"prompt": "x"}, "it has no checks"),
+        ({"prompt": "x", "checks": []}, "it has no checks"),
+        ({"prompt": "x", "checks": [{"id": "punctuation:nocomma"}]}, "did you mean"),
+        ({"prompt": "x", "checks": [{"id": "keywords:existence"}]}, "its arguments are keywords"),
+        ({"checks": [NO_COMMA]}, "no `prompt`"),
+        ({"prompt": "One.", "checks": [NO_COMMA]}, "its `prompt` is that of"),
+    ],
+)
+def test_a_row_that_cannot_be_scored_is_refused(
+    tmp_path: Path, bad: dict[str, Any], said: str
+) -> None:
+    path = write(tmp_path / "mine.jsonl", {"prompt": "One.", "checks": [NO_COMMA]}, bad)
+    with pytest.raises(BadData) as raised:
+        list(CUSTOM.read([path]))
+    assert str(raised.value).startswith(f"{path}: row 2: ")
+    assert said in str(raised.value)
+    assert "mend the row or take it out" in str(raised.value)
+
+
+def test_keywords_stand_for_themselves(tmp_path: Path) -> None:
+    asked = {"id": "keywords:existence", "kwargs": {"keywords": ["C++"]}}
+    path = write(tmp_path / "x.jsonl", *({"prompt": p, "checks": [asked]} for p in "ab"))
+    scored = found(path, "I write C++.", "I write CCC.")
+    assert [each.value for one in scored for each in one.findings] == [1.0, 1.0, 0.0, 0.0]
+
+
+def test_figures_are_those_of_ifeval(tmp_path: Path) -> None:
+    capital = {"id": "change_case:english_capital"}
+    path = write(
+        tmp_path / "x.jsonl",
+        {"prompt": "a", "checks": [NO_COMMA]},
+        {"prompt": "b", "checks": [NO_COMMA, capital]},
+    )
+    scored = found(path, "Well,\nno comma", "THIS HAS NO COMMA AND IS WRITTEN IN ENGLISH")
+    figures = {(each.metric, each.part): interval(each.units) for each in CUSTOM.figures(scored)}
+    got = {key: value.value for key, value in figures.items() if value is not None}
+    assert next(iter(got)) == ("average", "")
+    assert got["prompt_strict", ""] == 1 / 2
+    assert got["prompt_loose", ""] == 1
+    assert got["instruction_strict", ""] == 2 / 3
+    assert got["average", ""] == pytest.approx((1 / 2 + 1 + 2 / 3 + 1) / 4)
+    assert got["instruction_strict", "punctuation:no_comma"] == 1 / 2
+
+
+def test_what_is_too_long_is_undecided(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.jsonl", {"prompt": "a", "checks": [NO_COMMA]})
+    [scored] = found(path, "x" * (LONGEST + 1))
+    assert {each.value for each in scored.findings} == {None}
+    assert "the log says why" in scored.findings[0].critique
+    assert {each.scored for each in CUSTOM.figures([scored])} == {0}
+
+
+def test_a_variant_that_can_be_checked_decides(tmp_path: Path) -> None:
+    """The whole is too long to check; without its first line it passes."""
+    path = write(tmp_path / "x.jsonl", {"prompt": "a", "checks": [NO_COMMA]})
+    [scored] = found(path, "x," * LONGEST + "\nshort")
+    assert [each.value for each in scored.findings] == [None, 1.0]
+
+
+def test_the_benchmark_can_be_sent_to_workers() -> None:
+    assert pickle.loads(pickle.dumps(CUSTOM)).files == ("*.jsonl",)
