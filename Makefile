@@ -15,8 +15,8 @@ demo: $(VENV)/demo-ready
 	$(BIN)/python -m inspection.report --run runs/demo --output runs/demo.html
 
 # The adapter that the demo's judge and refiner use, made again: prompts, lessons, training, scores.
-# The training takes 8 to 10 s a step on two cores that do nothing else, and up to 9 GB a process;
-# every step goes on where it was stopped.
+# The training takes 8 to 12 s a step on two cores that do nothing else, so up to two hours, and up
+# to 10 GB a process; every step goes on where it was stopped.
 DEMO_KINDS := keywords:existence,change_case:english_lowercase,punctuation:no_comma,$\
     startend:quotation,startend:end_checker,detectable_content:postscript,$\
     detectable_content:number_placeholders
@@ -28,7 +28,7 @@ ON_TWO_CORES := OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=200000000 MALLOC_TRIM_T
 
 demo-refiner: $(VENV)/dev-ready
 	$(BIN)/python -m pipelines.evolve --run $(REFINER) --seeds pipelines/demo/seeds.jsonl \
-	    --limit 700 --writer rules --kinds "$(DEMO_KINDS)" --more 1
+	    --writer rules --kinds "$(DEMO_KINDS)" --more 1
 	$(BIN)/python -m pipelines.bootstrap --run $(REFINER) --teacher rules --responses 1
 	test -f $(REFINER)/base/config.json || $(BIN)/python -m training.gguf_checkpoint \
 	    --model "$$($(BIN)/python -c 'from spar_core.engine import llamacpp; print(llamacpp.bundled_model())')" \
@@ -37,8 +37,8 @@ demo-refiner: $(VENV)/dev-ready
 	    --data $(REFINER) --model $(REFINER)/base --output $(REFINER)/refiner \
 	    --use_peft --lora_r 16 --lora_alpha 32 --lora_dropout 0 --lora_target_modules all-linear \
 	    --dtype bfloat16 --gradient_checkpointing False --max_length 640 \
-	    --learning_rate 1e-3 --lr_scheduler_type cosine --warmup_steps 0.03 --max_steps 120 \
-	    --per_device_train_batch_size 4 --gradient_accumulation_steps 1
+	    --learning_rate 2e-3 --lr_scheduler_type cosine --warmup_steps 0.03 --max_steps 600 \
+	    --per_device_train_batch_size 4 --gradient_accumulation_steps 1 --save_steps 50
 	$(BIN)/python -m training.gguf_adapter --adapter $(REFINER)/refiner/adapter \
 	    --model $(REFINER)/base --output spar_core/engine/demo_refiner/adapter.gguf
 	$(BIN)/python -m benchmarks demo_refiner

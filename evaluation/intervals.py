@@ -5,11 +5,11 @@ The same units give the same numbers, in whatever order they come.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from schemas.evaluations import Unit
 
@@ -76,7 +76,6 @@ def difference(first: Units, second: Units) -> Difference | None:
         met, now_met = before[:, 0, 0] > 0, after[:, 0, 0] > 0
         gained, lost = int((~met & now_met).sum()), int((met & ~now_met).sum())
         changed = gained + lost
-        stats = importlib.import_module("scipy.stats")
         mcnemar = float(stats.binomtest(gained, changed).pvalue) if changed else 1.0
     return Difference(len(keys), value, low, high, _p(differences), mcnemar, gained, lost)
 

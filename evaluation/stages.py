@@ -15,7 +15,6 @@ from typing import Any
 
 from evaluation.benchmark import Finding, Scored
 from evaluation.benchmarks import BENCHMARKS
-from evaluation.intervals import interval
 from schemas.evaluations import Evaluation
 from schemas.items import Item as BenchmarkItem
 from schemas.prompts import Check
@@ -95,6 +94,8 @@ def evaluations(benchmark: str, items: Sequence[Mapping[str, Any]]) -> list[Eval
     Args:
         items: rows of `items`, each with its `findings`, and what `answers` says of its answer.
     """
+    from evaluation.intervals import interval  # scipy is of the extra `evaluate`
+
     scored = [Scored(_item(each), _findings(each)) for each in items]
     answered = [each for each in items if each["decoder"] is not None]
     first: Mapping[str, Any] = answered[0] if answered else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -89,6 +90,8 @@ def _benchmarks(names: str | None) -> list[Benchmark]:
 def _read(asked: Job, out: Console) -> tuple[Job, Sequence[str]]:
     """Read the benchmarks into the run; the job with the stages that they need, and their ids."""
     options = asked.options
+    if not importlib.util.find_spec("scipy"):
+        raise UsageError("scipy is missing: pip install '.[evaluate]'")
     chosen = _benchmarks(options.benchmark)
     decoder: Strategy = options.decoder or DECODER_NAMES[0]
     given = options.responses
