@@ -14,7 +14,7 @@ from typing import Any
 from schemas.evaluations import Unit
 from schemas.items import Item
 from spar_core.engine.protocol import Engine
-from spar_core.voting import JudgeSettings
+from spar_core.voting import Judged, JudgeSettings
 
 
 class BadData(Exception):
@@ -98,6 +98,14 @@ class Benchmark:
     check: Check | None = None
     grade: Grade | None = None
     hub: Hub | None = None
+
+
+def verdict(metric: str, judged: Judged) -> Finding:
+    """A judge's verdict: 1 for Yes, 0 for No; null where it is neither, and which it is."""
+    value = {"yes": 1.0, "no": 0.0}.get(judged.verdict)
+    critique = judged.critique if value is not None else f"{judged.verdict}: {judged.critique}"
+    tokens = judged.prompt_tokens, judged.completion_tokens
+    return Finding(metric, value, None, None, critique, *tokens)
 
 
 def details(item: Item) -> Mapping[str, Any]:

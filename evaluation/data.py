@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from evaluation.benchmark import BadData, Benchmark
+from evaluation.published import json_lines
 from schemas.items import Item
 from spar_core.checks import NoChecker
 from spar_core.ids import item_id
+
+_REMEDY = "a row is an object with the texts `prompt` and `response`"
 
 
 def items(benchmark: Benchmark, data: str, run: str) -> list[Item]:
@@ -90,14 +93,8 @@ def responses(path: str, wanted: Sequence[Item]) -> dict[str, str]:
     found: dict[str, str] = {}
     strange: list[int] = []
     doubles: list[int] = []
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise BadData(f"{path}: cannot be read ({error})") from None
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        prompt, response = _row(path, number, line)
+    for number, row in json_lines(Path(path), _REMEDY):
+        prompt, response = _texts(path, number, row)
         if prompt not in known:
             strange.append(number)
         elif known[prompt] in found:
@@ -111,19 +108,16 @@ def responses(path: str, wanted: Sequence[Item]) -> dict[str, str]:
                 "take them out"
             )
     if not found:
-        raise BadData(f"{path}: no answers; a row is an object with `prompt` and `response`")
+        raise BadData(f"{path}: no answers; {_REMEDY}")
     return found
 
 
-def _row(path: str, number: int, line: str) -> tuple[str, str]:
-    try:
-        row = json.loads(line)
-        prompt, response = row["prompt"], row["response"]
-    except (ValueError, RecursionError, TypeError, KeyError) as error:
-        reason = f"no `{error.args[0]}`" if isinstance(error, KeyError) else "no JSON object"
-        raise BadData(
-            f"{path}: row {number}: {reason}; a row has `prompt` and `response`"
-        ) from None
-    if not isinstance(prompt, str) or not isinstance(response, str):
-        raise BadData(f"{path}: row {number}: `prompt` and `response` must be texts")
-    return prompt, response
+def _texts(path: str, number: int, row: Any) -> tuple[str, str]:
+    if not isinstance(row, dict):
+        raise BadData(f"{path}: row {number}: no JSON object; {_REMEDY}")
+    for name in ("prompt", "response"):
+        if name not in row:
+            raise BadData(f"{path}: row {number}: no `{name}`; {_REMEDY}")
+        if not isinstance(row[name], str):
+            raise BadData(f"{path}: row {number}: `{name}` must be text; {_REMEDY}")
+    return row["prompt"], row["response"]

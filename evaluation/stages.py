@@ -22,6 +22,7 @@ from schemas.scores import Score
 from spar_core.dataset import Rows
 from spar_core.decoding.settings import Strategy
 from spar_core.engine.protocol import seed_of
+from spar_core.ids import answer_id
 from spar_core.stage import Context, Item, Stage, StageSettings
 from spar_core.stages import decode
 from spar_core.stages.decode import DecodeSettings, answer_row, best_answer
@@ -53,7 +54,7 @@ async def _decode(context: Context[DecodeSettings], item: Item) -> Rows:
         root = (item["given"], replace(found, verdict="no"))
     grown = await best_answer(context.engines, settings, item["prompt"], seed, root)
     model = context.engines.get("actor") or context.engines["refiner"]
-    name = decode.name(context.iteration, key, context.variant)
+    name = answer_id(context.iteration, key, context.variant)
     row = answer_row(key, item["benchmark"], grown, settings, model.name, name)
     if root:
         said = root[1]

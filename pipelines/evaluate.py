@@ -20,7 +20,7 @@ from schemas.items import Item
 from schemas.table import MAIN
 from schemas.views import connect
 from spar_core.decoding.settings import Strategy
-from spar_core.stages.decode import DECODER_NAMES
+from spar_core.stages.decode import DECODER_NAMES, ONLY_ACTOR
 from terminal.exits import UsageError
 from terminal.text import as_table
 
@@ -146,7 +146,7 @@ def _variant(asked: Job, decoder: str) -> str:
     """The variant that is named, else one for the decoder and its budget; greedy is the main."""
     if asked.variant != MAIN or asked.options.responses is not None:
         return asked.variant
-    if decoder == "greedy":
+    if decoder == ONLY_ACTOR:
         return MAIN
     options = asked.options
     return f"{decoder}-{options.responses_per_item}-v{options.votes}"

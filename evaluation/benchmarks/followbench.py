@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evaluation.benchmark import BadData, Benchmark, Figure, Finding, Scored, details
+from evaluation.published import by_part
 from schemas.evaluations import Part, Unit
 from schemas.items import Item
 from spar_core.conversation import Vote
@@ -69,15 +70,7 @@ def read(paths: Sequence[Path]) -> Iterator[Item]:
     Raises:
         BadData: a file is missing, or not what was published.
     """
-    files: dict[str, Path] = {}
-    for path in paths:
-        category = path.stem.removesuffix(_ENDING)
-        if category not in CATEGORIES:
-            known = ", ".join(CATEGORIES)
-            raise BadData(f"{path}: no category {category}; they are {known}: take the file out")
-        if category in files:
-            raise BadData(f"{path}: {files[category]} is {category} too; give one of them")
-        files[category] = path
+    files = by_part(paths, CATEGORIES, "category", lambda path: path.stem.removesuffix(_ENDING))
     position = itertools.count()
     for category in CATEGORIES:
         if category not in files:

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from evaluation.benchmark import BadData, Figure, Finding, Scored
+from evaluation.published import json_lines
 from schemas.evaluations import Part, Unit
 from schemas.items import Item
 from schemas.prompts import Check
@@ -185,18 +186,11 @@ def _is_unicode(text: str) -> bool:
 
 
 def _rows(path: Path, remedy: str) -> Iterator[tuple[int, Any]]:
-    """Rows with their numbers, in JSON lines those of the lines; empty lines are no rows."""
+    """Rows with their numbers, in JSON lines those of the lines."""
+    if path.suffix != ".parquet":
+        yield from json_lines(path, remedy)
+        return
     try:
-        if path.suffix == ".parquet":
-            yield from enumerate(pq.read_table(path).to_pylist(), 1)
-            return
-        text = path.read_text(encoding="utf-8-sig")
+        yield from enumerate(pq.read_table(path).to_pylist(), 1)
     except (OSError, ValueError) as error:
         raise BadData(f"{path}: cannot be read ({error}); {remedy}") from None
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise BadData(f"{path}: row {number}: no JSON ({error}); {remedy}") from None
-            yield number, row

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from evaluation.benchmark import BadData, Benchmark, Figure, Finding, Scored
+from evaluation.benchmark import BadData, Benchmark, Figure, Finding, Scored, verdict
+from evaluation.published import by_part
 from schemas.evaluations import Part, Unit
 from schemas.items import Item
 from spar_core.engine.protocol import Engine
@@ -35,15 +36,12 @@ def read(paths: Sequence[Path]) -> Iterator[Item]:
     Raises:
         BadData: a file is missing, or not what was published.
     """
-    files: dict[str, Path] = {}
-    for path in paths:
-        subset = path.parent.name if path.stem == _PUBLISHED else path.stem
-        if subset not in SUBSETS:
-            known = ", ".join(SUBSETS)
-            raise BadData(f"{path}: no subset {subset}; they are {known}: take the file out")
-        if subset in files:
-            raise BadData(f"{path}: {files[subset]} is {subset} too; give one of them")
-        files[subset] = path
+    files = by_part(
+        paths,
+        SUBSETS,
+        "subset",
+        lambda path: path.parent.name if path.stem == _PUBLISHED else path.stem,
+    )
     position = itertools.count()
     for subset in SUBSETS:
         if subset not in files:
@@ -87,11 +85,7 @@ async def grade(
     engine: Engine, settings: JudgeSettings, item: Item, output: str, seed: int
 ) -> list[Finding]:
     """1 where the judge says that the output follows the instruction, 0 where it does not."""
-    judged = await judge(engine, item.prompt, output, settings, seed)
-    value = {"yes": 1.0, "no": 0.0}.get(judged.verdict)
-    critique = judged.critique if value is not None else f"{judged.verdict}: {judged.critique}"
-    tokens = judged.prompt_tokens, judged.completion_tokens
-    return [Finding("judged", value, None, None, critique, *tokens)]
+    return [verdict("judged", await judge(engine, item.prompt, output, settings, seed))]
 
 
 def figures(scored: Sequence[Scored]) -> list[Figure]:
@@ -135,15 +129,15 @@ def _figure(
 ) -> Figure:
     """The mean over groups of the ratio in each; those of which nothing is decided are left out."""
     decided = [
-        [(each.item, verdict) for each in group if (verdict := _verdict(each)) is not None]
+        [(each.item, said) for each in group if (said := _verdict(each)) is not None]
         for group in groups
     ]
     decided = [group for group in decided if group]
     rows: dict[str, list[Part]] = {}
     for number, group in enumerate(decided):
-        for item, verdict in group:
+        for item, said in group:
             parts = rows.setdefault(item.key.rpartition("/")[0], [Part(0.0, 0.0)] * len(decided))
-            more = part_of(verdict == "Yes", verdict == item.label)
+            more = part_of(said == "Yes", said == item.label)
             parts[number] = Part(parts[number].over + more.over, parts[number].under + more.under)
     units = [Unit(key, parts) for key, parts in rows.items()]
     return Figure(metric, part, units, sum(map(len, decided)), sum(map(len, groups)))

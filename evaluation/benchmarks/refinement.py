@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from evaluation.benchmark import BadData, Benchmark, Figure, Finding, Scored, details
+from evaluation.benchmark import BadData, Benchmark, Figure, Finding, Scored, details, verdict
 from schemas.evaluations import Part, Unit
 from schemas.items import Item
 from schemas.manifest import FOLDER
@@ -92,11 +92,7 @@ async def grade(
     engine: Engine, settings: JudgeSettings, item: Item, refined: str, seed: int
 ) -> list[Finding]:
     """1 where the judge lets a refinement pass, 0 where it does not."""
-    judged = await judge(engine, item.prompt, refined, settings, seed)
-    value = {"yes": 1.0, "no": 0.0}.get(judged.verdict)
-    critique = judged.critique if value is not None else f"{judged.verdict}: {judged.critique}"
-    tokens = judged.prompt_tokens, judged.completion_tokens
-    return [Finding("judge", value, None, None, critique, *tokens)]
+    return [verdict("judge", await judge(engine, item.prompt, refined, settings, seed))]
 
 
 def figures(scored: Sequence[Scored]) -> list[Figure]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from schemas.answers import Answer
 from spar_core.dataset import Rows
-from spar_core.decoding import DECODERS, SearchSettings, Team, decode
+from spar_core.decoding import DECODERS, Team, decode
 from spar_core.decoding.settings import Strategy
 from spar_core.engine.protocol import Engine, Sampling, seed_of
 from spar_core.ids import answer_id
@@ -17,9 +17,8 @@ from spar_core.stage import Context, Item, Options, Stage, StageSettings
 from spar_core.stages import drawing
 from spar_core.stages.judge import CONSTRAINED, FEWER_VOTES, VOTING, is_constrained, voting
 from spar_core.stages.sample import ANSWERING
-from spar_core.stages.tree_search import SEARCHING
+from spar_core.stages.tree_search import SEARCHING, TreeSearchSettings, bounds
 from spar_core.tree import SearchTree
-from spar_core.variants import flat
 from spar_core.voting import Judged
 
 GIVEN = "given"
@@ -29,16 +28,10 @@ ONLY_ACTOR: Strategy = "greedy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecodeSettings(StageSettings):
+class DecodeSettings(TreeSearchSettings):
     """search: the decoder and its bounds. answering: how the actor's answers are drawn."""
 
-    search: SearchSettings
     answering: Sampling
-
-    def named(self) -> dict[str, Any]:
-        nested = asdict(self)
-        judge = nested["search"].pop("judge")
-        return flat({**nested, "judge": judge})
 
 
 def roles(decoder: Strategy) -> tuple[str, ...]:
@@ -92,10 +85,6 @@ def seed(settings: StageSettings, iteration: int, item: str) -> int:
     return seed_of(settings.seed, iteration, "decode", item)
 
 
-def name(iteration: int, item: str, variant: str) -> str:
-    return answer_id(iteration, item, variant)
-
-
 def _add_budget(group: Any) -> None:
     group.add_argument(
         "--responses_per_item",
@@ -115,20 +104,10 @@ def settings(options: Namespace, decoder: Strategy) -> DecodeSettings:
     own = voting(options)
     if "refiner" in options.engines:
         own = replace(own, constrained=is_constrained(options, "refiner"))
+    budget = 1 if decoder == ONLY_ACTOR else options.responses_per_item
     return DecodeSettings(
         seed=options.seed,
-        search=SearchSettings(
-            judge=own,
-            sampling=drawing.REFINE.read(options),
-            strategy=decoder,
-            branch=options.branch,
-            keep=options.keep,
-            depth=options.depth,
-            budget=1 if decoder == "greedy" else options.responses_per_item,
-            constrained="refiner" in options.engines and is_constrained(options, "refiner"),
-            stop_level=options.stop_level,
-            judge_once=options.judge_once,
-        ),
+        search=bounds(options, decoder, budget, own),
         answering=drawing.ACTOR.read(options),
     )
 
@@ -141,7 +120,7 @@ async def _answer(context: Context[DecodeSettings], item: Item) -> Rows:
     grown = await best_answer(
         context.engines, made_with, item["prompt"], seed(made_with, context.iteration, key)
     )
-    row_name = name(context.iteration, key, context.variant)
+    row_name = answer_id(context.iteration, key, context.variant)
     model = context.engines["actor"].name
     return {"answers": [answer_row(key, "", grown, made_with, model, row_name)]}
 

@@ -17,6 +17,7 @@ from spar_core.stage import Context, Item, Options, Stage, StageSettings
 from spar_core.stages import drawing
 from spar_core.stages.judge import CONSTRAINED, FEWER_VOTES, JUDGE, VOTING, is_constrained, voting
 from spar_core.variants import flat
+from spar_core.voting import JudgeSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,21 +93,28 @@ STRATEGY = Options(_TITLE, _add_strategy)
 SEARCHING = Options(_TITLE, _add_bounds)
 
 
+def bounds(
+    options: Namespace, strategy: Strategy, budget: int, judge: JudgeSettings
+) -> SearchSettings:
+    """The bounds of a search, from a command line that may have no refiner."""
+    return SearchSettings(
+        judge=judge,
+        sampling=drawing.REFINE.read(options),
+        strategy=strategy,
+        branch=options.branch,
+        keep=options.keep,
+        depth=options.depth,
+        budget=budget,
+        constrained="refiner" in options.engines and is_constrained(options, "refiner"),
+        stop_level=options.stop_level,
+        judge_once=options.judge_once,
+    )
+
+
 def _settings(options: Namespace) -> TreeSearchSettings:
     return TreeSearchSettings(
         seed=options.seed,
-        search=SearchSettings(
-            judge=voting(options),
-            sampling=drawing.REFINE.read(options),
-            strategy=options.strategy,
-            branch=options.branch,
-            keep=options.keep,
-            depth=options.depth,
-            budget=options.budget,
-            constrained=is_constrained(options, "refiner"),
-            stop_level=options.stop_level,
-            judge_once=options.judge_once,
-        ),
+        search=bounds(options, options.strategy, options.budget, voting(options)),
     )
 
 

@@ -1,0 +1,52 @@
+"""A benchmark's files as they were published: JSON lines, and a file for each of its parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from evaluation.benchmark import BadData
+
+
+def by_part(
+    paths: Sequence[Path], parts: Sequence[str], what: str, part_of: Callable[[Path], str]
+) -> dict[str, Path]:
+    """The files of a benchmark's parts.
+
+    Args:
+        what: such a part, as the benchmark calls it. part_of: whose file a path is.
+
+    Raises:
+        BadData: a file is no part's, or a part has two.
+    """
+    files: dict[str, Path] = {}
+    for path in paths:
+        part = part_of(path)
+        if part not in parts:
+            known = ", ".join(parts)
+            raise BadData(f"{path}: no {what} {part}; they are {known}: take the file out")
+        if part in files:
+            raise BadData(f"{path}: {files[part]} is {part} too; give one of them")
+        files[part] = path
+    return files
+
+
+def json_lines(path: Path, remedy: str) -> Iterator[tuple[int, Any]]:
+    """The values of a file with the numbers of their lines; empty lines are passed over.
+
+    Raises:
+        BadData: it cannot be read, or a line is no JSON.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise BadData(f"{path}: cannot be read ({error}); {remedy}") from None
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise BadData(f"{path}: row {number}: no JSON ({error}); {remedy}") from None
+            yield number, row
