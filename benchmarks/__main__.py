@@ -1,6 +1,6 @@
 """Runs the measurements: markdown tables on stdout, raw results and plots in files.
 
-python -m benchmarks [saturation client overhead savings kills queries commits training
+python -m benchmarks [saturation decoders client overhead savings kills queries commits training
     adapters demo_refiner filters] [--quick]
 """
 
@@ -16,6 +16,7 @@ from benchmarks import (
     adapters,
     client,
     commits,
+    decoders,
     demo_refiner,
     filters,
     kills,
@@ -30,6 +31,7 @@ from benchmarks.report import Report
 
 FULL: dict[str, Callable[[], Report]] = {
     "saturation": saturation.measure,
+    "decoders": decoders.measure,
     "client": client.measure,
     "overhead": overhead.measure,
     "savings": savings.measure,
@@ -49,6 +51,7 @@ def quick(plots: Path) -> dict[str, Callable[[], Report]]:
         "saturation": lambda: saturation.measure(
             saturation.QUICK_PROMPTS, slots=32, speed=8, plots=plots
         ),
+        "decoders": lambda: decoders.measure(decoders.QUICK_PROMPTS, slots=32, speed=8),
         "client": lambda: client.measure(client.QUICK_REQUESTS, speeds=(60, 20)),
         "overhead": lambda: overhead.measure(overhead.QUICK_SIZES, plots=plots),
         "savings": lambda: savings.measure(savings.QUICK_PROMPTS, slots=32, speed=8),

@@ -12,7 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
 
@@ -199,9 +199,14 @@ def _report(scores: dict[str, Score], answers: int, machine: dict[str, object]) 
         data={
             "machine": machine,
             "answers": answers,
-            **{name: asdict(score) for name, score in scores.items()},
+            **{name: _plain(score) for name, score in scores.items()},
         },
     )
+
+
+def _plain(score: Score) -> dict[str, object]:
+    """As JSON has it; `dataclasses.asdict` counts the pairs of a Counter instead."""
+    return {each.name: getattr(score, each.name) for each in fields(score)}
 
 
 def _share(part: int, whole: int) -> str:

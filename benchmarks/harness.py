@@ -56,6 +56,16 @@ def simulating(*arguments: str) -> Iterator[Simulator]:
 
 
 @contextmanager
+def engine(url: str, slots: int, speed: float) -> Iterator[Simulator]:
+    """The one that runs at a URL, or a simulator with these slots for the time of the body."""
+    if url:
+        yield Simulator(url)
+        return
+    with simulating("--slots", str(slots), "--speed", str(speed)) as simulator:
+        yield simulator
+
+
+@contextmanager
 def folder() -> Iterator[Path]:
     """A folder for runs, removed in the end."""
     path = Path(tempfile.mkdtemp(prefix="spar-bench-"))

@@ -44,37 +44,46 @@ def measure(
     stages: dict[str, dict[str, Any]] = {}
     with ExitStack() as stack:
         place = stack.enter_context(harness.folder())
-        simulator = (
-            harness.Simulator(url)
-            if url
-            else stack.enter_context(
-                harness.simulating("--slots", str(slots), "--speed", str(speed))
-            )
-        )
+        simulator = stack.enter_context(harness.engine(url, slots, speed))
         file = harness.write_prompts(place / "prompts.jsonl", prompts)
         common = ["--run", str(place / "run"), "--engine_url", simulator.url]
         common += ["--slots", str(slots)]
         for stage, job in STAGES.items():
             line = [*common, "--prompts", str(file)] if stage == "sample" else common
-            startup = harness.run(job, *line, "--limit", "1", log=place / "log")
-            simulator.reset()
-            cost = harness.run(job, *line, log=place / "log")
-            stats = simulator.stats()
-            stages[stage] = {
-                **stats,
-                "job_wall_s": cost.wall_s,
-                "cpu_s": cost.cpu_s,
-                "startup_cpu_s": startup.cpu_s,
-                "startup_wall_s": startup.wall_s,
-                "requests_per_s": stats["requests"] / stats["wall_s"],
-                "cpu_ms_per_request": 1000 * (cost.cpu_s - startup.cpu_s) / stats["requests"],
-            }
+            stages[stage] = loaded(simulator, job, line, place / "log")
     if not url:
         plot(stages, slots, plots / "saturation.png")
+    settings = {"machine": machine, "prompts": prompts, "slots": slots, "speed": speed}
     where = f"{prompts} prompts, {slots} slots"
+    return reported("saturation", f"Saturation: {where}", stages, where, settings)
+
+
+def loaded(
+    simulator: harness.Simulator, job: str, line: Sequence[str], log: Path
+) -> dict[str, Any]:
+    """What a simulator and its client did for a job; a run for one prompt comes before it."""
+    startup = harness.run(job, *line, "--limit", "1", log=log)
+    simulator.reset()
+    cost = harness.run(job, *line, log=log)
+    stats = simulator.stats()
+    return {
+        **stats,
+        "job_wall_s": cost.wall_s,
+        "cpu_s": cost.cpu_s,
+        "startup_cpu_s": startup.cpu_s,
+        "startup_wall_s": startup.wall_s,
+        "requests_per_s": stats["requests"] / stats["wall_s"],
+        "cpu_ms_per_request": 1000 * (cost.cpu_s - startup.cpu_s) / stats["requests"],
+    }
+
+
+def reported(
+    name: str, title: str, stages: dict[str, dict[str, Any]], where: str, settings: dict[str, Any]
+) -> Report:
+    """A row for each of the stages."""
     return Report(
-        "saturation",
-        f"Saturation: {where}",
+        name,
+        title,
         _COLUMNS,
         [[stage, *(values[name] for name in _SHOWN)] for stage, values in stages.items()],
         [
@@ -86,7 +95,7 @@ def measure(
             )
             for stage, values in stages.items()
         ],
-        {"machine": machine, "prompts": prompts, "slots": slots, "speed": speed, "stages": stages},
+        {**settings, "stages": stages},
     )
 
 

@@ -83,8 +83,9 @@ class Benchmark:
     files: patterns of its published files, under a folder given with --data or a folder of the
         benchmark's name in it; one of several spellings is tried after the other.
     read: items of these files, in their order; `item_id` is left "" for the caller to fill in.
-    answers: what its items need: `answer`, a decoder's answer to the prompt; `refinement`, one of
-        the text that is given; None where that text itself is scored.
+    answers: what its items need: `answer`, a decoder's answer to the prompt; `chat`, one answer to
+        the chat of its details, at temperature 0; `refinement`, one of the text that is given; None
+        where that text itself is scored.
     check, grade: how an answer is scored; either may be None.
     figures: what it comes to, the headline first.
     """

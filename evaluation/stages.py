@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from evaluation.benchmark import Finding, Scored
 from evaluation.benchmarks import BENCHMARKS
+from schemas.answers import Answer
 from schemas.evaluations import Evaluation
 from schemas.items import Item as BenchmarkItem
 from schemas.prompts import Check
 from schemas.scores import Score
 from spar_core.dataset import Rows
 from spar_core.decoding.settings import Strategy
-from spar_core.engine.protocol import seed_of
+from spar_core.engine.protocol import ChatRequest, Sampling, seed_of
 from spar_core.ids import answer_id
 from spar_core.stage import Context, Item, Stage, StageSettings
 from spar_core.stages import decode
@@ -43,6 +45,8 @@ class GradeSettings(StageSettings):
 
 
 async def _decode(context: Context[DecodeSettings], item: Item) -> Rows:
+    if BENCHMARKS[item["benchmark"]].answers == "chat":
+        return {"answers": [await _chat(context, item)]}
     settings, key = context.settings, item["key"]
     seed = decode.seed(settings, context.iteration, key)
     root = None
@@ -64,6 +68,32 @@ async def _decode(context: Context[DecodeSettings], item: Item) -> Rows:
             completion_tokens=row.completion_tokens + said.completion_tokens,
         )
     return {"answers": [row]}
+
+
+async def _chat(context: Context[DecodeSettings], item: Item) -> Answer:
+    """The answer to a chat as the benchmark writes it, whatever else is decoded."""
+    key, actor = item["key"], context.engines["actor"]
+    chat = json.loads(item["details"])["chat"]
+    said = await actor.chat(
+        ChatRequest(
+            messages=tuple(chat["messages"]),
+            sampling=Sampling(temperature=0.0, top_p=1.0, max_tokens=chat["max_tokens"]),
+            seed=decode.seed(context.settings, context.iteration, key),
+            stop=tuple(chat["stop"]),
+        )
+    )
+    return Answer(
+        answer_id=answer_id(context.iteration, key, context.variant),
+        item_id=key,
+        benchmark=item["benchmark"],
+        decoder=decode.ONLY_ACTOR,
+        votes=0,
+        budget=1,
+        response=said.choices[0].text,
+        model=actor.name,
+        prompt_tokens=said.prompt_tokens,
+        completion_tokens=said.completion_tokens,
+    )
 
 
 async def _check(context: Context[StageSettings], item: Item) -> Rows:
@@ -178,12 +208,12 @@ def _scores(item: Item, found: Sequence[Finding], scorer: str) -> list[Score]:
 _COLUMNS = "item_id, benchmark, i.key as name, position, category, level, checks, label, details"
 
 
-def _named(wanted: str | None, *, by: str = "") -> str:
-    """The benchmarks whose items need such an answer, and are scored so, as a list in SQL."""
+def _named(*wanted: str | None, by: str = "") -> str:
+    """The benchmarks whose items need such answers, and are scored so, as a list in SQL."""
     names = [
         each.name
         for each in BENCHMARKS.values()
-        if each.answers == wanted and (not by or getattr(each, by) is not None)
+        if each.answers in wanted and (not by or getattr(each, by) is not None)
     ]
     return f"({', '.join(repr(name) for name in names) or 'null'})"
 
@@ -191,24 +221,25 @@ def _named(wanted: str | None, *, by: str = "") -> str:
 @functools.cache
 def stages(decoder: Strategy) -> dict[str | None, tuple[Stage[Any], ...]]:
     """The stages of an evaluation by what a benchmark's items need (`Benchmark.answers`)."""
-    answered = _family(decoder, "answer", "", decode.roles(decoder))
+    answered = _family(decoder, ("answer", "chat"), "", decode.roles(decoder))
     return {
         "answer": answered,
+        "chat": answered,
         None: answered,
-        "refinement": _family(decoder, "refinement", REFINED, ("refiner",)),
+        "refinement": _family(decoder, ("refinement",), REFINED, ("refiner",)),
     }
 
 
 def _family(
-    decoder: Strategy, wanted: str, suffix: str, roles: tuple[str, ...]
+    decoder: Strategy, wanted: tuple[str, ...], suffix: str, roles: tuple[str, ...]
 ) -> tuple[Stage[Any], ...]:
     answering: Stage[Any] = Stage(
         name=f"decode{suffix}",
         noun="items",
         items=f"""
-            select item_id as key, benchmark, prompt,
+            select item_id as key, benchmark, prompt, details,
                    {"given" if suffix else "null::varchar as given"}
-            from items where benchmark in {_named(wanted)}
+            from items where benchmark in {_named(*wanted)}
               and item_id in (select item_id from scope)""",
         task=_decode,
         settings=lambda options: decode.settings(options, decoder),
@@ -229,7 +260,7 @@ def _family(
     checking: Stage[Any] = Stage(
         name=f"check{suffix}",
         noun="answers",
-        items=answers + _named(wanted, by="check"),
+        items=answers + _named(*wanted, by="check"),
         task=_check,
         settings=lambda options: StageSettings(seed=options.seed),
         writes=("scores",),
@@ -239,7 +270,7 @@ def _family(
     grading: Stage[Any] = Stage(
         name=f"grade{suffix}",
         noun="answers",
-        items=answers + _named(wanted, by="grade") + ("" if suffix else texts),
+        items=answers + _named(*wanted, by="grade") + ("" if suffix else texts),
         task=_grade,
         settings=lambda options: GradeSettings(seed=options.seed, judge=voting(options)),
         writes=("scores",),
@@ -263,7 +294,7 @@ def _family(
                        completion_tokens
                 from items i left join found using (item_id)
                 left join answers using (item_id, benchmark)
-                where benchmark in {_named(wanted)}{others}),
+                where benchmark in {_named(*wanted)}{others}),
             listed as (
                 select benchmark, list(rows order by position, item_id) as items
                 from rows group by benchmark having count(findings) + count(decoder) > 0)

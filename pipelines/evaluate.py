@@ -99,6 +99,11 @@ def _read(asked: Job, out: Console) -> tuple[Job, Sequence[str]]:
         raise UsageError("--responses is for one benchmark whose prompts are answered")
     if given is not None and options.decoder:
         raise UsageError("--responses are answers already: --decoder is not for them")
+    chats = [each.name for each in chosen if each.answers == "chat"]
+    if chats and decoder != ONLY_ACTOR:
+        raise UsageError(
+            f"--decoder {decoder} is not for {', '.join(chats)}: its chats are answered once"
+        )
     variant = _variant(asked, decoder)
     ids: list[str] = []
     try:
@@ -115,8 +120,10 @@ def _read(asked: Job, out: Console) -> tuple[Job, Sequence[str]]:
         raise UsageError(str(error)) from None
     needed = stages(decoder)
     wanted = tuple(dict.fromkeys(s for each in chosen for s in needed[each.answers]))
-    if given is not None or not any(each.answers == "answer" for each in chosen):
+    if given is not None or not any(each.answers in ("answer", "chat") for each in chosen):
         wanted = tuple(stage for stage in wanted if stage.name != "decode")
+    if not any(each.grade for each in chosen):
+        wanted = tuple(replace(s, roles=()) if s.roles == ("judge",) else s for s in wanted)
     return replace(asked, variant=variant, stages=wanted), ids
 
 

@@ -3,12 +3,19 @@
 from evaluation.benchmark import Benchmark
 from evaluation.benchmarks.custom import CUSTOM
 from evaluation.benchmarks.followbench import FOLLOWBENCH
+from evaluation.benchmarks.gsm8k import GSM8K
 from evaluation.benchmarks.ifbench import IFBENCH
 from evaluation.benchmarks.ifeval import IFEVAL
 from evaluation.benchmarks.llmbar import LLMBAR
+from evaluation.benchmarks.mmlu import MMLU
 from evaluation.benchmarks.refinement import REFINEMENT
+from evaluation.benchmarks.triviaqa import TRIVIAQA
 
 BENCHMARKS: dict[str, Benchmark] = {
-    each.name: each for each in (IFEVAL, IFBENCH, FOLLOWBENCH, LLMBAR, REFINEMENT, CUSTOM)
+    each.name: each
+    for each in (
+        *(IFEVAL, IFBENCH, FOLLOWBENCH, LLMBAR, REFINEMENT, CUSTOM),
+        *(GSM8K, MMLU, TRIVIAQA),
+    )
 }
 """Every benchmark by its name."""

@@ -43,6 +43,7 @@ from spar_core.dataset import SWEEP_AGE_S
 from spar_core.engine.preflight import preflight, resolve
 from spar_core.engine.protocol import EngineGone
 from spar_core.filters.library import NoLibrary
+from spar_core.stage import roles_of
 from spar_core.stages.drawing import longest
 from spar_core.variants import SettingsDiffer
 from terminal.exits import (
@@ -160,6 +161,9 @@ def run(job: Job, session: Session, out: Console, err: Console, own: Own | None 
     scope: Sequence[str] | None = None
     if own:
         job, scope = own.read(job, out)
+        asked = roles_of(job.stages)
+        specs = {role: spec for role, spec in job.engines.items() if role in asked}
+        job = dataclasses.replace(job, engines=specs)
     job = _with_models(job)
     if not own and _reads(job):
         scope = _read(job, out)
@@ -318,7 +322,7 @@ def _run_stage(
     if not planned.pending:
         if planned.total:
             claim(job, claimed)
-        out.print(f"{name}: all {planned.total} {stage.noun} are done", markup=False)
+            out.print(f"{name}: all {planned.total} {stage.noun} are done", markup=False)
         return 0
     if stage.roles:
         check()

@@ -113,7 +113,8 @@ class JournaledEngine:
 
     async def chat(self, request: ChatRequest) -> ChatAnswer:
         drawn = (request.sampling.temperature, request.sampling.top_p, request.sampling.max_tokens)
-        asked = (self.name, request.messages, request.n, request.seed, request.grammar, drawn)
+        asked = [self.name, request.messages, request.n, request.seed, request.grammar, drawn]
+        asked += [request.stop] if request.stop else []  # older journals know of none
         key = hashlib.sha256(json.dumps(asked).encode()).digest()
         answer = self._journal.find(self._item, key)
         if answer is not None:

@@ -172,6 +172,7 @@ class OpenAIEngine:
             "temperature": request.sampling.temperature,
             "top_p": request.sampling.top_p,
             "max_tokens": request.sampling.max_tokens,
+            **({"stop": request.stop} if request.stop else {}),
             **self._extras(request),
         }
         payload = json.dumps(body).encode()

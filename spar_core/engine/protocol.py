@@ -30,6 +30,7 @@ class ChatRequest:
 
     seed: answer i is drawn with a stream of its own, derived from it.
     grammar: GBNF that the answers must match; engines that cannot constrain output ignore it.
+    stop: an answer ends before the first of these texts.
     """
 
     messages: tuple[Message, ...]
@@ -37,6 +38,7 @@ class ChatRequest:
     n: int = 1
     seed: int = 0
     grammar: str | None = None
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from benchmarks import __main__ as command
 from benchmarks import (
     adapters,
     client,
+    decoders,
     demo_refiner,
     kills,
     overhead,
@@ -34,6 +36,16 @@ def test_saturation(tmp_path: Path) -> None:
     assert (tmp_path / "saturation.png").stat().st_size < 20_000 * len(saturation.STAGES)
 
 
+@pytest.mark.slow
+def test_decoders() -> None:
+    made = decoders.measure(8, slots=16, speed=20)
+    requests = {row[0]: row[5] for row in made.rows}
+    assert [*requests] == [*decoders.DECODER_NAMES]
+    assert requests["greedy"] == 7  # one was answered before
+    # The answers of a prompt are one request, and each is judged by one.
+    assert requests["best_of_n"] == 7 * (1 + 8)
+
+
 def test_client() -> None:
     made = client.measure(20, speeds=(60, 20))
     fast, slow, *worked = made.rows
@@ -49,6 +61,7 @@ def test_demo_refiner() -> None:
     assert kinds[0] == "all"
     assert judged[0] >= max(judged[1:])
     assert made.data["answers"] == 4
+    assert json.loads(json.dumps(made.data))["with"]["judged"][""] == judged[0]
 
 
 def test_overhead(tmp_path: Path) -> None:

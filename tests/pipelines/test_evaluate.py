@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines import evaluate, refine
-from tests.loopback import Answer, Body, serving
+from tests.loopback import Answer, Body, free_port, serving
 from tests.pipelines import rounds
 from tests.pipelines.rounds import query, role, story
 
@@ -215,3 +215,21 @@ def test_failing_answers_of_a_run_are_refined_anew(tmp_path: Path) -> None:
     assert query(run, "select scored, items, metric from evaluations where metric = 'self' "
                       "and part = ''") == [(failing, failing, "self")]  # fmt: skip
     assert query(run, "select count(*) from answers")[0][0] == failing
+
+
+def test_engine_of_a_role_that_nobody_asks_need_not_be_there(tmp_path: Path, items: Path) -> None:
+    away = f"http://127.0.0.1:{free_port()}"
+    with serving(speak) as server:
+        given = ["--actor_url", server.url, "--judge_url", away, "--refiner_url", away]
+        assert evaluate.main(command(tmp_path / "run", items, *given)) == 0
+        assert len(server.bodies) == len(ITEMS)
+
+
+def test_stage_without_items_says_nothing(
+    tmp_path: Path, items: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = answered(tmp_path / "said.jsonl")
+    assert evaluate.main(command(tmp_path / "run", items, "--responses", str(said))) == 0
+    printed = capsys.readouterr().out
+    assert "check: 4 answers" in printed
+    assert "grade" not in printed
