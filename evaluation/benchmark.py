@@ -100,6 +100,11 @@ class Benchmark:
     grade: Grade | None = None
     hub: Hub | None = None
 
+    @property
+    def asks_actor(self) -> bool:
+        """Whether it is the actor's answers that are scored."""
+        return self.answers in ("answer", "chat")
+
 
 def verdict(metric: str, judged: Judged) -> Finding:
     """A judge's verdict: 1 for Yes, 0 for No; null where it is neither, and which it is."""

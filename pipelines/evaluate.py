@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from evaluation.benchmark import BadData, Benchmark
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.stages import stages
 from pipelines.execution import item_intake, job
-from pipelines.execution.options import Job, Stages
+from pipelines.execution.options import Job, Stages, parse
 from schemas.items import Item
 from schemas.table import MAIN
 from schemas.views import connect
@@ -45,6 +45,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return job.main(
         "evaluate", __doc__ or "", METHODS, argv, choice="decoder", default_run="", own=own
     )
+
+
+def look(argv: Sequence[str]) -> list[str]:
+    """Look at a command line and its benchmarks' files before any work; returns their names.
+
+    Raises:
+        UsageError: something is wrong with them.
+    """
+    asked = parse("evaluate", "", METHODS, argv, choice="decoder", default_run="", add=_add)
+    chosen, _ = _chosen(asked.options)
+    try:
+        for benchmark in chosen:
+            data.items(benchmark, asked.options.data, asked.dataset.run)
+    except BadData as error:
+        raise UsageError(str(error)) from None
+    return [benchmark.name for benchmark in chosen]
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -87,9 +103,12 @@ def _benchmarks(names: str | None) -> list[Benchmark]:
     return found
 
 
-def _read(asked: Job, out: Console) -> tuple[Job, Sequence[str]]:
-    """Read the benchmarks into the run; the job with the stages that they need, and their ids."""
-    options = asked.options
+def _chosen(options: Namespace) -> tuple[list[Benchmark], Strategy]:
+    """The benchmarks and the decoder of a command line.
+
+    Raises:
+        UsageError: there are none, they do not go together, or a library is missing.
+    """
     if not importlib.util.find_spec("scipy"):
         raise UsageError("scipy is missing: pip install '.[evaluate]'")
     chosen = _benchmarks(options.benchmark)
@@ -104,6 +123,14 @@ def _read(asked: Job, out: Console) -> tuple[Job, Sequence[str]]:
         raise UsageError(
             f"--decoder {decoder} is not for {', '.join(chats)}: its chats are answered once"
         )
+    return chosen, decoder
+
+
+def _read(asked: Job, out: Console) -> tuple[Job, Sequence[str]]:
+    """Read the benchmarks into the run; the job with the stages that they need, and their ids."""
+    options = asked.options
+    chosen, decoder = _chosen(options)
+    given = options.responses
     variant = _variant(asked, decoder)
     ids: list[str] = []
     try:
@@ -120,7 +147,7 @@ def _read(asked: Job, out: Console) -> tuple[Job, Sequence[str]]:
         raise UsageError(str(error)) from None
     needed = stages(decoder)
     wanted = tuple(dict.fromkeys(s for each in chosen for s in needed[each.answers]))
-    if given is not None or not any(each.answers in ("answer", "chat") for each in chosen):
+    if given is not None or not any(each.asks_actor for each in chosen):
         wanted = tuple(stage for stage in wanted if stage.name != "decode")
     if not any(each.grade for each in chosen):
         wanted = tuple(replace(s, roles=()) if s.roles == ("judge",) else s for s in wanted)

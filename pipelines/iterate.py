@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pipelines import bootstrapping
+from pipelines import bootstrapping, evaluating
 from pipelines.execution import intake, lease
 from pipelines.execution.inference import INTERRUPTED, RunStopped
 from pipelines.execution.lease import RunLocked
@@ -92,15 +92,33 @@ def run(steps: Steps) -> int:
         _deal(loop, done, out)
         if loop.bootstrap:
             bootstrapping.begin(steps, loop.bootstrap)
-    for iteration in range(1, loop.iterations + 1):
-        _iterate(steps, iteration)
+    last = _iterations(steps)
     out.print()
     if loop.bootstrap:
         out.print(bootstrapping.table(loop))
-    out.print(table(loop.run, loop.models, loop.iterations))
+    out.print(table(loop.run, loop.models, last))
+    if loop.evaluating:
+        out.print(evaluating.table(loop, loop.evaluating, last + 1))
     for role in ROLES:
-        out.print(f"{role.name}: {loop.models.of(role, loop.iterations + 1)}", markup=False)
+        out.print(f"{role.name}: {loop.models.of(role, last + 1)}", markup=False)
     return WITH_FAILURES if _failures(loop) else DONE
+
+
+def _iterations(steps: Steps) -> int:
+    """Do the iterations, and evaluate the models that begin each and the last ones.
+
+    Returns:
+        How many are done: all, unless an actor got worse and that is to be the end.
+    """
+    loop = steps.loop
+    for iteration in range(1, loop.iterations + 2):
+        if how := loop.evaluating:
+            evaluating.evaluate(steps, how, iteration)
+            if how.stops and evaluating.is_worse(steps, how, iteration):
+                return iteration - 1
+        if iteration <= loop.iterations:
+            _iterate(steps, iteration)
+    return loop.iterations
 
 
 def _check_settings(loop: Loop, records: Sequence[Record]) -> None:
@@ -192,7 +210,8 @@ def _refine(steps: Steps, iteration: int) -> None:
 def _failures(loop: Loop) -> int:
     with connect(loop.run, ("failures",)) as connection:
         query = "select count(*) from failures where iteration <= ?"
-        return int(connection.execute(query, [loop.iterations]).fetchall()[0][0])
+        last = loop.iterations + (loop.evaluating is not None)
+        return int(connection.execute(query, [last]).fetchall()[0][0])
 
 
 if __name__ == "__main__":

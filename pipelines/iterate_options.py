@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines import bootstrap_options, quoted
+from pipelines import bootstrap_options, evaluation_options, quoted
 from pipelines.bootstrap_options import Bootstrap
+from pipelines.evaluation_options import Evaluating
 from pipelines.execution.options import Job, Parser, add_arguments, parse, underscored
 from pipelines.iterations import ACTOR, FIRST, REFINER, ROLES, Models, Role
 from schemas.table import MAIN, SPAR
@@ -26,7 +27,7 @@ ITERATIONS = 3
 _TRAININGS = (*FIRST, *ROLES)
 _QUOTED = {
     *("--launch", "--engine_args", *(f"--{role.option}" for role in ROLES)),
-    *(f"--{name}" for name in bootstrap_options.QUOTED),
+    *(f"--{name}" for name in (*bootstrap_options.QUOTED, *evaluation_options.QUOTED)),
 }
 _OURS = (
     *("--data", "--where", "--task", "--model", "--model_name_or_path", "--output"),
@@ -41,6 +42,7 @@ class Loop:
 
     job: of iteration 1. options: those of `pipelines.refine` that are the same for all iterations.
     arguments: of the trainings. launch: starts a Python program. bootstrap: what comes first.
+    evaluating: how the models are evaluated, if at all.
     """
 
     job: Job
@@ -50,6 +52,7 @@ class Loop:
     launch: list[str]
     models: Models
     bootstrap: Bootstrap | None
+    evaluating: Evaluating | None
 
     @property
     def run(self) -> str:
@@ -108,6 +111,9 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
         launch=launch or [sys.executable],
         models=models,
         bootstrap=bootstrap_options.understand(options, models.first[ACTOR.name], beam),
+        evaluating=evaluation_options.understand(
+            options, models.first[ACTOR.name], models.first[REFINER.name], beam
+        ),
     )
 
 
@@ -142,6 +148,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "an object store)",
     )
     bootstrap_options.add_arguments(parser)
+    evaluation_options.add_arguments(parser)
 
 
 def _check_launch(launch: Sequence[str]) -> None:

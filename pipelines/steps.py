@@ -116,6 +116,8 @@ class Steps:
         """An iteration in words."""
         if iteration == 0:
             return "before iteration 1"
+        if iteration > self.loop.iterations:
+            return f"after iteration {self.loop.iterations}"
         return f"iteration {iteration} of {self.loop.iterations}"
 
     def _end(self, code: int, what: str) -> None:

@@ -11,7 +11,7 @@ from subprocess import Popen
 
 import pytest
 
-from pipelines import bootstrap, evolve, refine
+from pipelines import bootstrap, evaluate, evolve, refine
 from schemas.prompts import Prompt
 from schemas.responses import Response, SamplingRecord
 from spar_core.ids import prompt_id
@@ -21,6 +21,14 @@ from tests.pipelines import rounds, standins
 
 EVOLVED = [f"evolved {n}" for n in range(8)]
 """What seeds become where nothing is evolved."""
+
+
+_JOBS = {
+    "refine": refine.main,
+    "evolve": evolve.main,
+    "bootstrap": bootstrap.main,
+    "evaluate": evaluate.main,
+}
 
 
 class Children:
@@ -47,7 +55,7 @@ class Children:
         if number in self.ends:
             return self.ends[number]
         name, argv = _parted(command)
-        if name in ("refine", "evolve", "bootstrap"):
+        if name in _JOBS:
             return self._job(name, argv)
         return standins.train(name, argv)
 
@@ -58,10 +66,8 @@ class Children:
         self._server.models = [
             given[role] for role in ("--actor_model", "--refiner_model") if role in given
         ]
-        if name == "evolve":
-            return evolve.main(argv)
-        job = refine if name == "refine" else bootstrap
-        return job.main([*argv, "--engine_url", self._server.url])
+        at = [] if name == "evolve" else ["--engine_url", self._server.url]
+        return _JOBS[name]([*argv, *at])
 
     def done(self) -> list[str]:
         """What was started, in short: its name, its iteration and its models."""
