@@ -233,3 +233,20 @@ def test_stage_without_items_says_nothing(
     printed = capsys.readouterr().out
     assert "check: 4 answers" in printed
     assert "grade" not in printed
+
+
+def test_variant_of_an_evaluation_is_no_variant_of_a_data_round(
+    tmp_path: Path, items: Path
+) -> None:
+    run = tmp_path / "run"
+    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl")
+    with serving(story) as server:
+        round_ = rounds.command(run, prompts, server.url)
+        assert refine.main(round_) == 0
+        held = query(run, "select * from variants")
+        assert refine.main([*round_, "--variant", "deep", "--depth", "4"]) == 0
+    with serving(speak) as server:
+        given = command(run, items, "--engine_url", server.url, "--decoder", "best_of_n")
+        assert evaluate.main([*given, "--responses_per_item", "2"]) == 0
+    assert [row[1] for row in query(run, "select * from variants")] == ["deep", "main"]
+    assert query(run, "select * from variants where variant = 'main'") == held
