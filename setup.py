@@ -22,8 +22,15 @@ TRAIN = [
 ]
 REPORT = ["jinja2>=3.1,<4", "vl-convert-python>=1.9,<2"]
 EVOLVE = ["datasketch>=2,<3", "py3langid>=0.4,<0.5"]
+CODE = ["pydantic-monty>=1.4,<1.5"]
 CHECKS = ["lm-eval[ifeval]>=0.4.13,<0.5"]
-EVALUATE = [*CHECKS, "datasets>=5.2,<6", "lm-eval[api,ifeval]>=0.4.13,<0.5", "scipy>=1.17,<2"]
+EVALUATE = [
+    *CHECKS,
+    *CODE,
+    "datasets>=5.2,<6",
+    "lm-eval[api,ifeval]>=0.4.13,<0.5",
+    "scipy>=1.17,<2",
+]
 DEV = [
     *PLOTS,
     *CHECKS,
@@ -73,6 +80,7 @@ setup(
         "train": TRAIN,
         "report": REPORT,
         "checks": CHECKS,
+        "code": CODE,
         "evaluate": EVALUATE,
         "evolve": EVOLVE,
         "gcp": GCP,

@@ -1,7 +1,7 @@
 """Runs the measurements: markdown tables on stdout, raw results and plots in files.
 
-python -m benchmarks [saturation decoders client overhead savings kills queries commits training
-    adapters demo_refiner filters] [--quick]
+python -m benchmarks [saturation whole_round engines decoders client overhead savings kills queries
+    commits training adapters demo_refiner filters] [--quick]
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from benchmarks import (
     commits,
     decoders,
     demo_refiner,
+    engines,
     filters,
     kills,
     overhead,
@@ -26,11 +27,14 @@ from benchmarks import (
     saturation,
     savings,
     training,
+    whole_round,
 )
 from benchmarks.report import Report
 
 FULL: dict[str, Callable[[], Report]] = {
     "saturation": saturation.measure,
+    "whole_round": whole_round.measure,
+    "engines": engines.measure,
     "decoders": decoders.measure,
     "client": client.measure,
     "overhead": overhead.measure,
@@ -51,7 +55,9 @@ def quick(plots: Path) -> dict[str, Callable[[], Report]]:
         "saturation": lambda: saturation.measure(
             saturation.QUICK_PROMPTS, slots=32, speed=8, plots=plots
         ),
+        "engines": lambda: engines.measure(engines.QUICK_PROMPTS, slots=32, speed=8),
         "decoders": lambda: decoders.measure(decoders.QUICK_PROMPTS, slots=32, speed=8),
+        "whole_round": lambda: whole_round.measure(whole_round.QUICK_PROMPTS, slots=32, speed=8),
         "client": lambda: client.measure(client.QUICK_REQUESTS, speeds=(60, 20)),
         "overhead": lambda: overhead.measure(overhead.QUICK_SIZES, plots=plots),
         "savings": lambda: savings.measure(savings.QUICK_PROMPTS, slots=32, speed=8),

@@ -18,7 +18,7 @@ from random import Random
 
 from benchmarks import harness, report
 from benchmarks.report import Report
-from spar_core.checks import follows
+from spar_core.checks.strict import follows
 from spar_core.decoding import SearchSettings, Team, decode
 from spar_core.engine.engines import Engines
 from spar_core.engine.llamacpp import bundled_adapter

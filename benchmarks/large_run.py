@@ -80,7 +80,7 @@ def write(run: str, pairs: int, *, seed: int = 0, shard_prompts: int = SHARD_PRO
         shard_prompts: the fewer, the more and the smaller files.
     """
     prompts = round(pairs * PROMPTS_PER_PAIR / ITERATIONS)
-    line = ["--run", run, "--engine_url", "-", "--model", _MODEL]
+    line = ["--run", run, "--engine_url", "http://unused", "--model", _MODEL]
     job = parse("refine", "", {SPAR: spar.STAGES}, line)
     settings = Settings(SAMPLE.settings(job.options), TREE_SEARCH.settings(job.options).search)
     for iteration in range(1, ITERATIONS + 1):

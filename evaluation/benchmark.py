@@ -1,6 +1,6 @@
 """What a benchmark is: how its items are read, how an answer is scored, what its figures are.
 
-A benchmark is a file of `evaluation.benchmarks` that makes one of these.
+A benchmark is a module of `evaluation.benchmarks` that makes one of these.
 """
 
 from __future__ import annotations

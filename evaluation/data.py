@@ -11,7 +11,7 @@ from typing import Any
 from evaluation.benchmark import BadData, Benchmark
 from evaluation.published import json_lines
 from schemas.items import Item
-from spar_core.checks import NoChecker
+from spar_core.checks.library import NoChecker
 from spar_core.ids import item_id
 
 _REMEDY = "a row is an object with the texts `prompt` and `response`"
@@ -31,8 +31,14 @@ def items(benchmark: Benchmark, data: str, run: str) -> list[Item]:
         found = list(benchmark.read(_paths(benchmark, data, run)))
     except NoChecker as error:
         raise BadData(str(error)) from None
+    of_chats = benchmark.answers == "chat"  # these are told apart by all of the chat
     return [
-        replace(each, item_id=item_id(benchmark.name, each.key, each.prompt, each.given))
+        replace(
+            each,
+            item_id=item_id(
+                benchmark.name, each.key, each.prompt, each.details if of_chats else each.given
+            ),
+        )
         for each in found
     ]
 

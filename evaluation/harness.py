@@ -33,17 +33,30 @@ _STOPS = 4
 _one_at_a_time = threading.Lock()
 
 
-def definition(*path: str) -> dict[str, Any]:
-    """A task as lm-eval's files define it, by the file's place in its folder of tasks.
+def folder() -> Path:
+    """Where lm-eval keeps the files that define its tasks.
 
     Raises:
         BadData: lm-eval is not installed.
     """
     if not importlib.util.find_spec("lm_eval"):
         raise BadData("lm-eval is missing: pip install '.[evaluate]'")
-    folder = Path(importlib.import_module("lm_eval.tasks").__file__ or "").parent
-    read = importlib.import_module("yaml").safe_load
-    found: dict[str, Any] = read(folder.joinpath(*path).read_text(encoding="utf-8"))
+    return Path(importlib.import_module("lm_eval.tasks").__file__ or "").parent
+
+
+def definition(*path: str) -> dict[str, Any]:
+    """A task as lm-eval's files define it, by the file's place in its folder of tasks.
+
+    Functions of its own are named and not looked at: to import them may run a program.
+
+    Raises:
+        BadData: lm-eval is not installed.
+    """
+    yaml = importlib.import_module("yaml")
+    plain: Any = type("Plain", (yaml.SafeLoader,), {})
+    plain.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
+    text = folder().joinpath(*path).read_text(encoding="utf-8")
+    found: dict[str, Any] = yaml.load(text, Loader=plain)
     return found
 
 
@@ -159,11 +172,11 @@ def _figure(metric: str, part: str | None, scored: Sequence[Scored]) -> Figure:
     return Figure(metric, part or "", units, len(units), len(some))
 
 
-def rows(paths: Sequence[Path], columns: Sequence[str], remedy: str) -> list[dict[str, Any]]:
+def rows(paths: Sequence[Path], columns: Mapping[str, type], remedy: str) -> list[dict[str, Any]]:
     """The rows of a benchmark's files, JSON lines or Parquet, with these columns.
 
     Raises:
-        BadData: a file cannot be read, has no rows, or a row lacks a column.
+        BadData: a file cannot be read, has no rows, or a row lacks a column or holds another type.
     """
     found = [
         _checked(path, number, row, columns, remedy)
@@ -186,13 +199,16 @@ def _all(path: Path, remedy: str) -> Iterator[tuple[int, Any]]:
 
 
 def _checked(
-    path: Path, number: int, row: Any, columns: Sequence[str], remedy: str
+    path: Path, number: int, row: Any, columns: Mapping[str, type], remedy: str
 ) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise BadData(f"{path}: row {number}: no object; {remedy}")
-    for column in columns:
-        if row.get(column) in (None, ""):
+    for column, kind in columns.items():
+        value = row.get(column)
+        if value in (None, ""):
             raise BadData(f"{path}: row {number}: no `{column}`; {remedy}")
+        if type(value) is not kind:
+            raise BadData(f"{path}: row {number}: `{column}` is {str(value)[:80]!r}; {remedy}")
     return {column: row[column] for column in columns}
 
 

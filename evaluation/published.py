@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,12 +38,16 @@ def by_part(
 def json_lines(path: Path, remedy: str) -> Iterator[tuple[int, Any]]:
     """The values of a file with the numbers of their lines; empty lines are passed over.
 
+    A file that ends in .gz is unpacked.
+
     Raises:
         BadData: it cannot be read, or a line is no JSON.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        text = content.decode("utf-8-sig")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise BadData(f"{path}: cannot be read ({error}); {remedy}") from None
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():

@@ -37,7 +37,7 @@ _Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
 def print_summary(run: str, console: Console, iteration: int | None = None) -> None:
     """Print the views that sum a run up; those without rows are left out.
 
-    Where all is of one variant, or of one method, no table says so.
+    Where data rounds are of one variant, or of one method, no table says so that has no other.
     """
     where = "" if iteration is None else f" where iteration = {int(iteration)}"
     with connect(run) as connection:
@@ -68,9 +68,9 @@ def _is_judged(connection: duckdb.DuckDBPyConnection, where: str) -> bool:
 
 
 def _hidden(connection: duckdb.DuckDBPyConnection, where: str) -> set[str]:
-    """Columns that would hold the same word everywhere."""
+    """Columns that would hold the same word wherever data rounds are compared."""
     [(variants,)] = connection.execute(
-        f"select count(distinct variant) from lineage{where}"
+        f"select count(distinct variant) filter (stage = 'sample') from lineage{where}"
     ).fetchall()
     [(methods,)] = connection.execute(f"select count(distinct method) from pairs{where}").fetchall()
     hidden = {"variant", "made_by"} if variants < 2 else set()
@@ -78,10 +78,14 @@ def _hidden(connection: duckdb.DuckDBPyConnection, where: str) -> set[str]:
 
 
 def _shown(relation: duckdb.DuckDBPyRelation, hidden: set[str]) -> _Table:
-    """A view's columns and rows without those that are hidden."""
-    kept = [i for i, name in enumerate(relation.columns) if name not in hidden]
-    rows = [[row[i] for i in kept] for row in relation.fetchall()]
-    return [relation.columns[i] for i in kept], rows
+    """A view's columns and rows without hidden columns, unless these hold several words here."""
+    columns, rows = relation.columns, relation.fetchall()
+    kept = [
+        i
+        for i, name in enumerate(columns)
+        if name not in hidden or len({row[i] for row in rows} - {None}) > 1
+    ]
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
 def _turned(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> _Table:

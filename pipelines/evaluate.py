@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-def look(argv: Sequence[str]) -> list[str]:
-    """Look at a command line and its benchmarks' files before any work; returns their names.
+def look(argv: Sequence[str]) -> tuple[Job, list[Benchmark]]:
+    """Look at a command line and its benchmarks' files before any work.
 
     Raises:
         UsageError: something is wrong with them.
@@ -60,7 +60,7 @@ def look(argv: Sequence[str]) -> list[str]:
             data.items(benchmark, asked.options.data, asked.dataset.run)
     except BadData as error:
         raise UsageError(str(error)) from None
-    return [benchmark.name for benchmark in chosen]
+    return asked, chosen
 
 
 def _add(parser: ArgumentParser) -> None:

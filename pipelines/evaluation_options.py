@@ -1,20 +1,26 @@
-"""The options of `pipelines.iterate --evaluate`, and the job that they come to."""
+"""The options of `pipelines.iterate --evaluate`, and the jobs that they come to."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from evaluation.benchmark import Benchmark
 from pipelines import evaluate, quoted
-from spar_core.stage import DEFAULT_ROLES
+from pipelines.execution.options import Parser, underscored
+from schemas.table import MAIN
 from terminal.exits import UsageError
 
 QUOTED = {"evaluate_args": "pipelines.evaluate"}
 
+OF_REFINERS = "refiner"
+"""The variant of what the refiner judges where answers have a judge of their own."""
+
 _SET_HERE = (
-    *("--run", "--iteration", "--variant", "--benchmark", "--data", "--responses"),
-    *("--engine", "--model", "--actor_model", "--refiner_model", "--decoder"),
+    *("--run", "--iteration", "--variant", "--benchmark", "--data", "--responses", "--decoder"),
+    *("--engine", "--engine_url", "--model"),
+    *(f"--{role}_{what}" for role in ("actor", "refiner") for what in ("model", "url", "engine")),
 )
 _ENGINE = ("engine_args", "engine_timeout", "engine_patience", "slots")
 _JUDGE = tuple(f"judge_{what}" for what in ("model", "url", "engine", "slots"))
@@ -22,15 +28,28 @@ _JUDGE = tuple(f"judge_{what}" for what in ("model", "url", "engine", "slots"))
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluating:
-    """How the models are evaluated.
+class Asked:
+    """A job of `pipelines.evaluate`.
 
-    benchmarks: their names. argv: of the job, but for the iteration and its models. stops: whether
-    an actor that is worse than the one before ends the loop.
+    benchmarks: their names. variant: that their figures are in. running: where and how it runs.
+    counts: what its figures depend on, but for the models.
     """
 
     benchmarks: tuple[str, ...]
-    argv: list[str]
+    variant: str
+    running: list[str]
+    counts: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluating:
+    """How the models are evaluated.
+
+    jobs: done one after the other for the models of each iteration. stops: whether an actor that is
+    worse than the one before ends the loop.
+    """
+
+    jobs: tuple[Asked, ...]
     stops: bool
 
 
@@ -54,7 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--evaluate_args",
         metavar="ARGS",
-        help="more arguments for pipelines.evaluate, as one string",
+        help="more arguments for pipelines.evaluate, as one string; a --judge_model or --judge_url "
+        "among them judges answers and no data round",
     )
 
 
@@ -68,22 +88,67 @@ def understand(
             begin with. beam: the options of Beam.
 
     Raises:
-        UsageError: an unknown benchmark or option, or data that are not there.
+        UsageError: an unknown benchmark or option, data that are not there, or no judge.
     """
     if options.evaluate is None:
         for name in ("data", "stop_when_worse", "evaluate_args"):
             if getattr(options, name):
                 raise UsageError(f"--{name} is for --evaluate")
         return None
-    said = {name: getattr(options, name) for name in (*_ENGINE, *_JUDGE)}
-    argv = ["--run", options.run, "--benchmark", options.evaluate, "--engine", "vllm"]
-    argv += ["--data", options.data] if options.data else []
-    argv += ["--seed", str(options.seed)]
-    argv += [f"--{name}={value}" for name, value in said.items() if value not in (None, "")]
-    argv += [*quoted.arguments("evaluate_args", options.evaluate_args or "", _SET_HERE), *beam]
-    models = ["--actor_model", actor, f"--{DEFAULT_ROLES['judge']}_model", refiner]
+    more = quoted.arguments("evaluate_args", options.evaluate_args or "", _SET_HERE)
+    running = ["--run", options.run, "--engine", "vllm", *_said(options, _ENGINE), *beam]
+    counts = ["--seed", str(options.seed), *_said(options, ("data", *_JUDGE))]
+    counts += map(underscored, more)
+    models = ["--actor_model", actor, "--refiner_model", refiner]
     try:
-        names = evaluate.look([*argv, *models])
+        job, benchmarks = evaluate.look(
+            [*running, *counts, "--benchmark", options.evaluate, *models]
+        )
+        has_judge = bool(job.options.judge_model or job.options.judge_url)
+        _check(benchmarks, has_judge, bool(options.data))
     except UsageError as error:
         raise UsageError(f"--evaluate: {error}") from None
-    return Evaluating(tuple(names), argv, options.stop_when_worse)
+    return Evaluating(tuple(_jobs(benchmarks, has_judge, running, counts)), options.stop_when_worse)
+
+
+def _said(options: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    said = {name: getattr(options, name) for name in names}
+    return [f"--{name}={value}" for name, value in said.items() if value not in (None, "")]
+
+
+def _check(benchmarks: Sequence[Benchmark], has_judge: bool, has_data: bool) -> None:
+    """Refuse figures that would not be of the same thing in every iteration."""
+    for each in benchmarks:
+        if each.asks_actor and each.grade and not has_judge:
+            raise UsageError(
+                f"{each.name} needs a judge that stays the same: --judge_model or --judge_url, or "
+                "one of them in --evaluate_args"
+            )
+        if each.answers == "refinement" and not has_data:
+            raise UsageError(
+                f"{each.name} needs --data RUN: this run's failing answers are others in every "
+                "iteration"
+            )
+
+
+def _jobs(
+    benchmarks: Sequence[Benchmark], has_judge: bool, running: list[str], counts: list[str]
+) -> Iterator[Asked]:
+    """The jobs; where answers have a judge of their own, what a judge is measured by stands apart.
+
+    It goes first: a job makes the figures of all that its variant holds, answers included.
+    """
+    apart = [each.name for each in benchmarks if has_judge and each.answers is None]
+    others = [each.name for each in benchmarks if each.name not in apart]
+    parts = ((OF_REFINERS, apart, _without_judge(counts)), (MAIN, others, counts))
+    for variant, names, how in parts:
+        if names:
+            asked = ["--benchmark", ",".join(names), *how]
+            yield Asked(tuple(names), variant, [*running, "--variant", variant], asked)
+
+
+def _without_judge(arguments: Sequence[str]) -> list[str]:
+    parser = Parser(add_help=False, allow_abbrev=False)
+    for name in _JUDGE:
+        parser.add_argument(f"--{name}")
+    return parser.parse_known_args(arguments)[1]

@@ -108,13 +108,15 @@ def _iterations(steps: Steps) -> int:
     """Do the iterations, and evaluate the models that begin each and the last ones.
 
     Returns:
-        How many are done: all, unless an actor got worse and that is to be the end.
+        How many are done: all, unless an actor got worse and that is to be the end. It is not
+        where a loop went on from such an actor before.
     """
     loop = steps.loop
     for iteration in range(1, loop.iterations + 2):
         if how := loop.evaluating:
             evaluating.evaluate(steps, how, iteration)
-            if how.stops and evaluating.is_worse(steps, how, iteration):
+            went_on = loop.models.record(iteration).is_done
+            if how.stops and not went_on and evaluating.is_worse(steps, how, iteration):
                 return iteration - 1
         if iteration <= loop.iterations:
             _iterate(steps, iteration)

@@ -55,14 +55,14 @@ class Record:
     refined: whether its data round is, or what a teacher does before iteration 1. trained: by role
     the arguments of its training, None where there was nothing to train on. seconds: spent on all
     of it. evolved: whether the prompts are there that the teacher needs. evaluated: the arguments
-    with which the models were evaluated that begin it.
+    with which the models were evaluated that begin it, by the variant that the figures are in.
     """
 
     refined: bool = False
     trained: dict[str, list[str] | None] = field(default_factory=dict)
     seconds: float = 0.0
     evolved: bool = False
-    evaluated: list[str] | None = None
+    evaluated: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def is_done(self) -> bool:

@@ -32,7 +32,7 @@ class Evaluation:
     metric: the figure's name in the benchmark. part: what of the benchmark it is of: a kind of
     constraint, a category, a level, a subset; "" for all. value, low, high: from 0 to 1, the
     interval of 95 %; null where nothing was scored. scored, items: how many of how many items.
-    responses, tokens: made for an item in the mean, judgements included; null where nothing was
+    responses, tokens: made for an item in the mean, tokens with judgements; null where nothing was
     asked of an engine. units: what it was made of; empty where another program says the figure.
     """
 

@@ -19,7 +19,13 @@ from schemas.manifest import FOLDER, Entry, iteration_of
 from schemas.table import MAIN
 
 STAGES = ("sample", "judge", "tree_search", "pairs", "rft")
-"""Every variant has a link for each of these, and for whatever else the run has seen."""
+"""A data round's variant has a link for each of these, and for whatever else the run has seen."""
+
+EVALUATING = (
+    *("decode", "check", "grade", "figures", "best_answer"),
+    *("decode_refined", "check_refined", "grade_refined", "figures_refined"),
+)
+"""Stages of evaluations and answers: a variant of these alone has no part in a data round."""
 
 _ENDING = ".settings"
 
@@ -51,7 +57,8 @@ def made_by(
 def read(fs: fsspec.AbstractFileSystem, root: str, entries: Mapping[str, Entry]) -> list[Link]:
     """The links of every variant of a run for every stage, those left unsaid included.
 
-    What a variant committed of a stage without saying anything of it is its own.
+    What a variant committed of a stage without saying anything of it is its own. A variant of
+    evaluations alone has links of what it says or committed only.
 
     Raises:
         ValueError: a file of settings cannot be read.
@@ -63,13 +70,10 @@ def read(fs: fsspec.AbstractFileSystem, root: str, entries: Mapping[str, Entry])
     for link in _said(fs, root):
         known[link.iteration, link.variant, link.stage] = link.made_by
     stages = sorted({*STAGES, *(stage for _, _, stage in known)})
-    variants = {(iteration, name) for iteration, name, _ in known}
-    variants |= {(iteration, MAIN) for iteration, _ in variants}
-    return [
-        Link(iteration, name, stage, known.get((iteration, name, stage), MAIN))
-        for iteration, name in sorted(variants)
-        for stage in stages
-    ]
+    rounds = {(iteration, name) for iteration, name, stage in known if stage not in EVALUATING}
+    rounds |= {(iteration, MAIN) for iteration, _, _ in known}
+    unsaid = {(iteration, name, stage): MAIN for iteration, name in rounds for stage in stages}
+    return [Link(*place, made_by) for place, made_by in sorted((unsaid | known).items())]
 
 
 def _said(

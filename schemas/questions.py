@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.table import MAIN
-
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -28,12 +26,6 @@ _MAKERS = """makers as (
                    max(made_by) filter (stage = 'tree_search') as grown_by
             from lineage group by all)"""
 """Of every variant those whose rows it uses."""
-
-_EVALUATING = (
-    *("decode", "check", "grade", "figures", "best_answer"),
-    *("decode_refined", "check_refined", "grade_refined", "figures_refined"),
-)
-"""Stages of evaluations and answers: a variant of these alone has no part in a data round."""
 
 VIEWS: dict[str, Question] = {
     "pair_quality": Question(
@@ -350,7 +342,7 @@ VIEWS: dict[str, Question] = {
     ),
     "variants": Question(
         "variants and methods side by side: what they give and what it costs",
-        f"""
+        """
         with made as (
             select iteration, variant, method, count(*) as pairs,
                    count(tree_id) > 0 as searched, avg(similarity) as similarity,
@@ -375,12 +367,8 @@ VIEWS: dict[str, Question] = {
                    count(solved) as trees, count(*) filter (solved) as solved,
                    sum(tokens) as tokens
             from spent anti join kept_back using (iteration, prompt_id) group by all),
-        evaluated as (
-            select iteration, variant from lineage where variant = made_by group by all
-            having variant <> '{MAIN}' and bool_and(stage in {_EVALUATING})),
         used as (
             select variant = made_by as own, * from lineage
-            anti join evaluated using (iteration, variant)
             left join cost using (iteration, stage, made_by)
             where stage in ('sample', 'judge', 'tree_search'))
         select iteration, variant, method,

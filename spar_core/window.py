@@ -17,12 +17,12 @@ T = TypeVar("T")
 class Window(Generic[T]):
     """Runs at most `size` coroutines at once on an event loop of another thread.
 
-    Used from one thread; memory is bounded by `size`.
+    Used from one thread; memory is bounded by `size`, which may change at any time.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, size: int) -> None:
         self._loop = loop
-        self._size = size
+        self.size = size
         self._running: set[Future[T]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._finished: queue.SimpleQueue[Future[T]] = queue.SimpleQueue()
@@ -32,7 +32,7 @@ class Window(Generic[T]):
 
     @property
     def is_full(self) -> bool:
-        return len(self._running) >= self._size
+        return len(self._running) >= self.size
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> None:
         """Start a coroutine; the caller sees to it that there is room."""

@@ -1,9 +1,10 @@
-"""The benchmarks, one file each."""
+"""The benchmarks, a module each."""
 
 from evaluation.benchmark import Benchmark
 from evaluation.benchmarks.custom import CUSTOM
 from evaluation.benchmarks.followbench import FOLLOWBENCH
 from evaluation.benchmarks.gsm8k import GSM8K
+from evaluation.benchmarks.humaneval import HUMANEVAL
 from evaluation.benchmarks.ifbench import IFBENCH
 from evaluation.benchmarks.ifeval import IFEVAL
 from evaluation.benchmarks.llmbar import LLMBAR
@@ -15,7 +16,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     each.name: each
     for each in (
         *(IFEVAL, IFBENCH, FOLLOWBENCH, LLMBAR, REFINEMENT, CUSTOM),
-        *(GSM8K, MMLU, TRIVIAQA),
+        *(GSM8K, MMLU, TRIVIAQA, HUMANEVAL),
     )
 }
 """Every benchmark by its name."""

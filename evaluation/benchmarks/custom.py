@@ -13,7 +13,9 @@ from functools import partial
 from evaluation.benchmark import Benchmark
 from evaluation.benchmarks import instructions
 from schemas.prompts import Check
-from spar_core.checks import Undecided, follows, read_checks
+from spar_core.checks.reading import read_checks
+from spar_core.checks.strict import follows
+from spar_core.checks.undecided import Undecided
 
 NAME = "custom"
 

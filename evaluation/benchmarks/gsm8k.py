@@ -23,7 +23,7 @@ def define() -> dict[str, Any]:
 
 
 def read(paths: Sequence[Path]) -> Iterator[Item]:
-    rows = harness.rows(paths, ("question", "answer"), _REMEDY)
+    rows = harness.rows(paths, {"question": str, "answer": str}, _REMEDY)
     yield from harness.items(NAME, define(), rows)
 
 

@@ -15,7 +15,8 @@ from functools import partial
 
 from evaluation.benchmark import Benchmark, Hub
 from evaluation.benchmarks import instructions
-from spar_core.checks import Library, official, read_official
+from spar_core.checks.library import Library
+from spar_core.checks.official import official, read_official
 
 NAME = "ifbench"
 

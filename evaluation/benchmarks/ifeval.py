@@ -14,7 +14,7 @@ from functools import partial
 
 from evaluation.benchmark import Benchmark, Hub
 from evaluation.benchmarks import instructions
-from spar_core.checks import official, read_official
+from spar_core.checks.official import official, read_official
 
 NAME = "ifeval"
 

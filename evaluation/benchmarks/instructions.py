@@ -19,7 +19,8 @@ from evaluation.published import json_lines
 from schemas.evaluations import Part, Unit
 from schemas.items import Item
 from schemas.prompts import Check
-from spar_core.checks import BadChecks, Undecided
+from spar_core.checks.arguments import BadChecks
+from spar_core.checks.undecided import Undecided
 
 AVERAGE = "average"
 METRICS = ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose")
@@ -28,7 +29,7 @@ Row = Mapping[str, Any]
 Decide = Callable[[Check, str, Sequence[str]], bool]
 """Whether one of the responses to a prompt passes a check.
 
-Raises spar_core.checks.Undecided: it cannot be run.
+Raises spar_core.checks.undecided.Undecided: it cannot be run.
 """
 
 _LOOKS = ("strict", "loose")

@@ -17,6 +17,7 @@ from schemas.items import Item
 NAME = "mmlu"
 SHOTS = 5
 
+_FOLDER = ("mmlu", "generative")
 _SETS = ("dev", "test")
 _REMEDY = "take dev and test of all subjects anew from cais/mmlu on the Hub, or as CSV files"
 _COLUMNS = 6
@@ -26,7 +27,7 @@ Sets = dict[tuple[str, str], list[dict[str, Any]]]
 
 
 def define() -> dict[str, Any]:
-    task = harness.definition("mmlu", "generative", "_default_template_yaml")
+    task = harness.definition(*_FOLDER, "_default_template_yaml")
     return task | {"task": f"{NAME}_generative", "num_fewshot": SHOTS}
 
 
@@ -40,32 +41,38 @@ def read(paths: Sequence[Path]) -> Iterator[Item]:
     for path in paths:
         for place, row in _parquet(path) if path.suffix == ".parquet" else _csv(path):
             sets.setdefault(place, []).append(row)
-    subjects = sorted({subject for subject, _ in sets})
-    for subject in subjects:
-        dev, test = (len(sets.get((subject, each), ())) for each in _SETS)
-        if dev < SHOTS or not test:
-            raise BadData(
-                f"{paths[0].parent}: {subject} has {test} questions and {dev} of {SHOTS} examples; "
-                f"{_REMEDY}"
-            )
-    if not subjects:
-        raise BadData(f"{', '.join(map(str, paths))}: no rows; {_REMEDY}")
+    subjects = _subjects()
+    _look(paths[0].parent, sets, subjects)
     position = 0
     for subject in subjects:
         asked = sets[subject, "test"]
-        task = define() | _named(subject)
+        own = harness.definition(*_FOLDER, f"mmlu_{subject}.yaml")
+        task = define() | {name: own[name] for name in ("description", "task")}
         shots = sets[subject, "dev"]
         yield from harness.items(NAME, task, asked, shots, category=subject, first=position)
         position += len(asked)
 
 
-def _named(subject: str) -> dict[str, Any]:
-    """What lm-eval says of a subject; one that it does not know is called by its name."""
-    try:
-        own = harness.definition("mmlu", "generative", f"mmlu_{subject}.yaml")
-    except FileNotFoundError:
-        raise BadData(f"{NAME}: lm-eval knows no subject {subject}; {_REMEDY}") from None
-    return {"description": own["description"], "task": own["task"]}
+def _subjects() -> list[str]:
+    """Those that lm-eval has tasks for: all 57."""
+    files = harness.folder().joinpath(*_FOLDER).glob("mmlu_*.yaml")
+    return sorted(path.stem.removeprefix("mmlu_") for path in files)
+
+
+def _look(folder: Path, sets: Sets, subjects: Sequence[str]) -> None:
+    for strange in sorted({subject for subject, _ in sets} - {*subjects}):
+        raise BadData(f"{folder}: lm-eval knows no subject {strange}; {_REMEDY}")
+    counts = [[len(sets.get((subject, each), ())) for each in _SETS] for subject in subjects]
+    lacking = [
+        f"{subject} has {test} questions and {dev} of {SHOTS} examples"
+        for subject, (dev, test) in zip(subjects, counts, strict=True)
+        if dev < SHOTS or not test
+    ]
+    if lacking:
+        raise BadData(
+            f"{folder}: {len(lacking)} of {len(subjects)} subjects are incomplete: {lacking[0]}; "
+            f"{_REMEDY}"
+        )
 
 
 def _csv(path: Path) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
@@ -84,7 +91,8 @@ def _csv(path: Path) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
 
 
 def _row(where: str, row: Sequence[str]) -> dict[str, Any]:
-    if len(row) != _COLUMNS or row[-1] not in (*"0123", *"ABCD"):
+    texts = all(isinstance(each, str) for each in row)
+    if len(row) != _COLUMNS or not texts or row[-1] not in (*"0123", *"ABCD"):
         raise BadData(f"{where}: not a question, four choices and one of 0 to 3; {_REMEDY}")
     question, *choices, right = row
     answer = int(right) if right.isdigit() else "ABCD".index(right)
@@ -95,8 +103,10 @@ def _parquet(path: Path) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
     which = path.name.partition("-")[0]
     if which not in _SETS:
         raise BadData(f"{path}: neither {' nor '.join(_SETS)} in its name; {_REMEDY}")
-    for row in harness.rows([path], ("question", "subject", "choices", "answer"), _REMEDY):
-        yield (row.pop("subject"), which), row
+    columns = {"question": str, "subject": str, "choices": list, "answer": int}
+    for number, row in enumerate(harness.rows([path], columns, _REMEDY), 1):
+        cells = [row["question"], *row["choices"], str(row["answer"])]
+        yield (row["subject"], which), _row(f"{path}: row {number}", cells)
 
 
 MMLU = Benchmark(

@@ -19,7 +19,7 @@ from schemas.manifest import FOLDER
 from schemas.prompts import Check
 from schemas.table import MAIN
 from schemas.views import connect
-from spar_core.checks import follows
+from spar_core.checks.strict import follows
 from spar_core.engine.protocol import Engine
 from spar_core.voting import JudgeSettings, judge
 

@@ -23,16 +23,17 @@ def define() -> dict[str, Any]:
 
 
 def read(paths: Sequence[Path]) -> Iterator[Item]:
-    rows = harness.rows(paths, ("question", "answer"), _REMEDY)
+    rows = harness.rows(paths, {"question": str, "answer": dict}, _REMEDY)
     for number, row in enumerate(rows, 1):
-        answer = row["answer"]
-        if not isinstance(answer, dict) or not answer.get("aliases"):
+        aliases = row["answer"].get("aliases")
+        if (
+            not isinstance(aliases, list)
+            or not aliases
+            or {type(each) for each in aliases} != {str}
+        ):
             raise BadData(f"{paths[0]}: item {number}: no `answer.aliases`; {_REMEDY}")
-    known = [
-        {"question": row["question"], "answer": {"aliases": list(row["answer"]["aliases"])}}
-        for row in rows
-    ]
-    yield from harness.items(NAME, define(), known)
+        row["answer"] = {"aliases": aliases}
+    yield from harness.items(NAME, define(), rows)
 
 
 TRIVIAQA = Benchmark(

@@ -70,7 +70,7 @@ class Row(NamedTuple):
 
 def results(rows: Iterable[Row]) -> list[Results]:
     """Rows by benchmark, system and figure. Systems come by run, as they are given, and iteration,
-    the main variant before others."""
+    the main variant before others, these by decoder and budget."""
     benchmarks: dict[str, dict[System, list[Evaluation]]] = {}
     order: dict[str, int] = {}
     for run, iteration, figure in rows:
@@ -80,9 +80,9 @@ def results(rows: Iterable[Row]) -> list[Results]:
 
     def place(system: System) -> tuple[Any, ...]:
         is_other = system.variant != MAIN
-        settings = (system.decoder, system.votes, system.budget, system.scorer)
-        where = (order[system.run], system.iteration, is_other, system.variant)
-        return (*where, system.model, *settings)
+        where = (order[system.run], system.iteration, is_other, system.model)
+        settings = (system.decoder, system.votes, system.budget)
+        return (*where, *settings, system.variant, system.scorer)
 
     made = []
     for benchmark, held in sorted(benchmarks.items()):

@@ -23,10 +23,11 @@ _VOTED = f"""
 
 QUERIES: dict[str, str] = {
     "steps": """
-        with counted as (
+        with rounds as (select iteration, variant from lineage where stage = 'sample'),
+        counted as (
             select iteration, variant, 'prompts' as what, n
             from (select iteration, count(*) as n from prompts group by all)
-            join (select distinct iteration, variant from lineage) using (iteration)
+            join rounds using (iteration)
             union all select iteration, variant, 'responses', count(*) from responses
                 group by all
             union all select iteration, variant, 'trees', count(*) from trees group by all
@@ -44,7 +45,8 @@ QUERIES: dict[str, str] = {
                 where verdict = 'no' group by all
             union all select iteration, variant, 'undecided', count(*) from judgements
                 where verdict not in ('yes', 'no') group by all)
-        pivot counted on what in ('prompts', 'responses', 'yes', 'no', 'undecided', 'trees',
+        pivot (from counted semi join rounds using (iteration, variant))
+            on what in ('prompts', 'responses', 'yes', 'no', 'undecided', 'trees',
             'solved', 'refinements', 'malformed', 'pairs', 'failures')
             using coalesce(sum(n), 0)::bigint group by iteration, variant order by all""",
     "variants": """

@@ -122,7 +122,7 @@ def _cards(figures: dict[str, Rows]) -> list[tuple[str, str, str]]:
     ]
     if not pairs:
         cards = [card for card in cards if card[0] not in _OF_PAIRS]
-    failures = _sum(steps, "failures")
+    failures = _sum(figures["failures"], "items")
     if failures:
         cards.append(("Items left out", f"{failures:,}", "see Failures, at the end"))
     return cards
@@ -130,7 +130,7 @@ def _cards(figures: dict[str, Rows]) -> list[tuple[str, str, str]]:
 
 def _several_cards(figures: dict[str, Rows]) -> list[tuple[str, str, str]]:
     """Of a run whose numbers over all pairs would mix what is meant to be compared."""
-    failures = _sum(figures["steps"], "failures")
+    failures = _sum(figures["failures"], "items")
     cards = [
         ("Variants and methods", f"{len(figures['variants']):,}", "side by side below"),
         ("Tokens", _short(_sum(figures["tokens"], "completion_tokens")), "written in all"),

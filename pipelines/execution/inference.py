@@ -5,23 +5,29 @@ Nothing is shuffled between inference and commit, so what is paid for is kept.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
 
 from pipelines.execution import metrics, work
+from pipelines.execution.following import Following, PromptRows
 from pipelines.execution.journal import open_journal
 from pipelines.execution.plan import Part
 from pipelines.execution.session import Session
 from pipelines.execution.work import Work
 from schemas.failures import PAYLOAD_CHARS, Failure
 from spar_core.dataset import Dataset, Settled
+from spar_core.decoding.tasks import all_of
 from spar_core.engine.engines import Lease
 from spar_core.engine.journal import Journal, JournaledEngine
+from spar_core.engine.meter import purpose
 from spar_core.engine.protocol import Engine, EngineGone, ItemError
 from spar_core.engine.spec import EngineSpec
 from spar_core.stage import Context, Item
@@ -44,15 +50,31 @@ class RunStopped(Exception):
     """The run cannot go on now; started again with the same command it does."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What an item of a stage gave, the number of that stage, and the bucket it goes to."""
+
+    number: int
+    bucket: str
+    settled: Settled
+
+
 @dataclass(slots=True)
 class _Batch:
-    """A work file in progress: items not yet finished, and results not yet committed."""
+    """A work file in progress: items not yet finished, and results not yet committed.
+
+    made: in the order in which they came, so that what follows from another comes after it.
+    """
 
     bucket: str
     unfinished: int = 0
     is_read: bool = False
-    settled: list[Settled] = field(default_factory=list)
+    made: deque[_Made] = field(default_factory=deque)
     since: float = field(default_factory=time.monotonic)
+
+    def taken(self) -> list[_Made]:
+        """What was made until now; more may come meanwhile."""
+        return [self.made.popleft() for _ in range(len(self.made))]
 
 
 class Inference(beam.DoFn):
@@ -63,13 +85,19 @@ class Inference(beam.DoFn):
     are committed already, by an earlier try of the bundle say, are passed over.
 
     Args:
-        specs: the engines of the stage, by role.
+        parts: one stage, whose items the work files hold; or several, through all of which each
+            of their prompts is taken.
+        specs: the engines of the stages, by role.
     """
 
     def __init__(
-        self, part: Part, dataset: Dataset, specs: Mapping[str, EngineSpec], session: Session
+        self,
+        parts: Sequence[Part],
+        dataset: Dataset,
+        specs: Mapping[str, EngineSpec],
+        session: Session,
     ) -> None:
-        self._part = part
+        self._parts = tuple(parts)
         self._dataset = dataset
         self._specs = dict(specs)
         self._session = session
@@ -78,26 +106,28 @@ class Inference(beam.DoFn):
         engines = self._session.engines
         self._meter = engines.meter
         self._lease: Lease | None = None
-        self._journal: Journal | None = None
+        self._journals: list[Journal] = []
+        self._following: Following | None = None
         try:
             self._lease = engines.using(self._specs)
         except EngineGone as gone:
             raise RunStopped(str(gone)) from None
-        slots = sum(spec.slots for spec in {*self._specs.values()})
-        self._window: Window[tuple[_Batch, Settled]] = Window(
-            engines.loop, IN_FLIGHT * slots or _WITHOUT_ENGINE
-        )
+        self._window: Window[_Batch] = Window(engines.loop, self._room())
+        if len(self._parts) > 1:
+            self._following = Following(self._parts)
         if self._specs and self._dataset.is_local:
             try:
-                self._journal = open_journal(self._dataset, self._part)
+                self._journals = [open_journal(self._dataset, part) for part in self._parts]
             except OSError as error:
                 raise self._cannot_write(error) from None
 
     def teardown(self) -> None:
         if hasattr(self, "_window"):
             self._window.cancel()
-        if self._journal:
-            self._journal.close()
+        for journal in self._journals:
+            journal.close()
+        if self._following:
+            self._following.close()
         if self._lease:
             self._lease.release()
 
@@ -107,11 +137,13 @@ class Inference(beam.DoFn):
     def process(self, element: Work) -> None:
         batch = _Batch(element.bucket)
         self._batches.append(batch)
-        for item in self._items(element):
+        for doing in self._items(batch, element):
+            self._window.size = self._room()
             while self._window.is_full:
                 self._settle_next()
+                self._window.size = self._room()
             batch.unfinished += 1
-            self._window.submit(self._do(batch, item))
+            self._window.submit(doing())
         batch.is_read = True
 
     def finish_bundle(self) -> None:
@@ -119,17 +151,31 @@ class Inference(beam.DoFn):
             self._settle_next()
         self._commit(everything=True)
 
-    def _items(self, element: Work) -> Iterator[Item]:
-        part = self._part
+    def _items(
+        self, batch: _Batch, element: Work
+    ) -> Iterator[Callable[[], Coroutine[Any, Any, _Batch]]]:
+        """What is to be done for each item of a work file."""
+        if self._following:
+            held: dict[tuple[int, str], set[str]] = {}
+            for item in work.read(element):
+                yield partial(self._take_through, batch, item, held)
+            return
+        [part] = self._parts
         done = self._dataset.settled(part.stage.name, part.variant, element.bucket)
-        return (item for item in work.read(element) if item["key"] not in done)
+        for item in work.read(element):
+            if item["key"] not in done:
+                yield partial(self._settle, batch, item)
+
+    def _room(self) -> int:
+        """Items in progress at most; servers may join while the stage goes on."""
+        return (IN_FLIGHT * self._lease.slots if self._lease else 0) or _WITHOUT_ENGINE
 
     def _settle_next(self) -> None:
         """Wait for an item, and commit what is ripe."""
         try:
             if self._session.is_pressed:
                 raise KeyboardInterrupt
-            finished = self._window.next(timeout_s=1.0)
+            batch = self._window.next(timeout_s=1.0)
         except (EngineGone, KeyboardInterrupt) as stopped:
             self._window.cancel()
             self._commit(everything=True)
@@ -137,10 +183,8 @@ class Inference(beam.DoFn):
             raise RunStopped(reason) from None
         except OSError as error:
             raise self._cannot_write(error) from None
-        if finished:
-            batch, settled = finished
+        if batch:
             batch.unfinished -= 1
-            batch.settled.append(settled)
             self._meter.items += 1
         self._commit()
 
@@ -151,29 +195,36 @@ class Inference(beam.DoFn):
             is_done = batch.is_read and not batch.unfinished
             is_ripe = now - batch.since >= COMMIT_S
             # What was spent on items that are given up is written down with the last of all.
-            if (batch.settled and (everything or is_done or is_ripe)) or (
-                everything and batch is last
-            ):
-                self._commit_batch(batch)
-                batch.settled, batch.since = [], now
+            is_last = everything and batch is last
+            if (batch.made and (everything or is_done or is_ripe)) or is_last:
+                self._commit_batch(batch, is_last)
+                batch.since = now
         self._batches = [b for b in self._batches if b.unfinished or not b.is_read]
 
-    def _commit_batch(self, batch: _Batch) -> None:
-        part, usage = self._part, self._meter.take()
+    def _commit_batch(self, batch: _Batch, is_last: bool) -> None:
+        """Commit what was made, stage by stage: what follows from another never without it."""
+        buckets: list[dict[str, list[Settled]]] = [{} for _ in self._parts]
+        for made in batch.taken():
+            buckets[made.number].setdefault(made.bucket, []).append(made.settled)
+        for number, (part, found) in enumerate(zip(self._parts, buckets, strict=True)):
+            if is_last and not found:
+                found[batch.bucket] = []
+            for bucket, settled in found.items():
+                self._commit_bucket(part, number, bucket, settled)
+
+    def _commit_bucket(
+        self, part: Part, number: int, bucket: str, settled: Sequence[Settled]
+    ) -> None:
+        name = part.stage.name
+        usage = self._meter.take(name)
         try:
-            self._dataset.commit(
-                part.stage.name,
-                batch.bucket,
-                batch.settled,
-                metrics.account(usage),
-                part.variant,
-            )
-            if self._journal:
-                self._journal.forget(item.key for item in batch.settled if not item.retry)
+            self._dataset.commit(name, bucket, settled, metrics.account(usage), part.variant)
+            if self._journals:
+                self._journals[number].forget(item.key for item in settled if not item.retry)
         except OSError as error:
-            self._meter.restore(usage)
+            self._meter.restore(usage, name)
             raise self._cannot_write(error) from None
-        metrics.report(part.stage.name, batch.settled, usage)
+        metrics.report(name, settled, usage)
 
     def _cannot_write(self, error: OSError) -> RunStopped:
         if hasattr(self, "_window"):
@@ -181,35 +232,71 @@ class Inference(beam.DoFn):
         where = self._dataset.run
         return RunStopped(f"cannot write to {where}: {error}; what was committed before is safe")
 
-    def _engines(self, key: str) -> dict[str, Engine]:
-        """The engines by role, as one item sees them."""
+    def _engines(self, number: int, key: str) -> dict[str, Engine]:
+        """The engines by role, as one item of a stage sees them."""
         engines = dict(self._lease.engines) if self._lease else {}
-        if not self._journal:
+        if not self._journals:
             return engines
         return {
-            role: JournaledEngine(engine, self._journal, key, self._meter)
+            role: JournaledEngine(engine, self._journals[number], key, self._meter)
             for role, engine in engines.items()
         }
 
-    async def _do(self, batch: _Batch, item: Item) -> tuple[_Batch, Settled]:
-        part, key = self._part, item["key"]
+    async def _settle(self, batch: _Batch, item: Item) -> _Batch:
+        batch.made.append(_Made(0, batch.bucket, await self._do(0, item)))
+        return batch
+
+    async def _take_through(
+        self, batch: _Batch, item: Item, held: dict[tuple[int, str], set[str]]
+    ) -> _Batch:
+        """Take a prompt through all stages; each has the items that follow from what is there.
+
+        Args:
+            held: keys that are committed, by stage and bucket, as far as they were looked up.
+        """
+        prompt = PromptRows.of(item)
+        following = self._following
+        for number, bucket in enumerate(prompt.buckets):
+            if not following:
+                break
+            if (number, bucket) not in held:
+                part = self._parts[number]
+                place = part.stage.name, part.variant, bucket
+                held[number, bucket] = await asyncio.to_thread(self._dataset.settled, *place)
+            done = held[number, bucket] | prompt.done[number]
+            items = await following.items(number, prompt)
+
+            async def settle(each: Item, number: int = number, bucket: str = bucket) -> None:
+                settled = await self._do(number, each)
+                batch.made.append(_Made(number, bucket, settled))
+                prompt.add(settled.rows)
+
+            await all_of(settle(each) for each in items if each["key"] not in done)
+        return batch
+
+    async def _do(self, number: int, item: Item) -> Settled:
+        part, key = self._parts[number], item["key"]
+        purpose.set(part.stage.name)
         context: Context[Any] = Context(
-            self._engines(key), part.settings, self._dataset.iteration, part.variant
+            self._engines(number, key), part.settings, self._dataset.iteration, part.variant
         )
         try:
             rows = await part.stage.task(context, item)
         except ItemError as error:
-            return batch, self._failed(item, error.cause, str(error), error.attempts, error.retry)
+            return _failed(part, item, error.cause, str(error), error.attempts, error.retry)
         except (EngineGone, OSError):
             raise
         except Exception as error:
             # A defect of ours that this item brought out: it must cost this item alone.
             logging.getLogger(__name__).warning("%s: %s", part.stage.name, key, exc_info=True)
             message = f"{type(error).__name__}: {error}"
-            return batch, self._failed(item, "internal", message, 1, True)
-        return batch, Settled(key, rows)
+            return _failed(part, item, "internal", message, 1, True)
+        return Settled(key, rows)
 
-    def _failed(self, item: Item, cause: str, message: str, attempts: int, retry: bool) -> Settled:
-        payload = str(item.get("prompt", ""))[:PAYLOAD_CHARS]
-        row = Failure(self._part.stage.name, item["key"], cause, message, attempts, payload)
-        return Settled(item["key"], {"failures": [row]}, retry)
+
+def _failed(
+    part: Part, item: Item, cause: str, message: str, attempts: int, retry: bool
+) -> Settled:
+    payload = str(item.get("prompt", ""))[:PAYLOAD_CHARS]
+    row = Failure(part.stage.name, item["key"], cause, message, attempts, payload)
+    return Settled(item["key"], {"failures": [row]}, retry)

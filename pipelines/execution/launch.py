@@ -25,14 +25,14 @@ _CANCEL_S = 120.0
 
 
 def launch(
-    part: Part,
+    parts: Sequence[Part],
     works: Sequence[Work],
     dataset: Dataset,
     specs: Mapping[str, EngineSpec],
     options: PipelineOptions,
     session: Session,
 ) -> Any:
-    """Run a stage's pipeline over its work files, wait for it, and return its result.
+    """Run the pipeline of a stage, or of several, over work files; wait, and return its result.
 
     Raises:
         RunStopped: the engine is gone, the results cannot be written, or it was interrupted; the
@@ -43,7 +43,8 @@ def launch(
         pipeline
         | "Works" >> beam.Create(works)
         | "Spread" >> beam.Reshuffle()
-        | part.stage.name >> beam.ParDo(Inference(part, dataset, specs, session))
+        | "+".join(part.stage.name for part in parts)
+        >> beam.ParDo(Inference(parts, dataset, specs, session))
     )
     result = None
     try:

@@ -135,6 +135,13 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
             "--limit", type=whole(0), metavar="N", help="do the first N prompts only; 0 for all"
         )
     of_prompts = stages[0].intake == PROMPTS and not any(stage.trains for stage in stages)
+    if reads_prompts(stages) and sum(bool(stage.roles) for stage in stages) > 1:
+        run.add_argument(
+            "--together",
+            action="store_true",
+            help="take each prompt through all stages in one pipeline, if all engines are there at "
+            "once: at URLs, or one for all (off)",
+        )
     if reads_seeds(stages) or of_prompts:
         run.add_argument(
             "--split",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.execution.options import Job
-from pipelines.execution.plan import Part
+from pipelines.execution.options import Job, reads_prompts
+from pipelines.execution.plan import Part, makers
 from schemas.table import MAIN
 from spar_core import variants
 from spar_core.conversation import fingerprint
@@ -41,6 +42,25 @@ def parts(job: Job, scope: Sequence[str] | None) -> list[Claimed]:
         reads = {each.name: _maker(job, each.name, makers) for each in stage.upstream()}
         found.append(Claimed(Part(stage, settings, maker, reads, scope, job.split), claim))
     return found
+
+
+def together(job: Job, claimed: Sequence[Claimed]) -> list[Claimed]:
+    """The stages that a worker takes a prompt through, one after another; none where they are not.
+
+    They begin with the first and end before a selection over the whole run. All their engines must
+    be there at once: at URLs, or one for all roles. All rows that they read are of one variant.
+    """
+    first = list(itertools.takewhile(lambda each: not each.part.stage.replaces, claimed))
+    stages = [each.part.stage for each in first]
+    specs = {job.engines[role] for stage in stages for role in stage.roles}
+    variants_read = {name for each in first for name in makers(each.part).values()}
+    is_one_job = (
+        getattr(job.options, "together", False)
+        and reads_prompts(tuple(stages))
+        and (len(specs) == 1 or all(spec.url for spec in specs))
+        and variants_read == {first[0].part.variant}
+    )
+    return first if is_one_job else []
 
 
 def depends_on(job: Job, stage: Stage[Any], settings: StageSettings) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def plan(part: Part, dataset: Dataset, plan_name: str) -> Plan:
     """
     stage, name = part.stage, part.stage.name
     entries = dataset.entries(name, part.variant)
-    with _items(part, dataset) as connection:
+    with items(part, dataset) as connection:
         stale = {path for path, entry in entries.items() if entry.retry}
         if stage.replaces:
             stale |= _gone(entries, connection)
@@ -72,9 +72,12 @@ def plan(part: Part, dataset: Dataset, plan_name: str) -> Plan:
         total, pending = _counted(held, connection)
         if not pending:
             return Plan(total, 0, [])
-        buckets = dataset.buckets(name, part.variant, _buckets(total))
+        buckets = dataset.buckets(name, part.variant, buckets_for(total))
+        # With others of the same prompt, as where a worker takes prompts through several stages.
+        is_of_prompt = "prompt_id" in connection.table("wanted").columns
+        by = "prompt_id" if is_of_prompt and stage.intake == PROMPTS else "key"
         query = (
-            f"select *, (md5_number_lower(key) % {buckets})::int as {BUCKET} {_PENDING} "
+            f"select *, (md5_number_lower({by}) % {buckets})::int as {BUCKET} {_PENDING} "
             f"order by {BUCKET}, key"
         )
         reader = connection.sql(query).to_arrow_reader(_BATCH)
@@ -83,37 +86,41 @@ def plan(part: Part, dataset: Dataset, plan_name: str) -> Plan:
 
 def pending(part: Part, dataset: Dataset) -> int:
     """How many items are not done."""
-    with _items(part, dataset, "key") as connection:
+    with items(part, dataset, "key") as connection:
         entries = dataset.entries(part.stage.name, part.variant)
         return _counted(entries.values(), connection)[1]
 
 
-def _buckets(items: int) -> int:
+def buckets_for(items: int) -> int:
     """How many buckets a stage begins with: enough to share out, and not too many small files."""
     return min(256, max(16, min(64, items // 8), items // 64))
 
 
 @contextmanager
-def _items(part: Part, dataset: Dataset, columns: str = "*") -> Iterator[duckdb.DuckDBPyConnection]:
+def items(part: Part, dataset: Dataset, columns: str = "*") -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the table `wanted`: a stage's items, or some of their columns."""
-    makers = _makers(part)
+    read = makers(part)
     with (
-        connect(dataset.run, (part.stage.intake, *makers)) as connection,
+        connect(dataset.run, (part.stage.intake, *read)) as connection,
         tempfile.TemporaryDirectory() as spill,
     ):
         # However many items there are: what does not fit in memory goes to disk.
         connection.execute(f"set memory_limit = '{_MEMORY}'")
         connection.execute(f"set temp_directory = '{spill}'")
-        _narrow(connection, part, makers, dataset.iteration)
-        values = part.settings.named()
-        bound = {n: v for n, v in values.items() if "." not in n and f"${n}" in part.stage.items}
+        narrow(connection, part, read, dataset.iteration)
         connection.execute(
-            f"create temp table wanted as select {columns} from ({part.stage.items})", bound
+            f"create temp table wanted as select {columns} from ({part.stage.items})", bound(part)
         )
         yield connection
 
 
-def _makers(part: Part) -> dict[str, str]:
+def bound(part: Part) -> dict[str, Any]:
+    """The settings that a stage's SQL names."""
+    values = part.settings.named()
+    return {n: v for n, v in values.items() if "." not in n and f"${n}" in part.stage.items}
+
+
+def makers(part: Part) -> dict[str, str]:
     """The variants whose rows of tables the stage reads, by table."""
     return {
         table: part.inputs.get(stage.name, MAIN)
@@ -122,16 +129,16 @@ def _makers(part: Part) -> dict[str, str]:
     }
 
 
-def _narrow(
-    connection: duckdb.DuckDBPyConnection, part: Part, makers: Mapping[str, str], iteration: int
+def narrow(
+    connection: duckdb.DuckDBPyConnection, part: Part, read: Mapping[str, str], iteration: int
 ) -> None:
     """Views of the rows that the stage's variant uses, in place of those of the whole run."""
     catalog = connection.sql("select current_database()").fetchall()[0][0]
     intake = part.stage.intake
-    for table in dict.fromkeys((intake, *makers)):
+    for table in dict.fromkeys((intake, *read)):
         where = f"iteration = {iteration}"
-        if table in makers and "variant" in TABLES[table].schema.names:
-            where += f" and variant = {quoted(makers[table])}"
+        if table in read and "variant" in TABLES[table].schema.names:
+            where += f" and variant = {quoted(read[table])}"
         query = f'select * exclude (iteration) from "{catalog}".main.{table} where {where}'
         connection.execute(f"create temp view {table} as {query}")
     split = TRAIN if part.stage.trains else part.split
@@ -154,10 +161,14 @@ def _gone(entries: Mapping[str, Entry], connection: duckdb.DuckDBPyConnection) -
     return gone
 
 
+def keys_of(entries: Iterable[Entry]) -> pa.Table:
+    """The keys that some entries commit, as the column `key`."""
+    return pa.table({"key": [key for entry in entries for key in entry.keys]}, _KEYS)
+
+
 def _counted(entries: Iterable[Entry], connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
     """All items and those pending; registers `done`, the keys that are committed."""
-    keys = pa.table({"key": [key for entry in entries for key in entry.keys]}, _KEYS)
-    connection.register("done", keys)
+    connection.register("done", keys_of(entries))
     return _count(connection, "select count(*) from wanted"), _count(
         connection, f"select count(*) {_PENDING}"
     )

@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.prompts import Check
-from spar_core import checks
+from spar_core.checks.arguments import BadChecks
+from spar_core.checks.library import NoChecker
+from spar_core.checks.reading import CHECKS_COLUMN, IFEVAL_COLUMNS, read_checks
 
 COLUMN = "prompt"
 SEED_COLUMNS = (COLUMN, "instruction", "seed")
@@ -188,9 +190,7 @@ def _read_parquet(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterato
         raise InputError(
             f"{path}: no column {_named(columns)} (columns: {names}); {remedy(columns)}"
         )
-    used = {column, SPLIT_COLUMN, checks.COLUMN, *checks.IFEVAL_COLUMNS} & {
-        *parquet.schema_arrow.names
-    }
+    used = {column, SPLIT_COLUMN, CHECKS_COLUMN, *IFEVAL_COLUMNS} & {*parquet.schema_arrow.names}
     number = 0
     for batch in parquet.iter_batches(batch_size=4096, columns=sorted(used)):
         for values in zip(*batch.columns, strict=True):
@@ -223,10 +223,10 @@ def _checked(source: str, row: Mapping[str, Any], column: str) -> InputRow:
         message = f"`{SPLIT_COLUMN}` is {json.dumps(split, default=str)[:80]}, not a plain word"
         return InputRow(source, None, "bad_split", message, prompt)
     try:
-        return InputRow(source, prompt, checks=checks.read_checks(row), split=split)
-    except checks.BadChecks as error:
+        return InputRow(source, prompt, checks=read_checks(row), split=split)
+    except BadChecks as error:
         return InputRow(source, None, "bad_checks", str(error), prompt)
-    except checks.NoChecker as error:
+    except NoChecker as error:
         raise InputError(f"{source}: {error}") from None
 
 

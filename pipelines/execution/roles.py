@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from spar_core.engine import addresses
 from spar_core.engine.llamacpp import bundled_adapter
 from spar_core.engine.spec import EngineSpec
 from spar_core.stage import DEFAULT_ROLES
@@ -38,14 +39,15 @@ def add_engines(group: Any, roles: Sequence[str]) -> None:
         "--engine_url",
         default="",
         metavar="URL",
-        help="a running server, e.g. http://localhost:8000; its key is read from the environment "
-        "variable OPENAI_API_KEY",
+        help="a running server, e.g. http://localhost:8000, or several of the same model: "
+        "URL,URL,..., or @FILE with a URL a line, which is read again while the job runs; the key "
+        "is read from the environment variable OPENAI_API_KEY",
     )
     group.add_argument(
         "--slots",
         type=whole(1),
         metavar="N",
-        help="sequences that an engine decodes at once (vLLM: --max-num-seqs); four times as many "
+        help="sequences that a server decodes at once (vLLM: --max-num-seqs); four times as many "
         "items are kept in progress (default: 256; 32 for llamacpp)",
     )
     for role in roles:
@@ -101,8 +103,8 @@ def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None
     said = {name: getattr(options, f"{role}_{name}") for name in _OWN}
     if default and not any(said.values()):
         return default
-    own_url = said["url"]
-    url = own_url or (default.url if default else options.engine_url)
+    own_url = _plain(f"--{role}_url", said["url"])
+    url = own_url or (default.url if default else _plain("--engine_url", options.engine_url))
     kind = said["engine"] or (options.engine if own_url or not default else default.kind)
     kind = kind or ("openai" if url else "llamacpp")
     if kind == "openai" and not url:
@@ -128,6 +130,16 @@ def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None
         adapter=adapter,
         **keys,
     )
+
+
+def _plain(option: str, said: str) -> str:
+    """Where servers are, in one spelling."""
+    try:
+        if said:
+            addresses.current(said)
+        return addresses.plain(said)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
 
 
 def _adapter(role: str, model: str, default: EngineSpec | None) -> str:

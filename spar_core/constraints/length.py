@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from spar_core.checks import count_sentences, count_words
+from spar_core.checks.counting import count_sentences, count_words
 from spar_core.constraints.kind import Arguments, Finding, Kind, speaks_of
 from spar_core.constraints.sentences import ended, sentences
 

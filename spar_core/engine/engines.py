@@ -9,17 +9,25 @@ import shlex
 import tempfile
 import threading
 import time
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
+from spar_core.engine.addresses import current, is_several
 from spar_core.engine.llamacpp import LlamaCppEngine, LlamaCppServer, bundled_model
 from spar_core.engine.meter import Meter
 from spar_core.engine.openai import OpenAIEngine
+from spar_core.engine.pool import EnginePool
 from spar_core.engine.protocol import Engine, EngineGone
-from spar_core.engine.served import only_model, served_models
+from spar_core.engine.served import (
+    NoModelsListed,
+    common_model,
+    only_model,
+    other_model,
+    served_models,
+)
 from spar_core.engine.spec import EngineSpec, adapter_path, model_path
 from spar_core.engine.vllm import VllmEngine, VllmServer
 
@@ -51,7 +59,13 @@ class _Running:
 
     engine: ClosableEngine
     server: Server | None
+    slots: int
     held: int = 0
+
+    @property
+    def slots_now(self) -> int:
+        """Of all its servers, which may become more."""
+        return self.engine.slots if isinstance(self.engine, EnginePool) else self.slots
 
 
 class Lease:
@@ -61,8 +75,13 @@ class Lease:
         self._owner = owner
         self._specs = list(dict.fromkeys(roles.values()))
         self.engines: dict[str, Engine] = {}
-        running = owner._hold(self._specs)
+        running = self._running = owner._hold(self._specs)
         self.engines = {role: running[spec].engine for role, spec in roles.items()}
+
+    @property
+    def slots(self) -> int:
+        """Sequences that the engines decode at once, all together."""
+        return sum(each.slots_now for each in self._running.values())
 
     def release(self) -> None:
         """Hold them no longer; they may stay up for the next."""
@@ -222,7 +241,7 @@ class Engines:
             if server:
                 server.close()
             raise
-        return _Running(engine, server)
+        return _Running(engine, server, spec.slots)
 
     def _start(self, spec: EngineSpec) -> Server:
         if spec.kind == "llamacpp":
@@ -266,6 +285,8 @@ async def _connect(spec: EngineSpec, url: str, meter: Meter) -> ClosableEngine:
         module, _, name = spec.model.partition(":")
         engine: ClosableEngine = getattr(importlib.import_module(module), name)(meter)
         return engine
+    if is_several(url):
+        return await _pool(spec, meter)
     try:
         cards = await served_models(url, spec.key)
     except EngineGone:
@@ -273,6 +294,47 @@ async def _connect(spec: EngineSpec, url: str, meter: Meter) -> ClosableEngine:
             raise
         cards = {}  # some servers list nothing
     model = spec.model or only_model(url, cards)
+    return _client(spec, url, model, meter, context=cards.get(model), patience_s=spec.patience_s)
+
+
+async def _pool(spec: EngineSpec, meter: Meter) -> EnginePool:
+    def listed() -> Sequence[str]:
+        return current(spec.url)
+
+    model = spec.model or await _common_model(spec)
+
+    async def look(url: str) -> int | None:
+        try:
+            cards = await served_models(url, spec.key)
+        except NoModelsListed:
+            return None
+        if cards and model not in cards:
+            raise other_model(url, model, cards)
+        return cards.get(model)
+
+    def make(url: str, context: int | None) -> OpenAIEngine:
+        return _client(spec, url, model, meter, context=context, patience_s=0, attempts=1)
+
+    pool = EnginePool(
+        model, listed, look, make, meter=meter, slots=spec.slots, patience_s=spec.patience_s
+    )
+    try:
+        await pool.open()
+    except BaseException:
+        await pool.close()
+        raise
+    return pool
+
+
+async def _common_model(spec: EngineSpec) -> str:
+    try:
+        urls = current(spec.url)
+    except ValueError as error:
+        raise EngineGone(str(error)) from None
+    return await common_model(urls, spec.key)
+
+
+def _client(spec: EngineSpec, url: str, model: str, meter: Meter, **settings: Any) -> OpenAIEngine:
     path, adapter = model_path(spec), adapter_path(spec)
     name = path.name if path else model
     return _CLIENTS[spec.kind](
@@ -282,7 +344,6 @@ async def _connect(spec: EngineSpec, url: str, meter: Meter) -> ClosableEngine:
         key=spec.key,
         name=f"{name}+{adapter.name}" if adapter else name,
         slots=spec.slots,
-        context=cards.get(model),
         timeout_s=spec.timeout_s,
-        patience_s=spec.patience_s,
+        **settings,
     )

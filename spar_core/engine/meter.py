@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 
@@ -38,8 +39,26 @@ class Usage:
         self.slots += other.slots
 
 
+purpose: ContextVar[str] = ContextVar("purpose", default="")
+"""What the current task asks engines for, the name of a stage say: uses are told apart by it."""
+
+
+@dataclass(slots=True)
+class _Account:
+    """What was used for one purpose, and since when something of it is in flight."""
+
+    usage: Usage = field(default_factory=Usage)
+    sequences: int = 0
+    busy_since: float | None = None
+
+    def add_busy(self, now: float) -> None:
+        if self.busy_since is not None:
+            self.usage.engine_s += now - self.busy_since
+            self.busy_since = now
+
+
 class Meter:
-    """Counts of some engines; written on their loop, read and taken from any thread.
+    """Counts of some engines, by purpose; written on their loop, read and taken from any thread.
 
     sequences: in flight now. completion_tokens, items: since the meter was made, for a progress
     bar; nobody takes these.
@@ -47,8 +66,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._usage = Usage()
-        self._busy_since: float | None = None
+        self._accounts: dict[str, _Account] = {}
         self.sequences = 0
         self.completion_tokens = 0
         self.items = 0
@@ -57,8 +75,10 @@ class Meter:
         """A request goes out; returns the time, for `end`."""
         now = time.monotonic()
         with self._lock:
-            if not self.sequences:
-                self._busy_since = now
+            account = self._account(purpose.get())
+            if not account.sequences:
+                account.busy_since = now
+            account.sequences += sequences
             self.sequences += sequences
         return now
 
@@ -66,13 +86,14 @@ class Meter:
         """A request came back, answered or not."""
         now = time.monotonic()
         with self._lock:
-            usage = self._usage
-            usage.slots.append(self.sequences)
-            usage.latencies_ms.append(round((now - started) * 1000))
+            account = self._account(purpose.get())
+            account.usage.slots.append(self.sequences)
+            account.usage.latencies_ms.append(round((now - started) * 1000))
+            account.sequences -= sequences
             self.sequences -= sequences
-            if not self.sequences:
-                self._add_busy(now)
-                self._busy_since = None
+            if not account.sequences:
+                account.add_busy(now)
+                account.busy_since = None
 
     def count(
         self,
@@ -84,7 +105,7 @@ class Meter:
         completion_tokens: int = 0,
     ) -> None:
         with self._lock:
-            usage = self._usage
+            usage = self._account(purpose.get()).usage
             usage.requests += requests
             usage.retries += retries
             usage.replayed += replayed
@@ -92,19 +113,18 @@ class Meter:
             usage.completion_tokens += completion_tokens
             self.completion_tokens += completion_tokens
 
-    def take(self) -> Usage:
-        """What was used since the last taking; every use is taken once."""
+    def take(self, purpose: str = "") -> Usage:
+        """What was used for a purpose since the last taking; every use is taken once."""
         with self._lock:
-            self._add_busy(time.monotonic())
-            taken, self._usage = self._usage, Usage()
+            account = self._account(purpose)
+            account.add_busy(time.monotonic())
+            taken, account.usage = account.usage, Usage()
             return taken
 
-    def restore(self, usage: Usage) -> None:
+    def restore(self, usage: Usage, purpose: str = "") -> None:
         """Give back what was taken and could not be written; the next taking has it too."""
         with self._lock:
-            self._usage.merge(usage)
+            self._account(purpose).usage.merge(usage)
 
-    def _add_busy(self, now: float) -> None:
-        if self._busy_since is not None:
-            self._usage.engine_s += now - self._busy_since
-            self._busy_since = now
+    def _account(self, purpose: str) -> _Account:
+        return self._accounts.setdefault(purpose, _Account())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,7 @@ from spar_core.engine.protocol import (
     ChatAnswer,
     ChatRequest,
     Choice,
+    EngineAway,
     EngineGone,
     ItemError,
     PromptTooLong,
@@ -27,6 +29,7 @@ from spar_core.engine.served import (
     authorization,
     base_url,
     read_key,
+    shown,
     too_long_answers,
 )
 
@@ -35,6 +38,9 @@ ATTEMPTS = 5
 
 FAILURES_IN_A_ROW = 100
 """So many failed requests with no good answer between them, and the engine counts as gone."""
+
+IN_FLIGHT = 2
+"""Sequences that are kept in flight for each slot of an engine."""
 
 _BUSY = {429, 502, 503, 504}
 _LONG_WAIT_S = 20.0
@@ -64,13 +70,9 @@ class _Fault(Exception):
 
 
 @dataclass(slots=True)
-class _Tries:
-    """What befell one request so far.
+class Tries:
+    """What befell one request so far, wherever it was sent."""
 
-    number: its place among all that were sent.
-    """
-
-    number: int
     sent: int = 0
     hard_faults: int = 0
     busy_since: float | None = None
@@ -81,6 +83,11 @@ class _Tries:
             self.busy_since = None
         elif self.busy_since is None:
             self.busy_since = time.monotonic()
+
+    def are_enough(self, attempts: int, patience_s: float) -> bool:
+        """Whether the request is given up: it failed too often, or was put off for too long."""
+        kept_waiting = 0.0 if self.busy_since is None else time.monotonic() - self.busy_since
+        return self.hard_faults >= attempts or kept_waiting >= 2 * patience_s
 
 
 class OpenAIEngine:
@@ -96,6 +103,7 @@ class OpenAIEngine:
         patience_s: how long a server may be away before it counts as gone.
         slots: sequences that the engine decodes at once. Twice as many are kept in flight, since
             the answers to a request end at different times; more wait their turn here.
+        attempts: how often a request is sent here that the engine fails.
     """
 
     def __init__(
@@ -110,6 +118,7 @@ class OpenAIEngine:
         patience_s: float = 120.0,
         context: int | None = None,
         slots: int = 256,
+        attempts: int = ATTEMPTS,
     ) -> None:
         self.url = base_url(url)
         self.model = model
@@ -119,7 +128,8 @@ class OpenAIEngine:
         self._context = context
         self._key_variable = key
         self._key = read_key(key)
-        self._gate = Gate(2 * slots)
+        self._attempts = attempts
+        self._gate = Gate(IN_FLIGHT * slots)
         self._silent_since: float | None = None
         self._failed_in_a_row = 0
         self._refusals = Refusals()
@@ -139,18 +149,8 @@ class OpenAIEngine:
         await self._session.close()
 
     async def chat(self, request: ChatRequest) -> ChatAnswer:
-        """Answer a request; servers that ignore `n` are asked again for what is missing."""
-        wanted = request.sampling.max_tokens
-        if self._context and wanted >= self._context:
-            raise too_long_answers(self.name, self._context, wanted)
-        answer = await self._ask(request, request.n, request.seed)
-        while len(answer.choices) < request.n:
-            got = len(answer.choices)
-            more = await self._ask(request, request.n - got, request.seed + got)
-            answer = ChatAnswer(
-                answer.choices + more.choices, answer.prompt_tokens + more.prompt_tokens
-            )
-        return answer
+        """Answer a request, with all the choices that it wants."""
+        return await in_full(self.ask, request)
 
     def _extras(self, request: ChatRequest) -> dict[str, Any]:
         """Fields that only this kind of server knows."""
@@ -163,12 +163,25 @@ class OpenAIEngine:
         ends = [round(total * sum(lengths[: i + 1]) / sum(lengths)) for i in range(len(lengths))]
         return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
-    async def _ask(self, request: ChatRequest, n: int, seed: int) -> ChatAnswer:
+    async def ask(self, request: ChatRequest, tries: Tries | None = None) -> ChatAnswer:
+        """Answer a request with one choice at least.
+
+        Args:
+            tries: what befell it elsewhere; what befalls it here is added. Whoever gives it notes
+                how long the request takes.
+
+        Raises:
+            As `Engine.chat`; EngineAway where the server may come back.
+        """
+        wanted = request.sampling.max_tokens
+        if self._context and wanted >= self._context:
+            raise too_long_answers(self.name, self._context, wanted)
+        n, is_timed, tries = request.n, tries is None, tries or Tries()
         body = {
             "model": self.model,
             "messages": request.messages,
             "n": n,
-            "seed": seed,
+            "seed": request.seed,
             "temperature": request.sampling.temperature,
             "top_p": request.sampling.top_p,
             "max_tokens": request.sampling.max_tokens,
@@ -178,22 +191,24 @@ class OpenAIEngine:
         payload = json.dumps(body).encode()
         try:
             async with self._gate.passing(n):
-                tries = _Tries(self._refusals.send())
-                started = self._meter.start(n)
+                number = self._refusals.send()
+                started = self._meter.start(n) if is_timed else 0.0
                 try:
                     answer: ChatAnswer = await self._retrying(self._post, payload, n, tries)
                 finally:
-                    self._meter.end(n, started)
+                    if is_timed:
+                        self._meter.end(n, started)
         except _Fault as fault:
             message = self._redact(str(fault))
             self._failed_in_a_row += 1
             if self._is_gone():
-                raise EngineGone(f"the engine at {self.url} is gone: {message}") from None
+                gone = f"the engine at {shown(self.url)} is gone: {message}"
+                raise EngineAway(gone, fault.wait_s) from None
             raise ItemError(message, attempts=max(1, tries.hard_faults)) from None
         except (RequestRefused, PromptTooLong) as refusal:
-            if in_a_row := self._refusals.refused(tries.number, refusal.cause):
+            if in_a_row := self._refusals.refused(number, refusal.cause):
                 raise EngineGone(
-                    f"the engine at {self.url} refuses every request ({in_a_row} in a row): "
+                    f"the engine at {shown(self.url)} refuses every request ({in_a_row} in a row): "
                     f"{refusal}"
                 ) from None
             raise
@@ -201,7 +216,7 @@ class OpenAIEngine:
         self._refusals.answered()
         return answer
 
-    async def _post(self, payload: bytes, n: int, tries: _Tries) -> ChatAnswer:
+    async def _post(self, payload: bytes, n: int, tries: Tries) -> ChatAnswer:
         is_sent = True
         try:
             answer = await self._try(payload, n)
@@ -272,12 +287,14 @@ class OpenAIEngine:
         status, message = response.status, f"HTTP {response.status}: {self._brief(text)}"
         if status in (401, 403):
             raise EngineGone(
-                f"the engine at {self.url} refuses the key (HTTP {status}): "
+                f"the engine at {shown(self.url)} refuses the key (HTTP {status}): "
                 f"set {self._key_variable} in the environment"
             )
         if status == 404:
             raise EngineGone(
-                self._redact(f"the engine at {self.url} has no such page or model ({message}): ")
+                self._redact(
+                    f"the engine at {shown(self.url)} has no such page or model ({message}): "
+                )
                 + "see --engine_url and --model"
             )
         if status in _BUSY:
@@ -295,17 +312,28 @@ class OpenAIEngine:
         )
 
     def _give_up(self, state: tenacity.RetryCallState) -> bool:
-        tries: _Tries = state.args[2]
-        kept_waiting = 0.0 if tries.busy_since is None else time.monotonic() - tries.busy_since
-        return (
-            self._is_gone() or tries.hard_faults >= ATTEMPTS or kept_waiting >= 2 * self._patience_s
-        )
+        tries: Tries = state.args[2]
+        return self._is_gone() or tries.are_enough(self._attempts, self._patience_s)
 
     def _brief(self, text: bytes) -> str:
         return self._redact(text.decode("utf-8", "replace"))[:300].replace("\n", " ")
 
     def _redact(self, message: str) -> str:
         return message.replace(self._key, "***") if self._key else message
+
+
+async def in_full(
+    ask: Callable[[ChatRequest], Coroutine[Any, Any, ChatAnswer]], request: ChatRequest
+) -> ChatAnswer:
+    """All the choices of a request; servers that ignore `n` are asked again for what is missing."""
+    answer = await ask(request)
+    while len(answer.choices) < request.n:
+        got = len(answer.choices)
+        more = await ask(replace(request, n=request.n - got, seed=request.seed + got))
+        answer = ChatAnswer(
+            answer.choices + more.choices, answer.prompt_tokens + more.prompt_tokens
+        )
+    return answer
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

@@ -10,8 +10,15 @@ import shlex
 from pathlib import Path
 
 from spar_core.engine import llamacpp, vllm
+from spar_core.engine.addresses import current
 from spar_core.engine.protocol import EngineGone
-from spar_core.engine.served import NoModelsListed, only_model, served_models, too_long_answers
+from spar_core.engine.served import (
+    NoModelsListed,
+    common_model,
+    other_model,
+    served_at,
+    too_long_answers,
+)
 from spar_core.engine.spec import EngineSpec, adapter_path
 
 
@@ -19,12 +26,11 @@ def resolve(spec: EngineSpec) -> EngineSpec:
     """The spec with its model's name filled in where a server is left to say it.
 
     Raises:
-        EngineGone: the server is not there, or has several.
+        EngineGone: the server is not there, or has several; or servers have none in common.
     """
     if not spec.url or spec.model:
         return spec
-    cards = asyncio.run(served_models(spec.url, spec.key))
-    return dataclasses.replace(spec, model=only_model(spec.url, cards))
+    return dataclasses.replace(spec, model=asyncio.run(common_model(_urls(spec), spec.key)))
 
 
 def preflight(spec: EngineSpec, max_tokens: int) -> None:
@@ -36,7 +42,7 @@ def preflight(spec: EngineSpec, max_tokens: int) -> None:
     if spec.kind == "scripted":
         _check_script(spec)
     elif spec.url:
-        _check_server(spec, max_tokens)
+        _check_servers(spec, max_tokens)
     elif spec.kind == "openai":
         raise EngineGone("--engine openai needs --engine_url")
     else:
@@ -51,20 +57,27 @@ def _check_script(spec: EngineSpec) -> None:
         raise EngineGone(f"no scripted engine {spec.model!r}: {error}") from None
 
 
-def _check_server(spec: EngineSpec, max_tokens: int) -> None:
+def _urls(spec: EngineSpec) -> tuple[str, ...]:
     try:
-        cards = asyncio.run(served_models(spec.url, spec.key))
+        return current(spec.url)
+    except ValueError as error:
+        raise EngineGone(str(error)) from None
+
+
+def _check_servers(spec: EngineSpec, max_tokens: int) -> None:
+    """Servers that run: of several some may be away, but none may serve another model."""
+    urls = _urls(spec)
+    try:
+        model = spec.model or asyncio.run(common_model(urls, spec.key))
+        found = asyncio.run(served_at(urls, spec.key))
     except NoModelsListed:
         if not spec.model:
             raise
         return
-    model = spec.model or only_model(spec.url, cards)
-    if cards and model not in cards:
-        listed = ", ".join(list(cards)[:10]) + (", ..." if len(cards) > 10 else "")
-        raise EngineGone(
-            f"the engine at {spec.url} does not serve {model}, but {listed}: see --model"
-        )
-    _check_context(model, cards.get(model), max_tokens)
+    for url, cards in found.items():
+        if cards and model not in cards:
+            raise other_model(url, model, cards)
+        _check_context(model, cards.get(model), max_tokens)
 
 
 def _check_local(spec: EngineSpec, max_tokens: int) -> None:

@@ -117,6 +117,17 @@ class EngineGone(Exception):
     """The engine answers nobody; the run must stop and can go on later."""
 
 
+class EngineAway(EngineGone):
+    """A server answers nobody for now and may come back; another one of the model can do its work.
+
+    wait_s: when it wants to be asked again, where it said so.
+    """
+
+    def __init__(self, message: str, wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
 def seed_of(*parts: object) -> int:
     """A seed (31 bits) that depends on all the parts and on nothing else."""
     digest = hashlib.sha256(json.dumps(parts, default=str).encode()).digest()

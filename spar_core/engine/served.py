@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
 
 import aiohttp
 
-from spar_core.engine.protocol import EngineGone
+from spar_core.engine.protocol import EngineAway, EngineGone
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 """The environment variable that keys are read from where no other is named."""
@@ -25,10 +27,13 @@ async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, int | No
 
     Raises:
         NoModelsListed: it tells none in the way of this protocol.
-        EngineGone: nothing answers there, or it refuses the key.
+        EngineAway: nothing answers there.
+        EngineGone: it refuses the key.
     """
     base = base_url(url)
-    unlisted = NoModelsListed(f"what answers at {base} does not list its models at /v1/models")
+    unlisted = NoModelsListed(
+        f"what answers at {shown(base)} does not list its models at /v1/models"
+    )
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
@@ -36,16 +41,58 @@ async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, int | No
         ):
             if response.status in (401, 403):
                 raise EngineGone(
-                    f"the engine at {base} refuses the key: set {key} in the environment"
+                    f"the engine at {shown(base)} refuses the key: set {key} in the environment"
                 )
             cards = (await response.json())["data"]
             return {str(card["id"]): card.get("max_model_len") for card in cards}
     except aiohttp.ContentTypeError:
         raise unlisted from None
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise EngineGone(f"no engine answers at {base}: {error}") from None
+        raise EngineAway(f"no engine answers at {shown(base)}: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise unlisted from None
+
+
+async def served_at(
+    urls: Sequence[str], key: str = KEY_VARIABLE
+) -> dict[str, dict[str, int | None]]:
+    """The models of each of several servers, those that are away left out.
+
+    Raises:
+        EngineGone: all are away, or one has something wrong with it.
+    """
+    asked = await asyncio.gather(*(served_models(url, key) for url in urls), return_exceptions=True)
+    found: dict[str, dict[str, int | None]] = {}
+    away: list[EngineAway] = []
+    for url, said in zip(urls, asked, strict=True):
+        if isinstance(said, EngineAway):
+            away.append(said)
+        elif isinstance(said, BaseException):
+            raise said
+        else:
+            found[url] = said
+    if not found and away:
+        others = f" (nor at {len(away) - 1} others)" if len(away) > 1 else ""
+        raise EngineGone(f"{away[0]}{others}")
+    return found
+
+
+async def common_model(urls: Sequence[str], key: str = KEY_VARIABLE) -> str:
+    """The name of the one model that several servers have in common.
+
+    Raises:
+        EngineGone: there are several or none, or no server answers.
+    """
+    found = await served_at(urls, key)
+    if len(found) == 1:
+        return only_model(*next(iter(found.items())))
+    common = set.intersection(*(set(cards) for cards in found.values()))
+    if not common:
+        listed = "; ".join(f"{shown(url)}: {', '.join(cards)}" for url, cards in found.items())
+        raise EngineGone(
+            f"these engines serve no model in common ({listed}): leave out those of another model"
+        )
+    return only_model(", ".join(found), sorted(common))
 
 
 def only_model(url: str, models: Collection[str]) -> str:
@@ -56,10 +103,18 @@ def only_model(url: str, models: Collection[str]) -> str:
     """
     if len(models) != 1:
         raise EngineGone(
-            f"the engine at {url} serves {len(models)} models ({', '.join(list(models)[:10])}): "
-            "choose one with --model"
+            f"the engine at {shown(url)} serves {len(models)} models "
+            f"({', '.join(list(models)[:10])}): choose one with --model"
         )
     return next(iter(models))
+
+
+def other_model(url: str, model: str, cards: Collection[str]) -> EngineGone:
+    """What to say of a server that has other models than the one wanted."""
+    listed = ", ".join(list(cards)[:10]) + (", ..." if len(cards) > 10 else "")
+    return EngineGone(
+        f"the engine at {shown(url)} does not serve {model}, but {listed}: see --model"
+    )
 
 
 def too_long_answers(model: str, context: int, wanted: int) -> EngineGone:
@@ -73,6 +128,11 @@ def too_long_answers(model: str, context: int, wanted: int) -> EngineGone:
 def base_url(url: str) -> str:
     """The server's address, given with or without `/v1`."""
     return url.rstrip("/").removesuffix("/v1")
+
+
+def shown(url: str) -> str:
+    """A URL as it may be written anywhere: without a name and password in it."""
+    return re.sub(r"[^/\s@]*@", "***@", url)
 
 
 def read_key(variable: str) -> str:

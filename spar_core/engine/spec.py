@@ -19,8 +19,8 @@ class EngineSpec:
 
     kind: what it is; `scripted` takes a `module:function` as its model, that makes one for a meter.
     model: a GGUF file, a checkpoint folder or a served name; "" for the bundled or the only one.
-    url: a running server; "" to start one in this process.
-    slots: sequences that it decodes at once.
+    url: a running server, or several (`addresses`); "" to start one in this process.
+    slots: sequences that each server decodes at once.
     arguments: more for the command line of a server that is started.
     key: the environment variable that holds the key of the server at `url`.
     adapter: a LoRA adapter (GGUF) on top of the model of a llama.cpp that is started; "" for none.

@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.evolutions import Evolution
 from schemas.prompts import Check, Prompt
-from spar_core.checks import NoChecker, can_check
+from spar_core.checks.library import NoChecker, can_check
 from spar_core.constraints import KINDS
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import Sampling, seed_of

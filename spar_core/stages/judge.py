@@ -6,7 +6,7 @@ from argparse import Namespace
 from dataclasses import dataclass, replace
 from typing import Any
 
-from spar_core.checks import check
+from spar_core.checks.strict import check
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import seed_of
 from spar_core.records import judgement_row

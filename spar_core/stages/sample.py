@@ -60,7 +60,7 @@ SAMPLE = Stage(
     name="sample",
     noun="prompts",
     items="""
-        select prompt_id as key, prompt from prompts
+        select prompt_id as key, prompt_id, prompt from prompts
         where prompt_id in (select prompt_id from scope)""",
     task=_sample,
     settings=_settings,

@@ -6,7 +6,7 @@ from argparse import Namespace
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-from spar_core.checks import check
+from spar_core.checks.strict import check
 from spar_core.dataset import Rows
 from spar_core.decoding import SearchSettings, Team, decode
 from spar_core.decoding.settings import Strategy
@@ -129,8 +129,8 @@ TREE_SEARCH = Stage(
             from judgements where verdict = 'no'
             qualify row_number() over (
                 partition by prompt_id order by md5(response_id || ':' || $seed)) = 1)
-        select prompt_id as key, response_id, prompt, checks, response, verdict, value, critique,
-               votes
+        select prompt_id as key, prompt_id, response_id, prompt, checks, response, verdict, value,
+               critique, votes
         from failing join responses using (response_id, prompt_id)
         join prompts using (prompt_id)
         where prompt_id in (select prompt_id from scope)""",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from spar_core.checks import check
+from spar_core.checks.strict import check
 from spar_core.conversation import Refinement, actor_messages, read_vote
 from spar_core.decoding import SearchSettings, Team, decode
 from spar_core.engine.protocol import ChatRequest, Engine, Sampling, seed_of

@@ -1,6 +1,6 @@
 """The teacher that is a program: true critiques and the smallest repair, where there are checks.
 
-The checker has the last word on every text (`spar_core.checks.follows`).
+The checker has the last word on every text (`spar_core.checks.strict.follows`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
-from spar_core.checks import follows
+from spar_core.checks.strict import follows
 from spar_core.constraints.critique import (
     Requirement,
     UnknownKind,

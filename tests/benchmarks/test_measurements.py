@@ -13,6 +13,7 @@ from benchmarks import (
     client,
     decoders,
     demo_refiner,
+    engines,
     kills,
     overhead,
     queries,
@@ -20,6 +21,7 @@ from benchmarks import (
     saturation,
     savings,
     training,
+    whole_round,
 )
 from spar_core.engine.llamacpp import bundled_adapter
 
@@ -37,6 +39,17 @@ def test_saturation(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_engines() -> None:
+    made = engines.measure(12, slots=8, servers=2, speed=20)
+    assert len(made.rows) == 3 * len(engines.STAGES)
+    for stages in made.data["found"].values():
+        assert stages["judge"]["requests"] == 60
+        for values in stages.values():
+            assert 0.9 < values["wall_over_floor"] < 20
+            assert all(0 < busy <= 1 for busy in values["busy"])
+
+
+@pytest.mark.slow
 def test_decoders() -> None:
     made = decoders.measure(8, slots=16, speed=20)
     requests = {row[0]: row[5] for row in made.rows}
@@ -44,6 +57,14 @@ def test_decoders() -> None:
     assert requests["greedy"] == 7  # one was answered before
     # The answers of a prompt are one request, and each is judged by one.
     assert requests["best_of_n"] == 7 * (1 + 8)
+
+
+@pytest.mark.slow
+def test_whole_round() -> None:
+    made = whole_round.measure(8, slots=16, speed=20)
+    staged, together = made.rows
+    assert staged[0] == "stage by stage"
+    assert together[5:7] == staged[5:7], "the same requests and tokens"
 
 
 def test_client() -> None:

@@ -319,6 +319,16 @@ def test_one_variant_is_not_named(html: str) -> None:
     assert "All numbers, by iteration Iteration 1" in said
 
 
+def test_an_evaluations_variant_is_no_column(finished_run: Path, html: str, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    variants.evaluate(str(run))
+    said, held = text_of(made(run, tmp_path / "r.html")), text_of(html)
+    numbers = "All numbers, by iteration Iteration 1 Prompts 12 "
+    assert numbers in held and numbers in said
+    assert "Items left out 1 see Failures" in said
+    assert "bfs-8-v5" not in said
+
+
 def test_variants_and_methods_stand_side_by_side(several: str) -> None:
     said = text_of(several)
     for part in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from inspection.summary import print_summary
 from pipelines import refine
 from schemas.drops import Drop
 from schemas.evolutions import Evolution
+from schemas.failures import Failure
 from schemas.judgements import Judgement
 from schemas.trees import Tree
 from spar_core.dataset import Dataset, Settled
@@ -150,6 +152,19 @@ def test_one_variant_and_method_are_not_named(finished_run: Path) -> None:
     text = summary(finished_run)
     assert not {"main", "spar", "variant", "method", "made_by"} & set(text.split())
     assert "Variants and methods" not in text
+
+
+def test_an_evaluations_variant_is_named_by_what_it_has_alone(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    held = summary(run)
+    variants.evaluate(str(run))
+    assert summary(run).startswith(held.rstrip()), "no column more"
+    variants.commit(str(run), "judge", {"failures": [Failure("judge", "c", "x", "m", 1, "")]})
+    text = summary(run)
+    assert text.startswith(held.rstrip())
+    assert ["bfs-8-v5", "decode", "too_long", "1", "longer than the context"] in cells(text)
 
 
 def test_variants_and_methods_are_set_side_by_side(tmp_path: Path) -> None:

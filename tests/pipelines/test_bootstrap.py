@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from pipelines import bootstrap, evolve, refine
-from spar_core.checks import follows
+from spar_core.checks.strict import follows
 from spar_core.conversation import read_refinement, read_vote
 from spar_core.ids import prompt_id
 from tests.loopback import Answer, Body, serving

@@ -16,7 +16,7 @@ import pytest
 from pipelines import judge, refine, sample
 from pipelines.execution import intake
 from schemas import manifest
-from spar_core import checks
+from spar_core.checks.library import checkers
 from tests.inspection.test_summary import cells
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds
@@ -34,9 +34,9 @@ def library() -> None:
 @pytest.fixture
 def _no_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(sys.modules, "langdetect", None)
-    checks._library.cache_clear()
+    checkers.cache_clear()
     yield
-    checks._library.cache_clear()
+    checkers.cache_clear()
 
 
 @pytest.fixture
@@ -143,9 +143,9 @@ def test_a_stage_where_the_library_is_missing_spends_nothing_and_is_done_later(
     options = ["--run", str(run), "--engine_url", server.url]
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "langdetect", None)
-        checks._library.cache_clear()
+        checkers.cache_clear()
         assert judge.main(options) == 3
-    checks._library.cache_clear()
+    checkers.cache_clear()
     assert failures(run, "stage, error") == [("judge", "no_checker")] * 5
     assert len(server.bodies) == asked + 5
     assert judge.main(options) == 0

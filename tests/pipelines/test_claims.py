@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from pipelines import judge, refine, sample
-from tests.loopback import Answer, Body, LoopbackServer, serving
+from tests.loopback import Answer, Body, LoopbackServer, free_port, serving
 from tests.pipelines import rounds
 from tests.pipelines.rounds import command, failures, query, role, story
 
@@ -56,6 +56,27 @@ def test_settings_bind_from_the_first_item_on(
     assert sample.main([*line, "--limit", "1"]) == 0
     assert sample.main([*line, "--responses", "2"]) == 5
     assert "responses: 5 -> 2" in capsys.readouterr().err
+
+
+def test_a_name_that_the_server_would_say_binds_the_same(
+    tmp_path: Path, prompts: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = command(tmp_path / "run", prompts, server.url)
+    assert refine.main(line) == 0
+    capsys.readouterr()
+    at = ["--run", str(tmp_path / "run"), "--engine_url", server.url]
+    assert judge.main([*at, "--judge_model", "loopback"]) == 0
+    assert "judge: all 60 responses are done" in capsys.readouterr().out
+
+
+def test_engine_that_no_stage_asks_need_not_be_there(
+    tmp_path: Path, prompts: Path, server: LoopbackServer
+) -> None:
+    assert sample.main(command(tmp_path / "run", prompts, server.url)) == 0
+    away = f"http://127.0.0.1:{free_port()}"
+    at = ["--run", str(tmp_path / "run"), "--refiner_url", away, "--judge_url", server.url]
+    assert judge.main(at) == 0
+    assert query(tmp_path / "run", "select count(*) from judgements") == [(60,)]
 
 
 def limited(body: Body) -> Answer:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from evaluation import harness
 from evaluation.benchmarks import gsm8k, mmlu, triviaqa
 from pipelines import evaluate
 from tests.loopback import Answer, Body, LoopbackServer, serving
@@ -72,9 +73,11 @@ def data(tmp_path: Path) -> Path:
     ):
         (folder / name).mkdir(parents=True)
         (folder / name / file).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    for which, count in (("dev", 5), ("test", 15)):
+    definitions = [*harness.folder().joinpath("mmlu", "generative").glob("mmlu_*.yaml")]
+    for which in ("dev", "test"):
         (folder / "mmlu" / which).mkdir(parents=True)
-        for subject in SUBJECTS:
+        for subject in sorted(path.stem.removeprefix("mmlu_") for path in definitions):
+            count = 5 if which == "dev" else 15 if subject in SUBJECTS else 1
             with (folder / "mmlu" / which / f"{subject}_{which}.csv").open("w", newline="") as file:
                 table = csv.writer(file)
                 table.writerow(["question", "choice0", "choice1", "choice2", "choice3", "answer"])
@@ -164,9 +167,15 @@ def test_lm_evals_own_run_of_a_subject_finds_the_same(tmp_path: Path, data: Path
         official = theirs(other, config)
         assert set(asked(other)) < set(asked(server))
     assert figures(run, "mmlu", subject) == official
-    both = [figures(run, "mmlu", each)["exact_match,get_response"] for each in SUBJECTS]
-    assert figures(run, "mmlu")["exact_match,get_response"] == pytest.approx(sum(both) / 2)
-    assert len(set(both)) == 2
+    metric = "exact_match,get_response"
+    [(subjects, right, count)] = query(
+        run,
+        "select count(*), sum(value * items), sum(items) from evaluations "
+        f"where part != '' and metric = '{metric}'",
+    )
+    assert (subjects, count) == (57, 85)
+    assert figures(run, "mmlu")[metric] == pytest.approx(right / count)
+    assert len({figures(run, "mmlu", each)[metric] for each in SUBJECTS}) == 2
 
 
 def mmlu_rows(path: Path) -> list[dict[str, Any]]:
@@ -188,6 +197,20 @@ def test_second_run_asks_nothing(tmp_path: Path, data: Path) -> None:
     assert rows == [("greedy", 0, 1, 1)]
 
 
+def test_other_right_answers_are_other_data(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    rows = [PROBLEMS[0] | {"answer": "#### 0"}, *PROBLEMS[1:]]
+    with serving(speak) as server:
+        assert ours(run, data, server, "gsm8k") == 0
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (data / "gsm8k" / "test.jsonl").write_text(text)
+        capsys.readouterr()
+        assert ours(run, data, server, "gsm8k") == 2
+    assert "gsm8k: 1 items" in capsys.readouterr().err
+
+
 def test_other_decoders_are_refused(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,10 +227,15 @@ def test_other_decoders_are_refused(
         ("gsm8k", "test.jsonl", '{"question": "q"}\n', "row 1: no `answer`"),
         ("gsm8k", "test.jsonl", "", "no rows"),
         ("gsm8k", "test.jsonl", "{\n", "row 1: no JSON"),
-        ("triviaqa", "trivia.jsonl", '{"question": "q", "answer": "a"}\n', "no `answer.aliases`"),
+        ("gsm8k", "test.jsonl", '{"question": "q", "answer": 5}\n', "row 1: `answer` is '5'"),
+        ("triviaqa", "trivia.jsonl", '{"question": "q", "answer": "a"}\n', "`answer` is 'a'"),
+        ("triviaqa", "trivia.jsonl", '{"question": "q", "answer": {"a": 1}}\n', "answer.aliases`"),
         ("mmlu", "test/astronomy_test.csv", "q,a,b,c,d,7\n", "row 1: not a question"),
-        ("mmlu", "test/alchemy_test.csv", "q,a,b,c,d,1\n", "alchemy has 1 questions and 0 of 5"),
-        ("mmlu", "dev/virology_dev.csv", "q,a,b,c,d,1\n", "virology has 15 questions and 1 of 5"),
+        ("mmlu", "test/alchemy_test.csv", "q,a,b,c,d,1\n", "lm-eval knows no subject alchemy"),
+        (
+            *("mmlu", "dev/virology_dev.csv", "q,a,b,c,d,1\n"),
+            "1 of 57 subjects are incomplete: virology has 15 questions and 1 of 5 examples",
+        ),
     ],
 )
 def test_changed_files_are_refused_in_one_line(

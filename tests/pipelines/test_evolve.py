@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from pipelines import evolve, judge, refine, sample
-from spar_core import checks as checking
+from spar_core.checks.library import checkers
 from spar_core.filters import near_duplicates
 from spar_core.filters.library import NoLibrary
 from spar_core.ids import prompt_id, seed_id
@@ -399,12 +399,12 @@ def test_rules_without_checkers_are_one_line(
     for name in [each for each in sys.modules if each.partition(".")[0] == "lm_eval"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "lm_eval", None)
-    checking._library.cache_clear()
+    checkers.cache_clear()
     try:
         assert evolve.main(command(tmp_path / "run", seeds)) == 2
         one_line(capsys, "checks need the extra `checks`")
     finally:
-        checking._library.cache_clear()
+        checkers.cache_clear()
 
 
 def test_filters_without_their_library_are_one_line(

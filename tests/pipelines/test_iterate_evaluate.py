@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from evaluation.benchmarks import BENCHMARKS
 from pipelines import iterate, steps
 from pipelines.execution import child
 from tests.loopback import Answer, Body, LoopbackServer, serving
-from tests.pipelines import rounds
-from tests.pipelines.children import Children, settle
+from tests.pipelines import rounds, standins
+from tests.pipelines.children import Children, finish, settle
 from tests.pipelines.rounds import query, role
 
 ITEMS = 40
@@ -32,6 +39,7 @@ WHOLE = [
 ]
 SMALL = ["--iterations", "2", "--prompts", "prompts.jsonl", "--responses", "2", "--votes", "3"]
 EVALUATE = ["--evaluate", "custom", "--data", "items.jsonl"]
+SUBSETS = ("Natural", "Neighbor", "GPTInst", "GPTOut", "Manual")
 
 
 @pytest.fixture(autouse=True)
@@ -57,10 +65,22 @@ def server() -> Iterator[LoopbackServer]:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = settle(tmp_path / "place", monkeypatch)
-    checks = [{"id": "punctuation:no_comma"}]
-    rows = [{"prompt": f"Item {n} without commas", "checks": checks} for n in range(ITEMS)]
-    (folder / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_items(folder / "items.jsonl", ITEMS)
     return folder
+
+
+def write_items(path: Path, count: int) -> None:
+    checks = [{"id": "punctuation:no_comma"}]
+    rows = [{"prompt": f"Item {n} without commas", "checks": checks} for n in range(count)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_outputs(folder: Path) -> None:
+    """LLMBar's files, of an instruction each; the first output is the one that follows it."""
+    folder.mkdir(parents=True)
+    row = {"input": "Say a.", "output_1": "a q=1.0", "output_2": "b q=0.0", "label": 1}
+    for subset in SUBSETS:
+        (folder / f"{subset}.json").write_text(json.dumps([row]))
 
 
 @pytest.fixture
@@ -106,19 +126,68 @@ def test_models_of_every_iteration_and_the_last_are_evaluated(
     assert len(working.commands) == asked, "what is done is not started again"
 
 
-def test_evaluation_says_what_the_loop_says(children: Children, place: Path) -> None:
+def test_evaluation_says_what_the_loop_says(children: Children) -> None:
     more = ["--slots", "7", "--judge_url", "http://localhost:9", "--evaluate_args", "--limit 3"]
+    more += ["--votes", "5"]
     assert run_it(*more) == 0
     command = children.commands[0]
     assert command[2] == "pipelines.evaluate"
     told = " ".join(command[3:])
     for argument in (
-        *("--run run", "--iteration 1", "--benchmark custom", "--data items.jsonl", "--limit 3"),
+        *("--run run", "--iteration 1", "--benchmark custom", "--data=items.jsonl", "--limit 3"),
         *("--engine vllm", "--slots=7", "--judge_url=http://localhost:9"),
         *("--actor_model base", "--refiner_model base"),
     ):
         assert argument in told
-    assert "--responses" not in told, "that of the rounds is another"
+    for option in ("--responses", "--votes", "--prompts", "--iterations"):
+        assert option not in told, "that is for the rounds"
+
+
+def test_refiner_judges_what_a_judge_is_measured_by_whoever_judges_answers(
+    working: Children, server: LoopbackServer, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_outputs(place / "bench/llmbar")
+    shutil.move(place / "items.jsonl", place / "bench/items.jsonl")
+    more = ["--evaluate", "custom,llmbar", "--data", "bench", "--iterations", "1"]
+    more += ["--evaluate_args", f"--judge-url {server.url} --judge-model stays"]
+    assert run_it(*more) == 0
+    at_first, at_last = ["evaluate 1 base base"] * 2, ["evaluate 2 actor-2 refiner-2"] * 2
+    assert working.done() == [*at_first, *WHOLE[1:4], *at_last]
+    assert not any("stays" in each for each in working.commands[2]), "no data round's judge"
+    query_of = "select iteration, variant, benchmark, {} from evaluations where {} order by all"
+    whole = "part = '' and metric in ('average', 'accuracy')"
+    assert query("run", query_of.format("model", whole)) == [
+        (1, "main", "custom", "base"),
+        (1, "refiner", "llmbar", "base"),
+        (2, "main", "custom", "run/models/actor-2"),
+        (2, "refiner", "llmbar", "run/models/refiner-2"),
+    ]
+    said = capsys.readouterr().out
+    assert "llmbar accuracy" in said
+    assert "1.000 (1.000 to 1.000)" in said
+    working.commands.clear()
+    assert run_it(*more) == 0
+    assert working.done() == []
+
+
+def test_refiner_judges_all_where_nobody_else_does(children: Children, place: Path) -> None:
+    write_outputs(place / "bench/llmbar")
+    shutil.move(place / "items.jsonl", place / "bench/items.jsonl")
+    assert run_it("--evaluate", "custom,llmbar", "--data", "bench") == 0
+    assert children.done() == WHOLE
+    assert "custom,llmbar" in children.commands[0]
+
+
+def test_answers_need_a_judge_that_stays(
+    children: Children, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graded = replace(BENCHMARKS["custom"], grade=BENCHMARKS["llmbar"].grade)
+    monkeypatch.setitem(BENCHMARKS, "custom", graded)
+    assert run_it() == 2
+    assert not children.commands
+    assert "--evaluate: custom needs a judge that stays the same" in capsys.readouterr().err
+    assert run_it("--judge_model", "base") == 0
+    assert children.done() == WHOLE
 
 
 def test_stopped_at_any_step_it_goes_on_there(children: Children) -> None:
@@ -133,13 +202,52 @@ def test_stopped_at_any_step_it_goes_on_there(children: Children) -> None:
     assert children.done() == WHOLE[-1:]
 
 
-def test_more_iterations_go_on_from_the_last_evaluation(children: Children, place: Path) -> None:
+def test_stopped_amid_an_evaluation_every_item_is_answered_once(place: Path) -> None:
+    count = 600
+    write_items(place / "items.jsonl", count)
+    argv = ["--run", "run", *SMALL, "--iterations", "1", "--model", "base", *EVALUATE]
+    process = standins.start(place, *argv)
+    deadline = time.monotonic() + 120
+    while not (place / "run/_journal/iteration=1/decode.sqlite").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    code, _, error = finish(process)
+    assert code == 4
+    assert error.startswith("error: stopped: interrupted")
+    assert "Traceback" not in error
+    held = query("run", "select count(*) from evaluations")
+    assert held == [(0,)], "it was stopped before its end"
+
+    code, out, error = finish(standins.start(place, *argv))
+    assert (code, error) == (0, ""), out
+    sql = "select iteration, count(*), count(distinct item_id) from answers group by 1 order by 1"
+    assert query("run", sql) == [(1, count, count), (2, count, count)]
+
+
+def test_more_iterations_go_on_from_the_last_evaluation(working: Children, place: Path) -> None:
     assert run_it("--iterations", "1") == 0
-    assert children.done() == WHOLE[:5]
-    children.commands.clear()
+    assert working.done() == WHOLE[:5]
+    working.commands.clear()
     rounds.write_prompts(place / "prompts.jsonl", rounds.PROMPTS[:8])
     assert run_it() == 0
-    assert children.done() == WHOLE[5:]
+    assert working.done() == WHOLE[5:]
+    sql = "select iteration, count(*) from prompts group by 1 order by 1"
+    assert query("run", sql) == [(1, 4), (2, 4)]
+
+
+def test_how_the_engine_runs_is_no_reason_to_evaluate_again(
+    children: Children, place: Path
+) -> None:
+    assert run_it() == 0
+    shutil.rmtree(place / "run/models/actor-2")
+    children.commands.clear()
+    assert run_it("--slots", "3", "--direct_num_workers", "1") == 0
+    assert children.done() == []
+    shutil.copytree(place / "base", place / "run/models/actor-2")
+    assert run_it("--evaluate_args", "--limit 3") == 0
+    assert children.done() == [each for each in WHOLE if each.startswith("evaluate")]
 
 
 def test_loop_that_is_done_is_evaluated_later(children: Children) -> None:
@@ -161,7 +269,28 @@ def test_worse_actor_ends_the_loop_and_stays_its_end(
             "stopped: run/models/actor-3 is worse than run/models/actor-2: "
             "custom average fell by 0.7000 (95 %: 0."
         ) in said
+        assert "40 shared units). The best so far is run/models/actor-2 (0.7500)." in said
         assert said_figures(said) == ["0.250", "0.750", "0.050"]
+
+
+def test_best_may_be_an_older_one(
+    working: Children, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(GOOD, "base", 31)
+    assert run_it("--stop_when_worse") == 0
+    assert "The best so far is base (0.7750)." in capsys.readouterr().out
+
+
+def test_loop_that_went_on_from_a_worse_actor_is_not_ended_there(
+    working: Children, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(GOOD, "base", 40)
+    monkeypatch.setitem(GOOD, "actor-2", 3)
+    assert run_it() == 0
+    assert run_it("--stop_when_worse") == 0
+    said = capsys.readouterr().out
+    assert "stopped" not in said
+    assert said_figures(said) == ["1.000", "0.075", "0.050"]
 
 
 def test_better_actor_does_not_end_it(working: Children, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +314,10 @@ def test_fall_within_the_interval_does_not_end_it(
     [
         (["--evaluate", "ifevil"], "--evaluate: --benchmark: no benchmark 'ifevil'; there are "),
         (["--data", "elsewhere"], "--evaluate: custom: no such file or folder: elsewhere"),
+        (["--evaluate", "llmbar", "--data", "."], "--evaluate: llmbar: no [GMN]*.json or "),
+        (["--evaluate", "refinement", "--data="], "--evaluate: run: no run there"),
         (["--evaluate_args", "--decoder bfs"], "--evaluate_args must not hold --decoder"),
+        (["--evaluate_args", "--actor-url x"], "--evaluate_args must not hold --actor_url: "),
         (["--evaluate_args", "--no_such 1"], "--evaluate: no option --no_such"),
     ],
 )
@@ -197,6 +329,17 @@ def test_what_is_wrong_is_said_before_any_work(
     error = capsys.readouterr().err
     assert error.startswith(f"error: {said}")
     assert error.count("\n") == 1
+
+
+def test_missing_library_is_said_before_any_work_and_only_where_it_is_needed(
+    children: Children, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    assert run_it() == 2
+    assert not children.commands
+    assert capsys.readouterr().err.startswith("error: --evaluate: scipy is missing: pip install")
+    without = "import sys; sys.modules['scipy'] = None; import pipelines.iterate"
+    subprocess.run([sys.executable, "-c", without], cwd=rounds.ROOT, check=True)
 
 
 @pytest.mark.parametrize("option", ["--stop_when_worse", "--data=x", "--evaluate_args=--limit 2"])

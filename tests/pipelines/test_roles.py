@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,3 +127,90 @@ def test_a_roles_key_goes_to_its_own_server_only(
     assert keys == [{"Bearer key-of-all-others"}, {"Bearer key-of-the-judge"}]
     for data, _ in rounds.files(tmp_path / "run").values():
         assert b"key-of-" not in data
+
+
+def test_run_begun_with_one_server_goes_on_with_four(
+    tmp_path: Path, prompts: Path, finished_run: Path
+) -> None:
+    run = ["--run", str(tmp_path / "run"), "--prompts", str(prompts)]
+    file = tmp_path / "engines.txt"
+    with serving(story) as one, serving(story) as two, serving(story) as three:
+        urls = [one.url, two.url, three.url]
+        assert refine.main([*run, "--engine_url", one.url, "--limit", "4"]) == 0
+        before = len(one.bodies)
+        assert refine.main([*run, "--engine_url", ",".join(urls), "--limit", "8"]) == 0
+        assert all(server.bodies for server in (two, three))
+        assert before < len(one.bodies) + len(two.bodies) + len(three.bodies)
+        file.write_text("\n".join(reversed(urls)))
+        assert refine.main([*run, "--engine_url", f"@{file}"]) == 0
+        bodies = [str(body) for server in (one, two, three) for body in server.bodies]
+        assert len(bodies) == len({*bodies}), "nothing is asked twice"
+    assert rounds.tables(tmp_path / "run") == rounds.tables(finished_run)
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_round_outlives_a_server_that_is_killed(
+    tmp_path: Path, prompts: Path, finished_run: Path
+) -> None:
+    run = tmp_path / "run"
+    servers: list[LoopbackServer] = []
+
+    def answer(body: Body) -> Answer:
+        if len(servers[0].bodies) == 5:
+            threading.Thread(target=servers[0].close).start()
+        return story(body)
+
+    with serving(story) as other:
+        servers.append(LoopbackServer(answer))
+        urls = f"{servers[0].url},{other.url}"
+        line = ["--run", str(run), "--prompts", str(prompts), "--engine_url", urls]
+        assert refine.main([*line, "--slots", "2"]) == 0
+        assert len(servers[0].bodies) < len(other.bodies)
+    rounds.check(run)
+    assert rounds.tables(run) == rounds.tables(finished_run)
+
+
+@pytest.mark.parametrize("option", ["--engine_url", "--judge_url"])
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("http://a,,http://b", "no URL beside a comma"),
+        ("http://a,http://a/", "http://a stands there twice: name each engine once"),
+        ("http://a,b:8000", "b:8000 is no URL of an engine: write it as http://host:8000"),
+    ],
+)
+def test_list_that_is_no_good_is_a_line_that_names_the_option(
+    option: str, said: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["--run", str(tmp_path / "run"), "--engine_url", "http://a", option, said]
+    assert refine.main(line) == 2
+    assert f"error: {option}: {message}" in capsys.readouterr().err
+
+
+def test_file_of_servers_that_is_no_good_is_a_line_with_its_place(
+    tmp_path: Path, prompts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "engines.txt"
+    line = ["--run", str(tmp_path / "run"), "--prompts", str(prompts), "--engine_url", f"@{file}"]
+    assert refine.main(line) == 2
+    assert (
+        f"error: --engine_url: no file {file}: write one with a URL a line"
+        in capsys.readouterr().err
+    )
+    file.write_text("http://a\njunk\n")
+    assert refine.main(line) == 2
+    assert f"error: --engine_url: {file}:2: junk is no URL of an engine" in capsys.readouterr().err
+
+
+def test_server_of_another_model_among_several_is_one_line(
+    tmp_path: Path, prompts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(story) as one, serving(story) as other:
+        other.models = ["larger"]
+        line = ["--run", str(tmp_path / "run"), "--prompts", str(prompts)]
+        line += ["--engine_url", f"{one.url},{other.url}"]
+        assert refine.main(line) == 4
+        assert "these engines serve no model in common" in capsys.readouterr().err
+        assert refine.main([*line, "--model", "loopback"]) == 4
+        assert f"{other.url} does not serve loopback, but larger" in capsys.readouterr().err
+        assert not one.bodies

@@ -71,6 +71,16 @@ def test_rows_without_settings_are_an_variants_own(tmp_path: Path) -> None:
     assert explicit(run, "odd") == {}
 
 
+def test_an_evaluations_variant_has_no_part_in_a_data_round(tmp_path: Path) -> None:
+    run = str(tmp_path)
+    variants.write(run)
+    variants.evaluate(run)
+    variants.evaluate(run, "dfs")
+    assert makers(run, "bfs-8-v5") == {"decode": "bfs-8-v5", "figures": "bfs-8-v5"}
+    assert makers(run, "dfs").items() > {"decode": "dfs", "sample": "main"}.items()
+    assert makers(run, "main")["decode"] == "main"
+
+
 @pytest.mark.parametrize("text", [b"", b"{", b"[1]", b"3", b"\xff"])
 def test_settings_that_cannot_be_read_are_named(tmp_path: Path, text: bytes) -> None:
     settle(str(tmp_path), "judge", "votes3", text)

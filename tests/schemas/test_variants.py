@@ -170,6 +170,15 @@ def test_one_query_compares_variants_and_methods(held: Held) -> None:
     ]
 
 
+def test_an_evaluation_changes_nothing_of_the_comparison(run: str) -> None:
+    views = ("variants", "token_cost", "pair_tokens", "pair_quality")
+    with connect(run) as connection:
+        held = [sorted(asked(connection, f"from {view}"), key=repr) for view in views]
+    variants.evaluate(run)
+    with connect(run) as connection:
+        assert held == [sorted(asked(connection, f"from {view}"), key=repr) for view in views]
+
+
 def test_an_variant_without_trees_of_its_own_pays_for_none(run: str) -> None:
     pair = dataclasses.replace(variants.independent("pb"), rejected_checked=None)
     commit(run, "independent", {"pairs": [pair]}, "other")

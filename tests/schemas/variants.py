@@ -12,6 +12,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from schemas.answers import Answer
+from schemas.failures import Failure
 from schemas.judgements import Judgement, VoteRecord
 from schemas.manifest import FOLDER
 from schemas.nodes import Node
@@ -88,6 +90,15 @@ def write(run: str) -> None:
     commit(run, "independent", {"pairs": [independent("pa")]})
     for (stage, variant), settings in SETTINGS.items():
         settle(run, stage, variant, json.dumps(settings))
+
+
+def evaluate(run: str, variant: str = "bfs-8-v5") -> None:
+    """Add an evaluation of a variant of its own, of which an item failed."""
+    settle(run, "decode", variant, '{"decoder": "bfs"}')
+    settle(run, "figures", variant, json.dumps({"from.decode": variant}))
+    answer = Answer(f"i1.a.{variant}", "a", "custom", "bfs", 5, 8, "answered", "m")
+    failure = Failure("decode", "b", "too_long", "longer than the context", 1, "")
+    commit(run, "decode", {"answers": [answer], "failures": [failure]}, variant)
 
 
 def tree_id(key: str, variant: str) -> str:

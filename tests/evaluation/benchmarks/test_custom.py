@@ -13,7 +13,7 @@ from evaluation.benchmark import BadData, Scored
 from evaluation.benchmarks.custom import CUSTOM
 from evaluation.intervals import interval
 from schemas.prompts import Check
-from spar_core.checks import LONGEST
+from spar_core.checks.strict import LONGEST
 
 pytestmark = pytest.mark.usefixtures("_library")
 NO_COMMA = {"id": "punctuation:no_comma"}

@@ -19,8 +19,7 @@ from evaluation.benchmark import BadData, Finding, Scored
 from evaluation.benchmarks.ifbench import IFBENCH, LIGHTEVAL
 from schemas.items import Item
 from schemas.prompts import Check
-from spar_core import checks as checking
-from spar_core.checks import NoChecker
+from spar_core.checks.library import NoChecker, checkers
 
 BENCH = Path(os.environ.get("SPAR_BENCH_DATA", Path(__file__).parents[4] / "shared" / "bench"))
 DATA = BENCH / "ifbench" / "IFBench_test.jsonl"
@@ -70,7 +69,7 @@ def test_without_the_checkers_the_remedy_is_named(
     for name in [name for name in sys.modules if name.partition(".")[0] == "lighteval"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "lighteval", None)
-    checking._library.cache_clear()
+    checkers.cache_clear()
     path = write(tmp_path / "x.jsonl", row("format:no_whitespace"))
     for ask in (
         lambda: list(IFBENCH.read([path])),
@@ -80,7 +79,7 @@ def test_without_the_checkers_the_remedy_is_named(
             ask()
         assert "pip install --no-deps 'lighteval>=0.13,<0.14'" in str(raised.value)
         assert "\n" not in str(raised.value)
-    checking._library.cache_clear()
+    checkers.cache_clear()
 
 
 @pytest.mark.usefixtures("_lighteval")

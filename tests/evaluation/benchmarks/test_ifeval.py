@@ -18,7 +18,7 @@ from evaluation.benchmarks.ifeval import IFEVAL
 from evaluation.benchmarks.instructions import METRICS
 from evaluation.intervals import interval
 from schemas.prompts import Check
-from spar_core import checks as checking
+from spar_core.checks.library import checkers
 
 BENCH = Path(os.environ.get("SPAR_BENCH_DATA", Path(__file__).parents[4] / "shared" / "bench"))
 DATA = BENCH / "ifeval" / "input_data.jsonl"
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("_library")
 @pytest.fixture
 def _library() -> None:
     pytest.importorskip("lm_eval", reason="the extra `checks` is not installed")
-    checking._library()  # which asks the network for nothing
+    checkers()  # which asks the network for nothing
 
 
 def write(path: Path, *rows: dict[str, Any]) -> Path:

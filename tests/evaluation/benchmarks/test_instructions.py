@@ -27,7 +27,8 @@ from evaluation.intervals import interval
 from schemas.evaluations import Part, Unit
 from schemas.items import Item
 from schemas.prompts import Check
-from spar_core.checks import BadChecks, Undecided
+from spar_core.checks.arguments import BadChecks
+from spar_core.checks.undecided import Undecided
 
 REMEDY = "mend it"
 

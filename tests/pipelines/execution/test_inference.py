@@ -38,7 +38,7 @@ def test_a_bundle_tried_again_passes_over_what_is_committed(
         before = len(server.bodies)
 
         def bundle() -> None:
-            doing = Inference(judge, job.dataset, specs, session)
+            doing = Inference([judge], job.dataset, specs, session)
             doing.setup()
             try:
                 doing.start_bundle()

@@ -31,7 +31,7 @@ def test_a_stage_reports_what_it_asked_and_made(tmp_path: Path) -> None:
         for each in parts(job, None)[:2]:
             works = plan(each.part, job.dataset, "p").works
             specs = {role: job.engines[role] for role in each.part.stage.roles}
-            result = launch(each.part, works, job.dataset, specs, job.beam, session)
+            result = launch([each.part], works, job.dataset, specs, job.beam, session)
             found = result.metrics().query()
             for metric in (*found["counters"], *found["distributions"]):
                 if metric.key.metric.namespace == NAMESPACE:

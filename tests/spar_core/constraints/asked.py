@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from spar_core.checks import can_check, read_checks
+from spar_core.checks.library import can_check
+from spar_core.checks.reading import read_checks
 from spar_core.constraints import KINDS
 from spar_core.constraints.kind import Kind
 

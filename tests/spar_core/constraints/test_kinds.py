@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spar_core.checks import count_sentences, follows
+from spar_core.checks.counting import count_sentences
+from spar_core.checks.strict import follows
 from spar_core.constraints import KINDS, go_together
 from spar_core.constraints.kind import Kind, said
 from spar_core.constraints.marks import CAPITAL_ID, LOWERCASE_ID

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from spar_core.checks import follows
+from spar_core.checks.strict import follows
 from spar_core.constraints import go_together
 from spar_core.constraints.critique import requirements
 from spar_core.constraints.kind import Kind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -17,15 +18,17 @@ import pytest
 from aiohttp import web
 
 from spar_core.engine import engines as module
+from spar_core.engine import pool
 from spar_core.engine.engines import Engines, Lease
 from spar_core.engine.llamacpp import LlamaCppEngine
 from spar_core.engine.meter import Meter
 from spar_core.engine.openai import OpenAIEngine
-from spar_core.engine.protocol import ChatRequest, Engine, EngineGone, Sampling
+from spar_core.engine.protocol import ChatAnswer, ChatRequest, Engine, EngineGone, Sampling
 from spar_core.engine.scripted import ScriptedEngine
 from spar_core.engine.spec import EngineSpec, Kind
 from spar_core.engine.vllm import VllmEngine
-from tests.loopback import LoopbackServer, serving
+from tests.loopback import Answer, Body, LoopbackServer, serving
+from tests.spar_core.engine.test_openai import Dropped
 
 CLOSED: list[str] = []
 
@@ -467,3 +470,122 @@ def test_slots_of_the_spec_bound_what_is_in_flight(engines: Engines) -> None:
 def test_openai_without_an_url_says_what_is_missing(engines: Engines) -> None:
     with pytest.raises(EngineGone, match="--engine_url"):
         engines.using({"r": EngineSpec("openai")})
+
+
+def several(*servers: LoopbackServer, **settings: Any) -> EngineSpec:
+    return EngineSpec("openai", url=",".join(server.url for server in servers), **settings)
+
+
+def chats(count: int) -> list[ChatRequest]:
+    return [replace(REQUEST, n=2, seed=seed) for seed in range(count)]
+
+
+def test_several_urls_are_one_engine_of_all_their_slots(engines: Engines) -> None:
+    with serving(lambda _: ["a"] * 2) as one, serving(lambda _: ["b"] * 2) as other:
+        with engines.using({"r": several(one, other, slots=7), "x": ECHO}) as lease:
+            assert lease.slots == 14 + ECHO.slots
+            made = lease.engines["r"]
+            assert made.name == "loopback"
+
+            async def ask_all() -> list[str]:
+                answers = await asyncio.gather(*map(made.chat, chats(20)))
+                return [answer.choices[0].text for answer in answers]
+
+            texts = engines.run(ask_all())
+        assert {*texts} == {"a", "b"} and len(one.bodies) + len(other.bodies) == 20
+    used = engines.meter.take()
+    assert (used.requests, used.retries, len(used.latencies_ms)) == (20, 0, 20)
+
+
+@pytest.mark.parametrize("kind", ["llamacpp", "vllm"])
+def test_several_servers_are_talked_to_as_their_kind_is(kind: Kind, engines: Engines) -> None:
+    with serving(lambda _: ["x"]) as one, serving(lambda _: ["x"]) as other:
+        spec = replace(several(one, other), kind=kind)
+        ask(engines, only(engines.using({"r": spec})), replace(REQUEST, grammar="g"))
+        (body,) = one.bodies + other.bodies
+    assert "grammar" in body if kind == "llamacpp" else "structured_outputs" in body
+
+
+def test_account_of_several_is_their_own_whatever_they_fail(engines: Engines) -> None:
+    """One errs, one is busy, one drops connections, one knows no `n`; nothing is lost."""
+    turn = itertools.count()
+
+    def erring(body: Body) -> Answer:
+        return web.Response(status=500) if next(turn) % 3 else ["x" * 40] * body["n"]
+
+    with (
+        serving(erring) as one,
+        serving(lambda _: web.Response(status=503)) as busy,
+        serving(lambda _: Dropped()) as dropping,
+        serving(lambda _: ["x" * 40]) as single,
+    ):
+        servers = (one, busy, dropping, single)
+        with engines.using({"r": several(*servers, slots=4)}) as lease:
+            made = only(lease)
+
+            async def ask_all() -> list[object]:
+                return await asyncio.gather(*map(made.chat, chats(200)), return_exceptions=True)
+
+            outcomes = engines.run(ask_all())
+        assert all(isinstance(each, ChatAnswer) for each in outcomes)
+        used = engines.meter.take()
+        bodies = [str(body) for server in servers for body in server.bodies]
+        assert all(server.bodies for server in servers)
+        assert used.requests == len(bodies)
+        assert used.retries == len(bodies) - len({*bodies}), "what was sent again, nothing else"
+        assert used.completion_tokens == sum(server.completion_tokens for server in servers)
+        assert used.prompt_tokens == sum(server.prompt_tokens for server in servers)
+        assert engines.meter.sequences == 0
+
+
+def test_server_that_a_file_names_later_joins(
+    engines: Engines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "TICK_S", 0.01)
+    file = tmp_path / "engines.txt"
+    with serving(lambda _: ["a"]) as one, serving(lambda _: ["b"]) as other:
+        file.write_text(one.url)
+        with engines.using({"r": EngineSpec("openai", url=f"@{file}", slots=1)}) as lease:
+            assert lease.slots == 1
+            assert ask(engines, only(lease)) == "a"
+            file.write_text(f"{one.url}\n{other.url}\n")
+            deadline = time.monotonic() + 5
+            while lease.slots == 1 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert lease.slots == 2
+            file.write_text(other.url)
+            while lease.slots == 2 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert ask(engines, only(lease)) == "b"
+
+
+def test_context_of_each_of_several_is_kept_to(
+    engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def say(self: LoopbackServer, _request: web.Request) -> web.Response:
+        context = 100 if self.port == small.port else 9000
+        return web.json_response({"data": [{"id": "m", "max_model_len": context}]})
+
+    monkeypatch.setattr(LoopbackServer, "_models", say)
+    with serving(lambda _: ["x"]) as small, serving(lambda _: ["x"]) as large:
+        made = only(engines.using({"r": several(small, large)}))
+        assert ask(engines, made, replace(REQUEST, sampling=Sampling(0, 1, 200))) == "x"
+        assert (len(small.bodies), len(large.bodies)) == (0, 1)
+
+
+def test_list_of_urls_that_is_no_good_is_said(engines: Engines, tmp_path: Path) -> None:
+    for model in ("", "m"):
+        with pytest.raises(EngineGone, match=r"no file .*engines\.txt"):
+            engines.using({"r": EngineSpec("openai", model, url=f"@{tmp_path}/engines.txt")})
+
+
+def test_closing_ends_a_pool_with_what_waits(engines: Engines) -> None:
+    with serving(lambda _: asyncio.sleep(60)) as one, serving(lambda _: asyncio.sleep(60)) as two:  # type: ignore[arg-type, return-value]
+        made = only(engines.using({"r": several(one, two, slots=1)}))
+        waiting = [
+            asyncio.run_coroutine_threadsafe(made.chat(each), engines.loop) for each in chats(9)
+        ]
+        while not one.bodies or not two.bodies:
+            time.sleep(0.01)
+        engines.close()
+    assert all(each.cancelled() for each in waiting)

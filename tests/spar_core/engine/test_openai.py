@@ -20,6 +20,7 @@ from spar_core.engine.protocol import (
     ChatAnswer,
     ChatRequest,
     Choice,
+    EngineAway,
     EngineGone,
     ItemError,
     PromptTooLong,
@@ -486,7 +487,7 @@ def test_a_hundred_failures_in_a_row_end_the_engine() -> None:
 
     with serving(lambda _: status(500)) as server:
         kinds = using(server.url, main)
-    assert kinds == [ItemError] * 99 + [EngineGone]
+    assert kinds == [ItemError] * 99 + [EngineAway]
 
 
 def test_a_good_answer_between_failures_starts_the_count_anew(

@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 import pytest
 
-from spar_core.checks import follows, read_checks
+from spar_core.checks.reading import read_checks
+from spar_core.checks.strict import follows
 from spar_core.constraints import KINDS
 from spar_core.evolution.evolved import Evolved
 from spar_core.evolution.rules import evolve

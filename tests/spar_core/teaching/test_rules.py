@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from spar_core import checks as checking
-from spar_core.checks import follows
+from spar_core.checks.strict import follows
 from spar_core.conversation import (
     Refinement,
     read_refinement,
@@ -224,7 +223,7 @@ def test_what_cannot_be_checked_teaches_nothing(monkeypatch: pytest.MonkeyPatch)
     assert lessons(asked(no_comma={}), "x" * 30_000, 1, CLOSEST) == nothing
     nltk = pytest.importorskip("nltk")
     instructions_util = pytest.importorskip("lm_eval.tasks.ifeval.instructions_util")
-    checking.follows(asked(no_comma={}), "x")
+    follows(asked(no_comma={}), "x")
     monkeypatch.setattr(nltk.data, "path", [])
     instructions_util._get_sentence_tokenizer.cache_clear()
     sentences = asked(number_sentences={"num_sentences": 2, "relation": "at least"})

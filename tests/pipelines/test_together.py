@@ -1,0 +1,122 @@
+"""A round as one pipeline: what comes out is what the stages give one after another."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from pipelines import judge, refine, sample, tree_search
+from tests.loopback import Answer, Body, serving
+from tests.pipelines import rounds
+from tests.pipelines.gates import Begin, Gate, finish, kill
+from tests.pipelines.rounds import check, command, commits, query, role, story, tables
+
+MANY = [f"Prompt {n}, and an easy one." if n % 9 == 0 else f"Prompt {n}." for n in range(90)]
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    return rounds.write_prompts(tmp_path / "prompts.jsonl", [*rounds.PROMPTS, *MANY])
+
+
+def staged(tmp_path: Path, prompts: Path, *more: str) -> dict[str, list[str]]:
+    """The tables of a run that is done stage by stage."""
+    with serving(story) as server:
+        argv = command(tmp_path / "staged", prompts, server.url, *more)
+        assert refine.main(argv) == 0
+    return tables(tmp_path / "staged")
+
+
+@pytest.mark.parametrize(
+    "more", [[], ["--judge_once", "--responses", "3"], ["--stop_votes", "--strategy", "dfs"]]
+)
+def test_rows_are_those_of_the_stages(
+    tmp_path: Path, prompts: Path, more: Sequence[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    with serving(story) as server:
+        argv = [*command(run, prompts, server.url, *more), "--together"]
+        assert refine.main(argv) == 0
+        said = capsys.readouterr().out
+        assert f"sample, judge, tree_search, pairs: {len(MANY) + 12} prompts in" in said
+        asked = len(server.bodies)
+        assert refine.main(argv) == 0
+        assert len(server.bodies) == asked
+        assert "pairs: all 102 prompts are done" in capsys.readouterr().out
+    assert tables(run) == staged(tmp_path, prompts, *more)
+    used = dict(query(run, "select stage, sum(requests) from usage group by all"))
+    assert sum(used.values()) == asked
+    assert used["sample"] == len(MANY) + 12
+
+
+@pytest.mark.parametrize("jobs", [[sample], [sample, judge], [sample, judge, tree_search]])
+def test_what_was_begun_stage_by_stage_goes_on_as_one(
+    tmp_path: Path, prompts: Path, jobs: Sequence[object]
+) -> None:
+    run = tmp_path / "run"
+    with serving(story) as server:
+        argv = command(run, prompts, server.url)
+        for number, job in enumerate(jobs):
+            given = argv if job is sample else [argv[0], argv[1], *argv[4:]]
+            limit = ["--limit", "60"] if number else []
+            assert job.main([*given, *limit]) == 0  # type: ignore[attr-defined]
+        before = len(server.bodies)
+        assert refine.main([*argv, "--together"]) == 0
+        assert not [b for b in server.bodies[before:] if role(b) == "actor"]
+    assert tables(run) == staged(tmp_path, prompts)
+
+
+def test_what_was_begun_as_one_goes_on_stage_by_stage(tmp_path: Path, prompts: Path) -> None:
+    run = tmp_path / "run"
+    with serving(story) as server:
+        argv = command(run, prompts, server.url)
+        assert refine.main([*argv, "--together", "--limit", "50"]) == 0
+        assert refine.main(argv) == 0
+    assert tables(run) == staged(tmp_path, prompts)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_anywhere_it_ends_with_everything_done_once(
+    tmp_path: Path, prompts: Path, begin: Begin, seed: int
+) -> None:
+    run, dice = tmp_path / "run", random.Random(seed)
+    gate = Gate(run)
+    with serving(gate) as server:
+        argv = [*command(run, prompts, server.url, "--slots", "2"), "--together"]
+        for stage, enough in (("sample", 1), ("judge", 3), ("tree_search", 6)):
+            gate.set(stage, enough)
+            process = begin(*argv)
+            assert gate.shut.wait(60), process.communicate()
+            time.sleep(dice.random() / 5)
+            kill(process)
+            held = rounds.committed(run)
+            assert commits(run, stage) >= enough
+        gate.open()
+        code, _, err = finish(begin(*argv))
+    assert (code, err) == (0, "")
+    now = rounds.committed(run)
+    assert {name: now.get(name) for name in held} == held
+    check(run)
+    assert tables(run) == staged(tmp_path, prompts)
+
+
+def test_a_judgement_that_fails_holds_nothing_else_back(tmp_path: Path, prompts: Path) -> None:
+    def refusing(body: Body) -> Answer:
+        if role(body) == "judge" and "Prompt 7" in body["messages"][0]["content"]:
+            return web.json_response({"error": "no"}, status=422)
+        return story(body)
+
+    run, other = tmp_path / "run", tmp_path / "other"
+    with serving(refusing) as server:
+        assert refine.main([*command(run, prompts, server.url), "--together"]) == 3
+        assert refine.main(command(other, prompts, server.url)) == 3
+    assert tables(run) == tables(other)
+    with serving(story) as server:
+        assert refine.main([*command(run, prompts, server.url), "--together"]) == 0
+    check(run)
+    assert tables(run) == staged(tmp_path, prompts)
