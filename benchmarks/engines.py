@@ -32,7 +32,6 @@ def measure(
         slots: of all servers together.
     """
     machine = report.machine()
-    several = {"slots": slots // servers, "count": servers}
     found = {
         f"1 of {slots}": _stages(prompts, slots, 1, speed),
         f"{servers} of {slots // servers}": _stages(prompts, slots // servers, servers, speed),
@@ -65,7 +64,7 @@ def measure(
             "prompts": prompts,
             "slots": slots,
             "speed": speed,
-            **several,
+            "servers": servers,
             "found": found,
         },
     )
