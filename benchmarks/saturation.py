@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,37 @@ def measure(
     settings = {"machine": machine, "prompts": prompts, "slots": slots, "speed": speed}
     where = f"{prompts} prompts, {slots} slots"
     return reported("saturation", f"Saturation: {where}", stages, where, settings)
+
+
+def side_by_side(
+    name: str,
+    title: str,
+    job: str,
+    ways: Mapping[str, Sequence[str]],
+    *,
+    prompts: int,
+    slots: int,
+    speed: float,
+    url: str,
+) -> Report:
+    """Run a job that reads prompts in several ways on a simulator, each in a run of its own.
+
+    Args:
+        ways: more arguments of the job, by what they stand for. url: as of `measure`.
+    """
+    machine = report.machine()
+    found: dict[str, dict[str, Any]] = {}
+    with ExitStack() as stack:
+        place = stack.enter_context(harness.folder())
+        simulator = stack.enter_context(harness.engine(url, slots, speed))
+        file = harness.write_prompts(place / "prompts.jsonl", prompts)
+        for way, more in ways.items():
+            line = ["--run", str(place / way), "--prompts", str(file), *more]
+            line += ["--engine_url", simulator.url, "--slots", str(slots)]
+            found[way] = loaded(simulator, job, line, place / "log")
+    settings = {"machine": machine, "prompts": prompts, "slots": slots, "speed": speed}
+    where = f"{prompts} prompts, {slots} slots"
+    return reported(name, f"{title}: {where}", found, where, settings)
 
 
 def loaded(
@@ -139,16 +170,17 @@ def plot(stages: dict[str, dict[str, Any]], slots: int, path: Path) -> None:
         axes[-1].set_xlabel("seconds")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.saturation", description=__doc__)
+def command(name: str, description: str | None, measuring: Callable[..., Report]) -> None:
+    """Run a measurement by itself, also on a server that runs already, and print its table."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     parser.add_argument("--prompts", type=int, default=PROMPTS)
     parser.add_argument("--slots", type=int, default=256)
     parser.add_argument("--speed", type=float, default=1.0)
     parser.add_argument("--url", default="", help="a server with /stats and /reset that runs")
-    o = parser.parse_args(argv)
-    made = measure(o.prompts, slots=o.slots, speed=o.speed, url=o.url)
+    o = parser.parse_args()
+    made = measuring(o.prompts, slots=o.slots, speed=o.speed, url=o.url)
     sys.stdout.write(report.markdown(made.columns, made.rows) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    command("saturation", __doc__, measure)

@@ -15,10 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from evaluation.benchmark import BadData, Figure, Finding, Scored, details
-from evaluation.published import json_lines
+from evaluation.published import rows_of
 from schemas.evaluations import Part, Unit
 from schemas.items import Item
 
@@ -181,21 +179,11 @@ def rows(paths: Sequence[Path], columns: Mapping[str, type], remedy: str) -> lis
     found = [
         _checked(path, number, row, columns, remedy)
         for path in paths
-        for number, row in _all(path, remedy)
+        for number, row in rows_of(path, remedy)
     ]
     if not found:
         raise BadData(f"{', '.join(map(str, paths))}: no rows; {remedy}")
     return found
-
-
-def _all(path: Path, remedy: str) -> Iterator[tuple[int, Any]]:
-    if path.suffix != ".parquet":
-        yield from json_lines(path, remedy)
-        return
-    try:
-        yield from enumerate(pq.read_table(path).to_pylist(), 1)
-    except (OSError, ValueError) as error:
-        raise BadData(f"{path}: cannot be read ({error}); {remedy}") from None
 
 
 def _checked(

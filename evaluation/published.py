@@ -1,4 +1,4 @@
-"""A benchmark's files as they were published: JSON lines, and a file for each of its parts."""
+"""A benchmark's files as they were published: their rows, and a file for each of its parts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from evaluation.benchmark import BadData
 
@@ -33,6 +35,21 @@ def by_part(
             raise BadData(f"{path}: {files[part]} is {part} too; give one of them")
         files[part] = path
     return files
+
+
+def rows_of(path: Path, remedy: str) -> Iterator[tuple[int, Any]]:
+    """The rows of JSON lines or Parquet with their numbers, in JSON lines those of the lines.
+
+    Raises:
+        BadData: it cannot be read, or a line is no JSON.
+    """
+    if path.suffix != ".parquet":
+        yield from json_lines(path, remedy)
+        return
+    try:
+        yield from enumerate(pq.read_table(path).to_pylist(), 1)
+    except (OSError, ValueError) as error:
+        raise BadData(f"{path}: cannot be read ({error}); {remedy}") from None
 
 
 def json_lines(path: Path, remedy: str) -> Iterator[tuple[int, Any]]:

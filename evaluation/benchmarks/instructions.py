@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from evaluation.benchmark import BadData, Figure, Finding, Scored
-from evaluation.published import json_lines
+from evaluation.published import rows_of
 from schemas.evaluations import Part, Unit
 from schemas.items import Item
 from schemas.prompts import Check
@@ -137,7 +135,7 @@ def read(
     seen: dict[tuple[str, str], str] = {}
     position = 0
     for path in paths:
-        for number, row in _rows(path, remedy):
+        for number, row in rows_of(path, remedy):
             where = f"{path}: row {number}"
             try:
                 item = _item(name, columns, checks_of, row, f"{path.stem}:{number}", position)
@@ -184,14 +182,3 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _rows(path: Path, remedy: str) -> Iterator[tuple[int, Any]]:
-    """Rows with their numbers, in JSON lines those of the lines."""
-    if path.suffix != ".parquet":
-        yield from json_lines(path, remedy)
-        return
-    try:
-        yield from enumerate(pq.read_table(path).to_pylist(), 1)
-    except (OSError, ValueError) as error:
-        raise BadData(f"{path}: cannot be read ({error}); {remedy}") from None

@@ -17,6 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.execution.plan import Part, bound, makers
+from pipelines.execution.work import bucket_name
 from schemas import TABLES
 from schemas.prompts import TRAIN
 from spar_core.dataset import Rows
@@ -45,7 +46,7 @@ class PromptRows:
         """From a row of a work file."""
         tables = {name: list(rows or ()) for name, rows in item.items() if name in TABLES}
         done = [frozenset(keys or ()) for keys in item[DONE]]
-        return cls(item["key"], tables, item[BUCKETS], done)
+        return cls(item["key"], tables, [*map(bucket_name, item[BUCKETS])], done)
 
     def add(self, rows: Rows) -> None:
         """Take rows in that a stage has made."""

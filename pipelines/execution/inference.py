@@ -158,7 +158,8 @@ class Inference(beam.DoFn):
         if self._following:
             held: dict[tuple[int, str], set[str]] = {}
             for item in work.read(element):
-                yield partial(self._take_through, batch, item, held)
+                prompt = PromptRows.of(item)
+                yield partial(self._take_through, self._following, batch, prompt, held)
             return
         [part] = self._parts
         done = self._dataset.settled(part.stage.name, part.variant, element.bucket)
@@ -243,35 +244,40 @@ class Inference(beam.DoFn):
         }
 
     async def _settle(self, batch: _Batch, item: Item) -> _Batch:
-        batch.made.append(_Made(0, batch.bucket, await self._do(0, item)))
+        await self._settled(batch, 0, batch.bucket, item)
         return batch
 
+    async def _settled(self, batch: _Batch, number: int, bucket: str, item: Item) -> Settled:
+        """Do an item of the stage of a number, and put what it gave with the batch."""
+        settled = await self._do(number, item)
+        batch.made.append(_Made(number, bucket, settled))
+        return settled
+
     async def _take_through(
-        self, batch: _Batch, item: Item, held: dict[tuple[int, str], set[str]]
+        self,
+        following: Following,
+        batch: _Batch,
+        prompt: PromptRows,
+        held: dict[tuple[int, str], set[str]],
     ) -> _Batch:
         """Take a prompt through all stages; each has the items that follow from what is there.
 
         Args:
             held: keys that are committed, by stage and bucket, as far as they were looked up.
         """
-        prompt = PromptRows.of(item)
-        following = self._following
         for number, bucket in enumerate(prompt.buckets):
-            if not following:
-                break
             if (number, bucket) not in held:
                 part = self._parts[number]
                 place = part.stage.name, part.variant, bucket
                 held[number, bucket] = await asyncio.to_thread(self._dataset.settled, *place)
             done = held[number, bucket] | prompt.done[number]
             items = await following.items(number, prompt)
-
-            async def settle(each: Item, number: int = number, bucket: str = bucket) -> None:
-                settled = await self._do(number, each)
-                batch.made.append(_Made(number, bucket, settled))
+            for settled in await all_of(
+                self._settled(batch, number, bucket, each)
+                for each in items
+                if each["key"] not in done
+            ):
                 prompt.add(settled.rows)
-
-            await all_of(settle(each) for each in items if each["key"] not in done)
         return batch
 
     async def _do(self, number: int, item: Item) -> Settled:

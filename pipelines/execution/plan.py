@@ -99,18 +99,29 @@ def buckets_for(items: int) -> int:
 @contextmanager
 def items(part: Part, dataset: Dataset, columns: str = "*") -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the table `wanted`: a stage's items, or some of their columns."""
-    read = makers(part)
+    with reading(part, dataset, makers(part)) as connection:
+        connection.execute(
+            f"create temp table wanted as select {columns} from ({part.stage.items})", bound(part)
+        )
+        yield connection
+
+
+@contextmanager
+def reading(
+    part: Part, dataset: Dataset, read: Mapping[str, str]
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the rows that a part reads: however many, it is held to little memory.
+
+    Args:
+        read: the variants of the tables whose rows these are.
+    """
     with (
         connect(dataset.run, (part.stage.intake, *read)) as connection,
         tempfile.TemporaryDirectory() as spill,
     ):
-        # However many items there are: what does not fit in memory goes to disk.
         connection.execute(f"set memory_limit = '{_MEMORY}'")
         connection.execute(f"set temp_directory = '{spill}'")
-        narrow(connection, part, read, dataset.iteration)
-        connection.execute(
-            f"create temp table wanted as select {columns} from ({part.stage.items})", bound(part)
-        )
+        _narrow(connection, part, read, dataset.iteration)
         yield connection
 
 
@@ -129,7 +140,7 @@ def makers(part: Part) -> dict[str, str]:
     }
 
 
-def narrow(
+def _narrow(
     connection: duckdb.DuckDBPyConnection, part: Part, read: Mapping[str, str], iteration: int
 ) -> None:
     """Views of the rows that the stage's variant uses, in place of those of the whole run."""

@@ -7,7 +7,6 @@ takes it through all of them commits to few.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 import duckdb
@@ -15,9 +14,8 @@ import pyarrow as pa
 
 from pipelines.execution import work
 from pipelines.execution.following import BUCKETS, DONE
-from pipelines.execution.plan import Part, Plan, buckets_for, items, keys_of, makers, narrow
-from pipelines.execution.work import BUCKET, bucket_name
-from schemas.views import connect
+from pipelines.execution.plan import Part, Plan, buckets_for, items, keys_of, makers, reading
+from pipelines.execution.work import BUCKET
 from spar_core.dataset import Dataset
 from spar_core.stage import PROMPTS
 
@@ -55,9 +53,7 @@ def plan_round(parts: Sequence[Part], dataset: Dataset, plan_name: str) -> Plan:
     wanted = buckets_for(total)
     fixed = [dataset.buckets(part.stage.name, part.variant, wanted) for part in parts]
     tables = {table: maker for part in parts for table, maker in makers(part).items()}
-    with ExitStack() as stack:
-        connection = stack.enter_context(connect(dataset.run, (PROMPTS, *tables)))
-        narrow(connection, parts[0], tables, dataset.iteration)
+    with reading(parts[0], dataset, tables) as connection:
         query = _query(connection, states, fixed, list(tables))
         reader = connection.sql(query).to_arrow_reader(_BATCH)
         works = work.write(dataset, ROUND, parts[0].variant, plan_name, reader)
@@ -105,7 +101,7 @@ def _query(
     connection.execute(f"create temp table pending as {of_any}")
     done = ", ".join(f"coalesce(d{n}.keys, []::varchar[])" for n in numbers)
     place = "md5_number_lower(p.prompt_id) %"
-    named = ", ".join(bucket_name(f"{place} {each}") for each in fixed)
+    numbered = ", ".join(f"({place} {each})::int" for each in fixed)
     columns = "".join(f", of_{table}.rows as {table}" for table in tables)
     joins = "".join(f" left join done_{n} d{n} using (prompt_id)" for n in numbers)
     joins += "".join(
@@ -115,6 +111,6 @@ def _query(
     )
     return (
         f"select p.prompt_id as key, [p] as {PROMPTS}{columns}, [{done}] as {DONE}, "
-        f"[{named}] as {BUCKETS}, ({place} {fixed[0]})::int as {BUCKET} "
+        f"[{numbered}] as {BUCKETS}, ({place} {fixed[0]})::int as {BUCKET} "
         f"from {PROMPTS} p semi join pending using (prompt_id){joins} order by {BUCKET}, key"
     )

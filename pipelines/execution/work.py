@@ -44,7 +44,7 @@ def write(
     try:
         for batch in items:
             for number, some in _by_bucket(batch):
-                bucket = f"b{number:04d}"  # as `bucket_name`
+                bucket = bucket_name(number)
                 if not works or works[-1].bucket != bucket:
                     if writer:
                         writer.close()
@@ -60,9 +60,8 @@ def write(
     return works
 
 
-def bucket_name(number: str) -> str:
-    """The name of the bucket of a number, in SQL."""
-    return f"printf('b%04d', {number})"
+def bucket_name(number: int) -> str:
+    return f"b{number:04d}"
 
 
 def _by_bucket(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:

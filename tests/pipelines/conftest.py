@@ -8,8 +8,12 @@ from subprocess import Popen
 
 import pytest
 
+from pipelines import steps
+from pipelines.execution import child
 from spar_core.engine.llamacpp import bundled_model
+from tests.loopback import LoopbackServer
 from tests.pipelines import rounds
+from tests.pipelines.children import Children
 from tests.pipelines.gates import Begin
 from training.gguf_checkpoint import convert
 
@@ -46,3 +50,20 @@ def begin() -> Iterator[Begin]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def working(place: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> Children:
+    """What `pipelines.iterate` starts in the folder `place`, each of which does its work."""
+    played = Children(server)
+    monkeypatch.setattr(child, "run", played)
+    return played
+
+
+@pytest.fixture
+def children(place: Path, monkeypatch: pytest.MonkeyPatch) -> Children:
+    """Children whose rounds do nothing, and are said to have given something to train on."""
+    played = Children()
+    monkeypatch.setattr(child, "run", played)
+    monkeypatch.setattr(steps, "rows", lambda *_: 5)
+    return played

@@ -14,14 +14,13 @@ from subprocess import Popen
 
 import pytest
 
-from pipelines import iterate, steps
+from pipelines import iterate
 from pipelines.execution import child
 from pipelines.execution.intake import deal
 from pipelines.execution.prompt_files import InputError
 from schemas import manifest
 from spar_core.dataset import Dataset
 from spar_core.engine.spec import EngineSpec, identity
-from tests.loopback import LoopbackServer
 from tests.pipelines import rounds, standins
 from tests.pipelines.children import (
     Children,
@@ -147,23 +146,6 @@ WHOLE = [
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: with stand-ins, a model `base` and a file of prompts."""
     return settle(tmp_path / "place", monkeypatch)
-
-
-@pytest.fixture
-def working(place: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> Children:
-    """Children of which each does its work."""
-    played = Children(server)
-    monkeypatch.setattr(child, "run", played)
-    return played
-
-
-@pytest.fixture
-def children(place: Path, monkeypatch: pytest.MonkeyPatch) -> Children:
-    """Children whose rounds do nothing, and are said to have given something to train on."""
-    played = Children()
-    monkeypatch.setattr(child, "run", played)
-    monkeypatch.setattr(steps, "rows", lambda *_: 5)
-    return played
 
 
 SMALL = ["--iterations", "2", "--prompts", "prompts.jsonl", "--responses", "2", "--votes", "3"]

@@ -14,7 +14,6 @@ import pytest
 from pipelines import iterate, steps
 from pipelines.execution import child
 from spar_core.engine.spec import EngineSpec, identity
-from tests.loopback import LoopbackServer
 from tests.pipelines import rounds, standins
 from tests.pipelines.children import (
     EVOLVED,
@@ -60,23 +59,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = settle(tmp_path / "place", monkeypatch)
     rounds.write_prompts(folder / "seeds.jsonl", SEEDS)
     return folder
-
-
-@pytest.fixture
-def working(place: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> Children:
-    """Children of which each does its work."""
-    played = Children(server)
-    monkeypatch.setattr(child, "run", played)
-    return played
-
-
-@pytest.fixture
-def children(place: Path, monkeypatch: pytest.MonkeyPatch) -> Children:
-    """Children that only seem to work, and are said to have given something to train on."""
-    played = Children()
-    monkeypatch.setattr(child, "run", played)
-    monkeypatch.setattr(steps, "rows", lambda *_: 5)
-    return played
 
 
 def run_it(*more: str, bootstrap: Sequence[str] = BOOTSTRAP) -> int:

@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 
 from evaluation.benchmarks import BENCHMARKS
-from pipelines import iterate, steps
-from pipelines.execution import child
+from pipelines import iterate
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds, standins
 from tests.pipelines.children import Children, finish, settle
@@ -81,22 +80,6 @@ def write_outputs(folder: Path) -> None:
     row = {"input": "Say a.", "output_1": "a q=1.0", "output_2": "b q=0.0", "label": 1}
     for subset in SUBSETS:
         (folder / f"{subset}.json").write_text(json.dumps([row]))
-
-
-@pytest.fixture
-def working(place: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> Children:
-    played = Children(server)
-    monkeypatch.setattr(child, "run", played)
-    return played
-
-
-@pytest.fixture
-def children(place: Path, monkeypatch: pytest.MonkeyPatch) -> Children:
-    """Children that do nothing, and are said to have given something to train on."""
-    played = Children()
-    monkeypatch.setattr(child, "run", played)
-    monkeypatch.setattr(steps, "rows", lambda *_: 5)
-    return played
 
 
 def run_it(*more: str) -> int:
