@@ -21,6 +21,7 @@ from spar_core.stages.judge import CONSTRAINED, FEWER_VOTES, VOTING, voting
 from spar_core.stages.tree_search import SearchSettings
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds
+from tests.pipelines.gates import Gate
 from tests.pipelines.rounds import query, role, story
 
 TEXTS = [f"Prompt {n}: one line, please." for n in range(60)]
@@ -132,9 +133,11 @@ def test_a_roles_key_goes_to_its_own_server_only(
 def test_run_begun_with_one_server_goes_on_with_four(
     tmp_path: Path, prompts: Path, finished_run: Path
 ) -> None:
-    run = ["--run", str(tmp_path / "run"), "--prompts", str(prompts)]
+    run = ["--run", str(tmp_path / "run"), "--prompts", str(prompts), "--slots", "2"]
     file = tmp_path / "engines.txt"
-    with serving(story) as one, serving(story) as two, serving(story) as three:
+    slow = Gate(tmp_path / "run")
+    slow.wait_s = 0.05  # so that requests are in flight at the same time, and few find room at one
+    with serving(slow) as one, serving(slow) as two, serving(slow) as three:
         urls = [one.url, two.url, three.url]
         assert refine.main([*run, "--engine_url", one.url, "--limit", "4"]) == 0
         before = len(one.bodies)
