@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.answers import stream
 from pipelines.execution.intake import STAGE as PROMPTS
-from pipelines.execution.options import parse
+from pipelines.execution.options import Job, parse
 from pipelines.execution.parts import claim, parts
 from schemas.failures import Failure
 from schemas.pairs import Pair
@@ -73,16 +73,25 @@ class Rates:
 RATES = Rates()
 
 
-def write(run: str, pairs: int, *, seed: int = 0, shard_prompts: int = SHARD_PROMPTS) -> None:
+def job_of(run: str) -> Job:
+    """The job that such a run is made by."""
+    line = ["--run", run, "--engine_url", "http://unused", "--model", _MODEL]
+    return parse("refine", "", {SPAR: spar.STAGES}, line)
+
+
+def write(
+    run: str, pairs: int, *, seed: int = 0, shard_prompts: int = SHARD_PROMPTS, shorter: int = 1
+) -> None:
     """Write a run of three iterations with about so many pairs.
 
     Args:
         shard_prompts: the fewer, the more and the smaller files.
+        shorter: what models say is by so much shorter than theirs.
     """
     prompts = round(pairs * PROMPTS_PER_PAIR / ITERATIONS)
-    line = ["--run", run, "--engine_url", "http://unused", "--model", _MODEL]
-    job = parse("refine", "", {SPAR: spar.STAGES}, line)
-    settings = Settings(SAMPLE.settings(job.options), TREE_SEARCH.settings(job.options).search)
+    job = job_of(run)
+    search = TREE_SEARCH.settings(job.options).search
+    settings = Settings(SAMPLE.settings(job.options), search, shorter)
     for iteration in range(1, ITERATIONS + 1):
         dataset = Dataset(run, iteration)
         of_iteration = replace(job, dataset=dataset)
@@ -144,10 +153,14 @@ def _usage(stage: str, items: Sequence[Settled]) -> dict[str, float] | None:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the rows are made with."""
+    """What the rows are made with.
+
+    shorter: what models say is by so much shorter than theirs.
+    """
 
     sample: SampleSettings
     search: SearchSettings
+    shorter: int = 1
 
 
 class _Story:
@@ -199,6 +212,10 @@ class _Story:
             stages |= self._searched(root.response_id, grown)
         return stages
 
+    def _says(self, length: tuple[int, int]) -> str:
+        low, high = length
+        return _prose(self._drawn, (low // self._settings.shorter, high // self._settings.shorter))
+
     def _failure(self) -> Settled:
         key, prompt = self._prompt.prompt_id, self._prompt.prompt
         message = "the prompt and its answer do not fit into the model's context"
@@ -215,7 +232,7 @@ class _Story:
             elif chance > 1 - RATES.refusal:
                 texts.append(_REFUSAL)
             else:
-                texts.append(_prose(self._drawn, _RESPONSE))
+                texts.append(self._says(_RESPONSE))
         return texts
 
     def _judge(self, text: str, quality: float) -> Judged:
@@ -223,9 +240,7 @@ class _Story:
         ballots = [self._ballot(quality) for _ in range(settings.votes)]
         critique = count(ballots, settings.quorum).critique
         critic = next(i for i, ballot in enumerate(ballots) if ballot.text == critique)
-        ballots[critic] = replace(
-            ballots[critic], text=f"{_prose(self._drawn, _CRITIQUE)}\n{critique}"
-        )
+        ballots[critic] = replace(ballots[critic], text=f"{self._says(_CRITIQUE)}\n{critique}")
         return replace(
             count(ballots, settings.quorum),
             prompt_tokens=_tokens(self._prompt.prompt, text),
@@ -233,7 +248,7 @@ class _Story:
         )
 
     def _ballot(self, quality: float) -> Ballot:
-        said = _prose(self._drawn, _VOTE)
+        said = self._says(_VOTE)
         if self._drawn.random() < RATES.unparsed:
             return Ballot(None, said, "length")
         vote: Vote = "Yes" if self._drawn.random() < quality else "No"
@@ -264,7 +279,7 @@ class _Story:
                 tree.malformed += 1
                 tree.malformed_completion_tokens += 200
             text = _mended(self._drawn, parent.response)
-            reflection = _prose(self._drawn, _REFLECTION)
+            reflection = self._says(_REFLECTION)
             good = min(0.97, max(0.01, quality + self._drawn.uniform(-0.1, 0.3)))
             child = TreeNode(
                 path=(*parent.path, number),

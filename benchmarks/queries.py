@@ -37,6 +37,11 @@ def documented(page: str) -> list[str]:
     return _QUERY.findall(page)
 
 
+def with_example(query: str, pair_id: str) -> str:
+    """The query about a pair that is there, where it is about one."""
+    return _ID.sub(f"'{pair_id}'", query)
+
+
 @dataclass(frozen=True, slots=True)
 class Time:
     """Seconds."""
@@ -63,7 +68,7 @@ def measure(run: Path | None = None, *, pairs: int = large_run.PAIRS) -> Report:
             }
             example = connection.execute("select min(pair_id) from pairs").fetchall()[0][0]
             files = len(list(run.rglob("*.parquet")))
-            queries = [_ID.sub(f"'{example}'", query) for query in documented(PAGE.read_text())]
+            queries = [with_example(query, example) for query in documented(PAGE.read_text())]
             times = {query: _time(partial(_fetch, connection, query)) for query in queries}
     slowest = max(times.values(), key=lambda each: each.wall_s)
     where = f"{sizes['pairs']:,} pairs in {files:,} files"

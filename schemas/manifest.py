@@ -3,21 +3,41 @@
 A stage commits by writing data files first and then one manifest entry that names them. Only
 files that an entry names count; whatever else a crash left behind is swept at the next start.
 Entries live at `<run>/_manifest/iteration=<t>/<stage>/<work>.<part>.json`, those of another
-variant than the main one in `<stage>@<variant>/`.
+variant than the main one in `<stage>@<variant>/`. One that is taken back leaves a mark,
+`<work>.<part>.gone`: what is written under its name later does not count.
+
+Many entries of a stage become few in a list, `<stage>/merged/<number>.json`. Of a stage's lists the
+one of the highest number counts, and entries that it covers do not.
 """
 
 from __future__ import annotations
 
-import glob
 import json
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any, overload
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from schemas.table import MAIN
 
 FOLDER = "_manifest"
+
+MERGED = "merged"
+"""The folder of a stage's lists, and what their entries give as work."""
+
+GONE = ".gone"
+
+KEYS = pa.schema([("work", pa.string()), ("key", pa.string())])
+"""Columns of a file of keys; those of a work are a row group."""
+
+_ENTRY = re.compile(r"(iteration=\d+/[^/]+)/([^/]+)\.(\d+)(\.json|\.gone)")
+_LIST = re.compile(rf"(iteration=\d+/[^/]+)/{MERGED}/(\d+)\.json")
+_TRIES = 10
 
 USAGE = (
     "requests",
@@ -30,6 +50,8 @@ USAGE = (
     "latency_ms_max",
     "slots_sum",
     "slots_samples",
+    "replayed_prompt_tokens",
+    "replayed_completion_tokens",
 )
 """What an entry says of the engine's use: counts and sums, so that entries add up."""
 
@@ -46,11 +68,11 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One commit.
+    """One commit, or what many have become.
 
     work: the bucket of items it belongs to; part: its number among the commits of that bucket.
-    keys: the items it settles. files: by table. retry: whether the items are failures that the
-    next run should try again.
+    keys: the items it settles; those of a list are read when they are asked for.
+    files: by table. retry: whether the items are failures that the next run should try again.
     usage: what the engine was asked since the process's last commit, by name.
     variant: the one whose settings the items were done with.
     """
@@ -58,7 +80,7 @@ class Entry:
     stage: str
     work: str
     part: int
-    keys: tuple[str, ...]
+    keys: Sequence[str]
     files: dict[str, DataFile]
     retry: bool = False
     usage: dict[str, float] = field(default_factory=dict)
@@ -70,8 +92,128 @@ class Entry:
     @classmethod
     def from_json(cls, text: bytes) -> Entry:
         plain = json.loads(text)
-        files = {table: DataFile(**file) for table, file in plain["files"].items()}
-        return cls(**{**plain, "keys": tuple(plain["keys"]), "files": files})
+        return cls(**{**plain, "keys": tuple(plain["keys"]), "files": _files(plain["files"])})
+
+
+class StoredKeys(Sequence[str]):
+    """Keys in a Parquet file with the columns of `KEYS`.
+
+    Args:
+        path: of the file. size: how many there are. works: those they belong to, in its order.
+    """
+
+    def __init__(
+        self, fs: fsspec.AbstractFileSystem, path: str, size: int, works: Sequence[str]
+    ) -> None:
+        self._fs = fs
+        self.path = path
+        self.size = size
+        self.works = tuple(works)
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        return tuple(self)[index]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.table()["key"].to_pylist()
+
+    def table(self) -> pa.Table:
+        """All of them, with their works."""
+        return pq.read_table(pa.BufferReader(self._fs.cat_file(self.path)), schema=KEYS)
+
+    def of(self, work: str) -> list[str]:
+        """The keys of a work."""
+        if work not in self.works:
+            return []
+        file = pq.ParquetFile(pa.BufferReader(self._fs.cat_file(self.path)))
+        keys: list[str] = file.read_row_group(self.works.index(work), ["key"])["key"].to_pylist()
+        return keys
+
+
+Range = tuple[int, int]
+"""Numbers of commits in a row: the first and the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryList:
+    """What many commits of a stage have become.
+
+    number: it stands for the lists of smaller numbers as well.
+    covers: the commits that it stands for, by work.
+    entries: their keys are `StoredKeys`, in files beside the list.
+    replaced: the name of a file beside it: paths of the data files that it made superfluous.
+    """
+
+    number: int
+    covers: Mapping[str, Sequence[Range]]
+    entries: Sequence[Entry]
+    replaced: str
+
+    def does_cover(self, work: str, part: int) -> bool:
+        return any(first <= part <= last for first, last in self.covers.get(work, ()))
+
+    def keys(self, work: str) -> set[str]:
+        """The keys of a work that its commits settled."""
+        return {key for entry in self.entries for key in _keys_of(entry).of(work)}
+
+    def beside(self) -> set[str]:
+        """The names of the files beside it that it needs."""
+        return {_keys_of(entry).path.rpartition("/")[2] for entry in self.entries} | {self.replaced}
+
+    def to_json(self) -> bytes:
+        entries = [_listed(entry) for entry in self.entries]
+        plain = {"covers": self.covers, "entries": entries, "replaced": self.replaced}
+        return json.dumps(plain, sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, fs: fsspec.AbstractFileSystem, path: str, text: bytes) -> EntryList:
+        """The list that lies at a path."""
+        plain = json.loads(text)
+        beside, _, name = path.rpartition("/")
+        covers = {work: [(a, b) for a, b in ranges] for work, ranges in plain["covers"].items()}
+        entries = [
+            Entry(
+                **{
+                    **entry,
+                    "work": MERGED,
+                    "part": part,
+                    "files": _files(entry["files"]),
+                    "keys": StoredKeys(fs, f"{beside}/{file}", size, works),
+                }
+            )
+            for part, entry in enumerate(plain["entries"])
+            for file, size, works in (entry["keys"],)
+        ]
+        return cls(int(name.removesuffix(".json")), covers, entries, plain["replaced"])
+
+
+def _files(plain: Mapping[str, Any]) -> dict[str, DataFile]:
+    return {table: DataFile(**file) for table, file in plain.items()}
+
+
+def _keys_of(entry: Entry) -> StoredKeys:
+    """The keys of an entry of a list."""
+    if not isinstance(entry.keys, StoredKeys):
+        raise TypeError(f"{entry} is none of a list")
+    return entry.keys
+
+
+def _listed(entry: Entry) -> dict[str, Any]:
+    """An entry as lists hold it."""
+    keys = _keys_of(entry)
+    return {
+        "stage": entry.stage,
+        "variant": entry.variant,
+        "usage": entry.usage,
+        "files": {table: asdict(file) for table, file in entry.files.items()},
+        "keys": [keys.path.rpartition("/")[2], keys.size, keys.works],
+    }
 
 
 def folder(stage: str, variant: str = MAIN) -> str:
@@ -84,22 +226,132 @@ def iteration_of(path: str) -> int:
     return int(path.rpartition("/iteration=")[2].partition("/")[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit's name: its work, and its number among those of that work."""
+
+    work: str
+    part: int
+
+
+@dataclass(slots=True)
+class Held:
+    """What lies in a stage's folder, by the names alone.
+
+    entries: paths. gone: commits that were taken back. lists: paths by number.
+    """
+
+    entries: dict[Commit, str] = field(default_factory=dict)
+    gone: dict[Commit, str] = field(default_factory=dict)
+    lists: dict[int, str] = field(default_factory=dict)
+
+    def counting(self, latest: EntryList | None) -> dict[Commit, str]:
+        """Paths of the entries that count beside the latest list."""
+        return {
+            commit: path
+            for commit, path in self.entries.items()
+            if commit not in self.gone
+            and not (latest and latest.does_cover(commit.work, commit.part))
+        }
+
+
+def held(
+    fs: fsspec.AbstractFileSystem,
+    root: str,
+    iteration: int | None = None,
+    stage: str | None = None,
+    begins: str = "",
+) -> dict[str, Held]:
+    """What there is, by the folder of an iteration's stage: `iteration=<t>/<stage>`.
+
+    Args:
+        fs, root: the run, as `fsspec.core.url_to_fs` gives it.
+        iteration, stage: only these; None for all. A stage is named as its folder is.
+        begins: how the names of entries begin, where the stage and its iteration are named.
+    """
+    base = f"{root}/{FOLDER}"
+    at = base if iteration is None else f"{base}/iteration={iteration}"
+    at = at if iteration is None or stage is None else f"{at}/{stage}"
+    found: dict[str, Held] = {}
+    paths = [*_paths(fs, at, begins), *(_paths(fs, f"{at}/{MERGED}") if begins else ())]
+    for path in paths:
+        name = path[len(base) + 1 :]
+        if listed := _LIST.fullmatch(name):
+            found.setdefault(listed[1], Held()).lists[int(listed[2])] = path
+        elif entry := _ENTRY.fullmatch(name):
+            of = found.setdefault(entry[1], Held())
+            commits = of.gone if entry[4] == GONE else of.entries
+            commits[Commit(entry[2], int(entry[3]))] = path
+    return {at: of for at, of in found.items() if stage is None or at.endswith(f"/{stage}")}
+
+
+def _paths(fs: fsspec.AbstractFileSystem, folder: str, begins: str = "") -> Iterator[str]:
+    """Paths of the files in a folder and below whose names begin so."""
+    if is_local(fs):  # without a look at each file, which fsspec takes
+        for at, _, names in os.walk(folder):
+            yield from (f"{at}/{name}" for name in names if name.startswith(begins))
+    else:
+        fs.invalidate_cache(folder)
+        yield from fs.find(folder, prefix=begins) if begins else fs.find(folder)
+
+
 def read(
     fs: fsspec.AbstractFileSystem,
     root: str,
     iteration: int | None = None,
     stage: str | None = None,
 ) -> dict[str, Entry]:
-    """Entries by their path, in the order of their names.
+    """Entries by their path, in the order of their names; those of lists by paths of their own.
 
     Args:
-        fs, root: the run, as `fsspec.core.url_to_fs` gives it.
-        iteration, stage: only these; None for all. A stage is named as its folder is.
+        fs, root, iteration, stage: as `held`.
     """
-    base = f"{glob.escape(root)}/{FOLDER}"
-    held = f"{base}/{'*' if iteration is None else f'iteration={iteration}'}"
-    paths: Sequence[str] = sorted(fs.glob(f"{held}/{stage or '*'}/*.json"))
+    for _ in range(_TRIES):
+        try:
+            return dict(sorted(_read(fs, held(fs, root, iteration, stage)).items()))
+        except FileNotFoundError as error:  # gone since it was listed
+            missing = error
+    raise missing
+
+
+def _read(fs: fsspec.AbstractFileSystem, folders: Mapping[str, Held]) -> dict[str, Entry]:
+    latest = latest_lists(fs, folders)
+    found = {
+        f"{folders[at].lists[listed.number]}#{entry.part:06d}": entry
+        for at, listed in latest.items()
+        for entry in listed.entries
+    }
+    paths = [path for at, of in folders.items() for path in of.counting(latest.get(at)).values()]
+    texts = contents(fs, paths)
+    return found | {p: Entry.from_json(text) for p, text in zip(paths, texts, strict=True)}
+
+
+def latest_lists(
+    fs: fsspec.AbstractFileSystem, folders: Mapping[str, Held]
+) -> dict[str, EntryList]:
+    """Of each folder that has lists the one that counts."""
+    paths = {at: of.lists[max(of.lists)] for at, of in folders.items() if of.lists}
+    return dict(zip(paths, _lists(fs, list(paths.values())), strict=True))
+
+
+def lists(fs: fsspec.AbstractFileSystem, of: Held) -> dict[int, EntryList]:
+    """All lists of a folder by their numbers."""
+    return dict(zip(of.lists, _lists(fs, list(of.lists.values())), strict=True))
+
+
+def _lists(fs: fsspec.AbstractFileSystem, paths: Sequence[str]) -> list[EntryList]:
+    texts = contents(fs, paths)
+    return [EntryList.from_json(fs, p, text) for p, text in zip(paths, texts, strict=True)]
+
+
+def contents(fs: fsspec.AbstractFileSystem, paths: Sequence[str]) -> list[bytes]:
+    """What files hold, many at once where the file system can."""
     if not paths:
-        return {}
-    texts = fs.cat_ranges(list(paths), None, None, on_error="raise")
-    return {path: Entry.from_json(text) for path, text in zip(paths, texts, strict=True)}
+        return []
+    texts: list[bytes] = fs.cat_ranges(list(paths), None, None, on_error="raise")
+    return texts
+
+
+def is_local(fs: fsspec.AbstractFileSystem) -> bool:
+    """Whether files lie on a disk of this machine, at their bare paths."""
+    return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import glob
 from dataclasses import asdict
+from functools import partial
 
 import duckdb
 import fsspec
 import pyarrow as pa
+from fsspec.asyn import AsyncFileSystem
 
 from schemas import TABLES, lineage, manifest
+from schemas.manifest import is_local
 from schemas.questions import MACROS, VIEWS
 
 MEMORY = "50%"
@@ -79,7 +82,7 @@ def define(
     """
     fs, root = fsspec.core.url_to_fs(run)
     if not is_local(fs):
-        connection.register_filesystem(fs)
+        connection.register_filesystem(for_duckdb(fs))
     files: dict[str, _Files] = {name: {} for name in TABLES}
     entries = manifest.read(fs, root)
     for path, entry in entries.items():
@@ -124,9 +127,17 @@ def _first_line(text: str | None) -> str:
     return (text or "").partition("\n")[0]
 
 
-def is_local(fs: fsspec.AbstractFileSystem) -> bool:
-    """Whether DuckDB opens the files by their bare paths."""
-    return "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)
+def for_duckdb(fs: fsspec.AbstractFileSystem) -> fsspec.AbstractFileSystem:
+    """The file system to register for files of it.
+
+    DuckDB reads pieces here and there and leaves files to be collected: a cache that reads ahead in
+    tasks of its own, as gcsfs has it, then reads in vain and complains of tasks that were dropped.
+    """
+    if not isinstance(fs, AsyncFileSystem):
+        return fs
+    own = type(fs)(**{**fs.storage_options, "skip_instance_cache": True})
+    own.open = partial(own.open, cache_type="readahead")
+    return own
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str, files: _Files) -> None:

@@ -8,7 +8,8 @@ plans and however often. The order of a commit, and what a crash leaves in each 
    is committed.
 Two workers that do the same items at once, of one plan or of two, race for that name; the loser
 takes the next name and leaves out what the winner settled. A name is never used again: an entry
-that is taken back leaves a mark.
+that is taken back leaves a mark, one that was merged (`spar_core/merging.py`) stands in a list. A
+writer that was held up for hours may still create such a name; nobody counts it, and it looks.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import contextlib
 import glob
 import hashlib
 import io
-import itertools
+import json
 import os
 import threading
 import time
@@ -31,9 +32,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import TABLES, manifest
-from schemas.manifest import DataFile, Entry
+from schemas.manifest import GONE, Commit, DataFile, Entry, EntryList, Held, is_local
 from schemas.table import MAIN
-from schemas.views import is_local
 
 Rows = dict[str, list[Any]]
 """Rows of several tables, by the table's name."""
@@ -43,8 +43,6 @@ SWEEP_AGE_S = 3600.0
 
 _WRITE_S = SWEEP_AGE_S / 2
 """A commit that took longer to write its files writes them again: they might be swept."""
-
-_TAKEN_BACK = ".gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +109,7 @@ class Dataset:
 
     def settled(self, stage: str, variant: str, bucket: str) -> set[str]:
         """Keys of a bucket that are committed."""
-        parts = self._parts(f"{self.manifest}/{manifest.folder(stage, variant)}", bucket)
-        return {key for entry in parts.values() if entry for key in entry.keys}
+        return self._bucket(manifest.folder(stage, variant), bucket).keys
 
     def commit(
         self,
@@ -157,12 +154,11 @@ class Dataset:
         self.fs.makedirs(folder, exist_ok=True)
         retry = any(item.retry for item in settled)
         while True:
-            earlier = self._parts(folder, bucket)
-            taken = {key for entry in earlier.values() if entry for key in entry.keys}
-            fresh = [item for item in settled if item.key not in taken]
+            earlier = self._bucket(name, bucket)
+            fresh = [item for item in settled if item.key not in earlier.keys]
             if not fresh and not usage:
                 return 0
-            part = max(earlier, default=-1) + 1
+            part = earlier.next
             began = time.monotonic()
             files = {
                 table: self._write(table, f"{name}-{bucket}-{part}", rows, variant)
@@ -173,22 +169,40 @@ class Dataset:
                 continue
             keys = tuple(item.key for item in fresh)
             entry = Entry(stage, bucket, part, keys, files, retry, dict(usage), variant)
-            if self.create(f"{folder}/{bucket}.{part}.json", entry.to_json()):
+            path = f"{folder}/{bucket}.{part}.json"
+            if self.create(path, entry.to_json()) and self._counts(name, bucket, part):
                 return len(fresh)
 
-    def _parts(self, folder: str, bucket: str) -> dict[int, Entry | None]:
-        """The bucket's commits so far by their number, None for those taken back."""
-        self.fs.invalidate_cache(folder)
-        parts: dict[int, Entry | None] = {}
-        for number in itertools.count():  # none is left out; a folder may hold hundreds of others
-            path = f"{folder}/{bucket}.{number}"
-            try:
-                parts[number] = Entry.from_json(self.fs.cat_file(f"{path}.json"))
-            except FileNotFoundError:
-                if not self.fs.exists(path + _TAKEN_BACK):
-                    return parts
-                parts[number] = None
-        return parts
+    def held(self, folder: str, begins: str = "") -> tuple[Held, EntryList | None]:
+        """What lies in a stage's folder, and the list of it that counts.
+
+        Args:
+            begins: how the names of entries begin.
+        """
+        folders = manifest.held(self.fs, self.root, self.iteration, folder, begins)
+        lists = manifest.latest_lists(self.fs, folders)
+        at = f"iteration={self.iteration}/{folder}"
+        return folders.get(at, Held()), lists.get(at)
+
+    def _bucket(self, folder: str, bucket: str) -> _Bucket:
+        """What is committed of a bucket."""
+        while True:
+            held, latest = self.held(folder, f"{bucket}.")
+            paths = [path for at, path in held.counting(latest).items() if at.work == bucket]
+            with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+                texts = manifest.contents(self.fs, paths)
+                break
+        keys = {key for text in texts for key in Entry.from_json(text).keys}
+        taken = [at.part for at in (*held.entries, *held.gone) if at.work == bucket]
+        if latest:
+            keys |= latest.keys(bucket)
+            taken += [last for _, last in latest.covers.get(bucket, ())]
+        return _Bucket(keys, max(taken, default=-1) + 1)
+
+    def _counts(self, folder: str, bucket: str, part: int) -> bool:
+        """Whether an entry counts that was created just now."""
+        held, latest = self.held(folder, f"{bucket}.{part}.")
+        return Commit(bucket, part) in held.counting(latest)
 
     def _write(self, table: str, name: str, rows: list[Any], variant: str) -> DataFile:
         held = TABLES[table].to_arrow(rows)
@@ -198,15 +212,15 @@ class Dataset:
         buffer = io.BytesIO()
         pq.write_table(held, buffer, compression="zstd")
         data = buffer.getvalue()
+        return DataFile(self.put(table, name, data), len(rows), TABLES[table].form)
+
+    def put(self, table: str, name: str, data: bytes) -> str:
+        """Write a data file whole; returns its path in the run."""
         folder = f"{table}/iteration={self.iteration}"
         path = f"{folder}/{name}-{hashlib.sha256(data).hexdigest()[:10]}.parquet"
         self.fs.makedirs(f"{self.root}/{folder}", exist_ok=True)
-        if self.is_local:
-            scratch = _write_scratch(f"{self.root}/{path}", data)
-            os.replace(scratch, f"{self.root}/{path}")
-        else:
-            self.fs.pipe_file(f"{self.root}/{path}", data)
-        return DataFile(path, len(rows), TABLES[table].form)
+        self.replace(f"{self.root}/{path}", data)
+        return path
 
     def create(self, path: str, data: bytes) -> bool:
         """Create a file whole; False where one is there."""
@@ -231,17 +245,24 @@ class Dataset:
             self.fs.pipe_file(path, data)
 
     def retract(self, paths: Sequence[str]) -> None:
-        """Take manifest entries back, and the data files that they name."""
+        """Take manifest entries back, and the data files that they name; not those of a list."""
         for path in paths:
-            entry = Entry.from_json(self.fs.cat_file(path))
-            self.create(path.removesuffix(".json") + _TAKEN_BACK, b"")
-            self.fs.rm_file(path)
-            for file in entry.files.values():
+            try:
+                entry = Entry.from_json(self.fs.cat_file(path))
+            except FileNotFoundError:
+                if not self.fs.exists(path.removesuffix(".json") + GONE):
+                    raise
+                continue
+            self.create(path.removesuffix(".json") + GONE, b"")
+            for each in (path, *(f"{self.root}/{file.path}" for file in entry.files.values())):
                 with contextlib.suppress(FileNotFoundError):
-                    self.fs.rm_file(f"{self.root}/{file.path}")
+                    self.fs.rm_file(each)
 
     def sweep(self, age_s: float = 0.0) -> None:
         """Remove this iteration's files that no entry names.
+
+        What a list made superfluous stays until the list is older than `SWEEP_AGE_S`: readers may
+        still be at it.
 
         Args:
             age_s: only those that are older; 0 only while nobody else can be writing.
@@ -254,13 +275,50 @@ class Dataset:
                 stray |= set(self.fs.ls(folder, detail=False))
         # Read after the files are listed: whoever commits meanwhile has named what was listed.
         named = {f.path for entry in self.entries().values() for f in entry.files.values()}
+        for at in manifest.held(self.fs, self.root, self.iteration):
+            named |= self._clear_merged(at.partition("/")[2], age_s)
         for path in stray:
             table, iteration, name = path.rsplit("/", 3)[1:]
-            if f"{table}/{iteration}/{name}" in named:
-                continue
-            with contextlib.suppress(FileNotFoundError):
-                if not age_s or _age_s(self.fs.modified(path)) > age_s:
-                    self.fs.rm_file(path)
+            if f"{table}/{iteration}/{name}" not in named:
+                self._remove(path, age_s)
+
+    def _clear_merged(self, folder: str, age_s: float) -> set[str]:
+        """Remove what a stage's latest list stands for, once nobody is at it any more.
+
+        Returns:
+            Paths of data files that somebody may still be at.
+        """
+        beside = f"{self.manifest}/{folder}/{manifest.MERGED}"
+        if not self.fs.isdir(beside):
+            return set()
+        stray = set(self.fs.ls(beside, detail=False))
+        held, latest = self.held(folder)  # after what lies beside the lists is listed
+        lists = manifest.lists(self.fs, held)
+        is_settled = latest and _age_s(self.fs.modified(held.lists[latest.number])) > SWEEP_AGE_S
+        if latest and is_settled:
+            lists = {latest.number: latest}
+            for at, path in [*held.entries.items(), *held.gone.items()]:
+                if latest.does_cover(at.work, at.part):
+                    self._remove(path)
+        named = {f"{beside}/{name}" for each in lists.values() for name in each.beside()}
+        for path in stray - named - {held.lists[number] for number in lists}:
+            self._remove(path, age_s)
+        replaced = [] if is_settled else [f"{beside}/{each.replaced}" for each in lists.values()]
+        return {path for text in manifest.contents(self.fs, replaced) for path in json.loads(text)}
+
+    def _remove(self, path: str, age_s: float = 0.0) -> None:
+        """Remove a file, if it is there and older."""
+        with contextlib.suppress(FileNotFoundError):
+            if not age_s or _age_s(self.fs.modified(path)) > age_s:
+                self.fs.rm_file(path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """A bucket's keys that are committed, and the number of its next commit."""
+
+    keys: set[str]
+    next: int
 
 
 def _age_s(modified: datetime) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import object_store
 from pipelines import refine
 from tests.loopback import LoopbackServer, serving
 from tests.pipelines import rounds
@@ -16,6 +17,13 @@ from tests.pipelines import rounds
 def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """No key of whoever runs the tests is sent anywhere."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[str]:
+    """The URL of a bucket of a GCS server on loopback, shared by all tests: take a name in it."""
+    with object_store.serving() as url:
+        yield url
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipelines.execution import work
 from pipelines.execution.work import BUCKET, Work
 from schemas import TABLES
-from schemas.manifest import Entry
+from schemas.manifest import Entry, StoredKeys
 from schemas.prompts import TRAIN
 from schemas.table import MAIN
 from schemas.views import connect, quoted
@@ -92,8 +92,13 @@ def pending(part: Part, dataset: Dataset) -> int:
 
 
 def buckets_for(items: int) -> int:
-    """How many buckets a stage begins with: enough to share out, and not too many small files."""
-    return min(256, max(16, min(64, items // 8), items // 64))
+    """How many buckets a stage begins with: enough to share out, and not too many small files.
+
+    Of many items at most 512 lie in one, so that no engine of many is waited for long in the end
+    (docs/fleet.md).
+    """
+    few = min(256, max(16, min(64, items // 8), items // 64))
+    return max(few, min(2048, items // 512))
 
 
 @contextmanager
@@ -174,7 +179,10 @@ def _gone(entries: Mapping[str, Entry], connection: duckdb.DuckDBPyConnection) -
 
 def keys_of(entries: Iterable[Entry]) -> pa.Table:
     """The keys that some entries commit, as the column `key`."""
-    return pa.table({"key": [key for entry in entries for key in entry.keys]}, _KEYS)
+    some = list(entries)
+    plain = [k for entry in some if not isinstance(entry.keys, StoredKeys) for k in entry.keys]
+    stored = [entry.keys.table() for entry in some if isinstance(entry.keys, StoredKeys)]
+    return pa.concat_tables([pa.table({"key": plain}, _KEYS), *(t.select(["key"]) for t in stored)])
 
 
 def _counted(entries: Iterable[Entry], connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:

@@ -57,8 +57,8 @@ def test_what_stages_account_for_is_what_an_entry_says() -> None:
 
 
 def test_account_sums_what_a_meter_took() -> None:
-    usage = Usage(3, 1, 2, 40, 50, 1.23456, latencies_ms=[10, 30, 20], slots=[5, 3, 1])
-    assert list(account(usage).values()) == [3, 1, 2, 40, 50, 1.235, 60, 30, 9, 3]
+    usage = Usage(3, 1, 2, 40, 50, 1.23456, [10, 30, 20], [5, 3, 1], 20, 25)
+    assert list(account(usage).values()) == [3, 1, 2, 40, 50, 1.235, 60, 30, 9, 3, 20, 25]
 
 
 def test_run_without_a_manifest_has_no_entries(tmp_path: Path) -> None:
