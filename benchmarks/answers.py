@@ -1,4 +1,5 @@
-"""What the simulated model says: actor, judge and refiner, in the wire format of refiners.
+"""What the simulated model says: actor, judge and refiner, in the wire format of refiners, and
+writer of functions that check answers.
 
 A response holds a hidden quality `q=0.xx`: a vote says Yes with that chance, and refining mostly
 raises it. An answer follows from the chat, the seed and the answer's number, as with vLLM, so that
@@ -7,14 +8,17 @@ a request that is sent again is answered alike.
 
 from __future__ import annotations
 
+import json
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from spar_core.engine.protocol import Message
 
 ACTOR_CHARS, JUDGE_CHARS, REFINE_CHARS = 900, 600, 1100
+RATE_CHARS, COMPARE_CHARS = 600, 600
+FUNCTION_CHARS, TRANSLATION_CHARS, RELATION_CHARS = 1200, 200, 200
 """Mean lengths of answers; 4 characters are a token."""
 
 SPREAD = 0.4
@@ -54,6 +58,12 @@ class Script:
         if "Final Judgement" in last:
             good = quality(last)
             return [self._judge(stream(chat, seed + i), good) for i in range(n)]
+        if "Score: <" in last:
+            good = quality(last)
+            return [self._rate(stream(chat, seed + i), good) for i in range(n)]
+        for asked, say in _OTHERS.items():
+            if asked in last:
+                return [say(stream(chat, seed + i)) for i in range(n)]
         return [_act(self._drawn(chat, seed + i)) for i in range(n)]
 
     def _drawn(self, chat: int, seed: int) -> random.Random:
@@ -66,6 +76,12 @@ class Script:
         if drawn.random() < self.malformed_rate:
             said = "I cannot say."
         return f"Step-by-step verification: {_words(drawn, JUDGE_CHARS)}\n{said}"
+
+    def _rate(self, drawn: random.Random, good: float) -> str:
+        said = f"Score: {min(5, max(0, round(5 * good + drawn.uniform(-1.2, 1.2))))}"
+        if drawn.random() < self.malformed_rate:
+            said = "I cannot say."
+        return f"Points: {_words(drawn, RATE_CHARS)}\n{said}"
 
     def _refine(self, drawn: random.Random, before: float) -> str:
         good = min(0.99, max(0.01, before + drawn.uniform(-0.2, 0.25)))
@@ -94,8 +110,46 @@ def _act(drawn: random.Random) -> str:
     return f"{_words(drawn, ACTOR_CHARS)} q={drawn.uniform(0.05, 0.6):.2f}"
 
 
+def _compare(drawn: random.Random) -> str:
+    return f"Comparison: {_words(drawn, COMPARE_CHARS)}\nBetter grader: {drawn.choice('AAB')}"
+
+
+def _function(drawn: random.Random) -> str:
+    """A function that accepts a quality of 0.35 and more, with tests; one in four is wrong."""
+    about = _words(drawn, 0.4 * FUNCTION_CHARS)
+    least = 0.35 if drawn.random() < 0.75 else 0.0
+    code = (
+        f'def evaluate(response: str) -> bool:\n    """{about}"""\n'
+        f'    words = response.split()\n    quality = words[-1].rpartition("=")[2]\n'
+        f"    return len(words) > 1 and float(quality) >= {least}\n"
+    )
+    cases = [
+        {"response": f"{_words(drawn, 0.05 * FUNCTION_CHARS)} q={good}", "expected": good > 0.35}
+        for good in (0.9, 0.1, 0.7, 0.2, 0.5, 0.3)
+    ]
+    return f"```python\n{code}```\n```json\n{json.dumps(cases)}\n```"
+
+
+def _relation(drawn: random.Random) -> str:
+    said = drawn.choices(("entailment", "neutral", "contradiction"), (8, 1, 1))[0]
+    return f"{_words(drawn, RELATION_CHARS)}\nRelation: {said}"
+
+
+def _translation(drawn: random.Random) -> str:
+    return _words(drawn, TRANSLATION_CHARS)
+
+
 def _words(drawn: random.Random, mean_chars: float) -> str:
     longer = min(4.0, drawn.lognormvariate(-SPREAD * SPREAD / 2, SPREAD))
     chars = max(4, round(mean_chars * longer))
     start = drawn.randrange(len(_TEXT) - chars)
     return _TEXT[start : start + chars].strip()
+
+
+_OTHERS: dict[str, Callable[[random.Random], str]] = {
+    "Better grader:": _compare,
+    "Write a Python function `evaluate": _function,
+    "Relation: entailment, neutral or": _relation,
+    "Here is a Python function that": _translation,
+}
+"""What is said, by what a chat's last message holds, where no quality counts."""

@@ -1,4 +1,7 @@
-"""One stage of a bootstrap as a job, to be measured alone: python -m benchmarks.stage NAME ..."""
+"""One stage of a bootstrap or of a method as a job, to be measured alone.
+
+python -m benchmarks.stage NAME ...
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,12 @@ import sys
 from collections.abc import Sequence
 
 from pipelines.execution import job
+from spar_core.methods import METHODS
 from spar_core.stages.teach import TEACHERS
 
-STAGES = {stage.name: stage for stage in TEACHERS["engine"]}
+STAGES = {
+    stage.name: stage for stages in (TEACHERS["engine"], *METHODS.values()) for stage in stages
+}
 
 
 def main(argv: Sequence[str]) -> int:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from schemas.methods import listed
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -23,9 +25,19 @@ _MAKERS = """makers as (
             select iteration, variant,
                    max(made_by) filter (stage = 'sample') as sampled_by,
                    max(made_by) filter (stage = 'judge') as judged_by,
+                   max(made_by) filter (stage = 'rate') as rated_by,
+                   max(made_by) filter (stage = 'meta_judge') as compared_by,
+                   max(made_by) filter (stage = 'verifiers') as written_by,
                    max(made_by) filter (stage = 'tree_search') as grown_by
             from lineage group by all)"""
 """Of every variant those whose rows it uses."""
+
+_KEPT = """kept as (
+            select iteration, variant, method, prompt_id from pairs
+            union all
+            select iteration, variant, method, prompt_id from sft_actor
+            where method <> 'bootstrap')"""
+"""What methods made of prompts: a row for each pair or answer to learn."""
 
 VIEWS: dict[str, Question] = {
     "pair_quality": Question(
@@ -113,6 +125,30 @@ VIEWS: dict[str, Question] = {
                sum(yes_votes)::bigint as yes_votes, sum(no_votes)::bigint as no_votes,
                sum(unparsed_votes)::bigint as unparsed_votes
         from judgements group by all order by all""",
+    ),
+    "rating_scores": Question(
+        "how the actor rates its own answers, by score; without one: ratings that cannot be read",
+        """
+        with counted as (
+            select iteration, variant, score, count(*) as ratings,
+                   count(distinct response_id) as responses
+            from ratings group by all)
+        select iteration, variant, score, ratings, responses,
+               round(ratings / sum(ratings) over whole, 3) as share
+        from counted window whole as (partition by iteration, variant)
+        order by iteration, variant, score nulls last""",
+    ),
+    "battle_outcomes": Question(
+        "which of two ratings is found better, by the place it is shown in; null: cannot be read",
+        """
+        with counted as (
+            select iteration, variant, winner, count(*) as battles,
+                   count(distinct response_id) as responses
+            from battles group by all)
+        select iteration, variant, winner, battles, responses,
+               round(battles / sum(battles) over whole, 3) as share
+        from counted window whole as (partition by iteration, variant)
+        order by iteration, variant, winner nulls last""",
     ),
     "vote_agreement": Question(
         "how far the judge agrees with itself: votes that are with the majority, split judgements",
@@ -215,7 +251,15 @@ VIEWS: dict[str, Question] = {
             select iteration, variant, 'judge', prompt_tokens, completion_tokens from judgements
             union all
             select iteration, variant, 'tree_search', prompt_tokens, completion_tokens
-            from trees),
+            from trees
+            union all
+            select iteration, variant, 'rate', prompt_tokens, completion_tokens from ratings
+            union all
+            select iteration, variant, 'meta_judge', prompt_tokens, completion_tokens
+            from battles
+            union all
+            select iteration, variant, 'verifiers', prompt_tokens, completion_tokens
+            from verifiers),
         cost as (
             select iteration, made_by, stage, sum(prompt_tokens)::bigint as prompt_tokens,
                    sum(completion_tokens)::bigint as completion_tokens
@@ -243,12 +287,37 @@ VIEWS: dict[str, Question] = {
         judged as (
             select iteration, variant as judged_by, prompt_id,
                    sum(completion_tokens)::bigint as judge
-            from judgements group by all)
-        select iteration, variant, method, pair_id, sample, judge, tree_tokens as tree_search,
-               sample + judge + coalesce(tree_tokens, 0) as tokens
-        from pairs join makers using (iteration, variant)
-        join sampled using (iteration, sampled_by, prompt_id)
-        join judged using (iteration, judged_by, prompt_id)""",
+            from judgements group by all),
+        rated as (
+            select iteration, variant as rated_by, prompt_id,
+                   sum(completion_tokens)::bigint as rate
+            from ratings group by all),
+        compared as (
+            select iteration, variant as compared_by, prompt_id,
+                   sum(completion_tokens)::bigint as meta_judge
+            from battles group by all),
+        written as (
+            select iteration, variant as written_by, prompt_id,
+                   sum(completion_tokens)::bigint as verifiers
+            from verifiers group by all),
+        asked as (from (values {listed()}) _ (method, stage, shared)),
+        stages as (select method, list(stage) as stages from asked group by all),
+        told as (
+            select iteration, variant, method, pair_id, sample,
+                   if('judge' in stages, judge, null) as judge, tree_tokens as tree_search,
+                   if('rate' in stages, rate, null) as rate,
+                   if('meta_judge' in stages, meta_judge, null) as meta_judge,
+                   if('verifiers' in stages, verifiers, null) as verifiers
+            from pairs join makers using (iteration, variant)
+            join stages using (method)
+            left join sampled using (iteration, sampled_by, prompt_id)
+            left join judged using (iteration, judged_by, prompt_id)
+            left join rated using (iteration, rated_by, prompt_id)
+            left join compared using (iteration, compared_by, prompt_id)
+            left join written using (iteration, written_by, prompt_id))
+        select *, coalesce(sample, 0) + coalesce(judge, 0) + coalesce(tree_search, 0)
+               + coalesce(rate, 0) + coalesce(meta_judge, 0) + coalesce(verifiers, 0) as tokens
+        from told""",
     ),
     "token_percentiles": Question(
         "completion tokens of a response, a judgement, a refinement with its judgement, a tree",
@@ -310,15 +379,28 @@ VIEWS: dict[str, Question] = {
         """
         with told as (
             select iteration, variant, 'answer' as what, 'kept' as outcome from sft_actor
+            where method = 'bootstrap'
             union all
             select iteration, variant, if(task = 'judge', 'judgement', 'refinement'),
                    if(sft_id in (select sft_id from sft_refiner), 'kept', 'surplus')
             from lessons
             union all
-            select iteration, variant, what, cause from drops),
+            select iteration, variant, what, cause from drops where stage in ('answer', 'teach')),
         counted as (
             select iteration, variant, what, outcome, count(*) as rows from told group by all)
         from counted order by iteration, variant, what, outcome <> 'kept', outcome""",
+    ),
+    "verifier_outcomes": Question(
+        "what became of the functions that a model wrote to check answers, and why",
+        """
+        with counted as (
+            select iteration, variant, model, coalesce(dropped, 'kept') as outcome,
+                   count(*) as functions, count(distinct prompt_id) as prompts
+            from verifiers group by all)
+        select iteration, variant, model, outcome, functions, prompts,
+               round(functions / sum(functions) over whole, 3) as share
+        from counted window whole as (partition by iteration, variant, model)
+        order by iteration, variant, model, outcome <> 'kept', outcome""",
     ),
     "judge_bias": Question(
         "where the judge says Yes and a program that checks the constraints says No",
@@ -342,10 +424,9 @@ VIEWS: dict[str, Question] = {
     ),
     "variants": Question(
         "variants and methods side by side: what they give and what it costs",
-        """
+        f"""
         with made as (
-            select iteration, variant, method, count(*) as pairs,
-                   count(tree_id) > 0 as searched, avg(similarity) as similarity,
+            select iteration, variant, method, count(*) as pairs, avg(similarity) as similarity,
                    avg(chosen_chars - rejected_chars) as chars_longer,
                    avg((chosen_chars > rejected_chars)::int) as share_longer,
                    avg((chosen_checked and not rejected_checked)::int)
@@ -361,7 +442,12 @@ VIEWS: dict[str, Question] = {
             from judgements
             union all
             select iteration, variant, 'tree_search', prompt_id, solved, completion_tokens
-            from trees),
+            from trees
+            union all
+            select iteration, variant, 'rate', prompt_id, null, completion_tokens from ratings
+            union all
+            select iteration, variant, 'meta_judge', prompt_id, null, completion_tokens
+            from battles),
         cost as (
             select iteration, made_by, stage, count(distinct prompt_id) as prompts,
                    count(solved) as trees, count(*) filter (solved) as solved,
@@ -370,7 +456,8 @@ VIEWS: dict[str, Question] = {
         used as (
             select variant = made_by as own, * from lineage
             left join cost using (iteration, stage, made_by)
-            where stage in ('sample', 'judge', 'tree_search'))
+            where stage in ('sample', 'judge', 'tree_search', 'rate', 'meta_judge')),
+        asked as (from (values {listed()}) _ (method, stage, shared))
         select iteration, variant, method,
                max(prompts) filter (stage = 'sample') as prompts,
                max(trees) filter (stage = 'tree_search') as trees,
@@ -384,8 +471,100 @@ VIEWS: dict[str, Question] = {
                round(sum(tokens) / any_value(pairs), 0)::bigint as tokens_per_pair,
                round(any_value(share_confirmed), 3) as share_confirmed
         from used left join made using (iteration, variant)
-        where stage <> 'tree_search' or coalesce(searched, true)
+        where method is null or (method, stage) in (select (method, stage) from asked)
         group by iteration, variant, method order by iteration, variant, method""",
+    ),
+    "methods": Question(
+        "methods side by side: prompts, what was asked for them, what they give and how good it is",
+        f"""
+        with stages as (from (values {listed()}) _ (method, stage, shared)),
+        {_KEPT},
+        spent as (
+            select iteration, variant as made_by, stage,
+                   sum(requests + coalesce(replayed, 0))::bigint as requests,
+                   sum(prompt_tokens + coalesce(replayed_prompt_tokens, 0))::bigint
+                       as prompt_tokens,
+                   sum(completion_tokens + coalesce(replayed_completion_tokens, 0))::bigint
+                       as completion_tokens
+            from usage group by all),
+        begun as (
+            select distinct iteration, variant, method from kept
+            union
+            select iteration, made_by, method from spent join stages using (stage)
+            where not shared and requests > 0),
+        given as (
+            select iteration, variant as made_by, 'sample' as stage,
+                   count(distinct prompt_id) as prompts
+            from responses group by all
+            union all
+            select iteration, variant, 'backtranslate', count(*) from (
+                select iteration, variant from backtranslations
+                union all
+                select iteration, variant from drops where stage = 'backtranslate')
+            group by all),
+        cost as (
+            select iteration, variant, method, max(prompts) as prompts,
+                   sum(requests)::bigint as requests, sum(prompt_tokens)::bigint as prompt_tokens,
+                   sum(completion_tokens)::bigint as completion_tokens,
+                   sum(completion_tokens) filter (shared)::bigint as shared_tokens
+            from begun join stages using (method)
+            left join lineage using (iteration, variant, stage)
+            left join spent using (iteration, stage, made_by)
+            left join given using (iteration, stage, made_by)
+            group by all),
+        used as (
+            select iteration, variant, method, count(distinct prompt_id) as prompts_used
+            from kept group by all),
+        paired as (
+            select iteration, variant, method, count(*) as pairs, avg(similarity) as similarity,
+                   avg(chosen_chars - rejected_chars) as chars_longer,
+                   avg((chosen_chars > rejected_chars)::int) as share_longer,
+                   count(*) filter (chosen_checked is not null and rejected_checked is not null)
+                       as checked,
+                   count(*) filter (chosen_checked and not rejected_checked) as confirmed
+            from pairs group by all),
+        learnt as (
+            select iteration, variant, method, count(*) as answers,
+                   count(checked) as checked_answers,
+                   count(*) filter (checked) as passing_answers
+            from sft_actor group by all)
+        select iteration, variant, method, prompts, coalesce(prompts_used, 0) as prompts_used,
+               requests, prompt_tokens, completion_tokens,
+               if(requests is null, null, coalesce(shared_tokens, 0)) as shared_tokens,
+               coalesce(pairs, 0) as pairs, coalesce(answers, 0) as answers,
+               round(completion_tokens / coalesce(pairs, answers), 0)::bigint as tokens_each,
+               round(similarity, 3) as similarity, round(chars_longer, 1) as chars_longer,
+               round(share_longer, 3) as share_longer, checked, confirmed,
+               round(confirmed / nullif(checked, 0), 3) as share_confirmed,
+               checked_answers, passing_answers,
+               round(passing_answers / nullif(checked_answers, 0), 3) as share_passing
+        from cost left join used using (iteration, variant, method)
+        left join paired using (iteration, variant, method)
+        left join learnt using (iteration, variant, method)
+        order by iteration, variant, method""",
+    ),
+    "method_overlap": Question(
+        "how many prompts two methods or variants of an iteration both made something of",
+        f"""
+        with {_KEPT},
+        used as (select distinct iteration, variant, method, prompt_id from kept),
+        counted as (select iteration, variant, method, count(*) as prompts from used group by all),
+        met as (
+            select a.iteration, a.variant, a.method, b.variant as other_variant,
+                   b.method as other_method, count(*) as shared
+            from used a join used b on a.iteration = b.iteration and a.prompt_id = b.prompt_id
+            where (a.method, a.variant) < (b.method, b.variant) group by all)
+        select a.iteration, a.variant, a.method, b.variant as other_variant,
+               b.method as other_method, a.prompts, b.prompts as other_prompts,
+               coalesce(shared, 0) as shared,
+               round(coalesce(shared, 0) / (a.prompts + b.prompts - coalesce(shared, 0)), 3)
+                   as share_of_both
+        from counted a join counted b on a.iteration = b.iteration
+            and (a.method, a.variant) < (b.method, b.variant)
+        left join met on met.iteration = a.iteration and met.variant = a.variant
+            and met.method = a.method and met.other_variant = b.variant
+            and met.other_method = b.method
+        order by a.iteration, a.method, a.variant, other_method, other_variant""",
     ),
     "benchmark_scores": Question(
         "what models came to in benchmarks, of all of each and of its parts, with intervals",
@@ -430,7 +609,17 @@ MACROS: dict[str, Question] = {
         "a pair side by side, with what was found wrong and how it was mended; by its id",
         f"""
         with {_MAKERS},
-        made as (from pairs join makers using (iteration, variant) where pair_id = id),
+        raters as (select method from (values {listed()}) _ (method, stage, shared)
+            where stage = 'rate'),
+        made as (
+            select *, method in (select method from raters) as is_rated
+            from pairs join makers using (iteration, variant) where pair_id = id),
+        rated as (
+            select iteration, variant as rated_by, response_id,
+                   arg_min(critique, number) as critique
+            from ratings where score is not null and response_id in (
+                select unnest([rejected_response_id, chosen_response_id]) from made)
+            group by all),
         grown as (
             select iteration, variant as grown_by, tree_id, node_id, depth, critique, reflection
             from nodes where tree_id = {_TREE_OF_ID}),
@@ -439,9 +628,10 @@ MACROS: dict[str, Question] = {
             from judgements where response_id in (
                 select unnest([rejected_response_id, chosen_response_id]) from made))
         select p.iteration, p.variant, p.method, p.prompt[1].content as prompt,
-               p.rejected[1].content as rejected, coalesce(r.critique, n.critique) as critique,
+               p.rejected[1].content as rejected,
+               coalesce(r.critique, n.critique, low.critique) as critique,
                c.reflection, p.chosen[1].content as chosen,
-               coalesce(c.critique, y.critique) as critique_of_chosen, p.similarity,
+               coalesce(c.critique, y.critique, high.critique) as critique_of_chosen, p.similarity,
                p.rejected_value, p.chosen_value, p.depth
         from made p
         left join grown c on c.iteration = p.iteration and c.grown_by = p.grown_by
@@ -449,9 +639,13 @@ MACROS: dict[str, Question] = {
         left join grown r on r.iteration = p.iteration and r.grown_by = p.grown_by
             and r.tree_id = p.tree_id and r.depth = 0
         left join judged n on n.iteration = p.iteration and n.judged_by = p.judged_by
-            and n.response_id = p.rejected_response_id
+            and n.response_id = p.rejected_response_id and not p.is_rated
         left join judged y on y.iteration = p.iteration and y.judged_by = p.judged_by
-            and y.response_id = p.chosen_response_id""",
+            and y.response_id = p.chosen_response_id and not p.is_rated
+        left join rated low on low.iteration = p.iteration and low.rated_by = p.rated_by
+            and low.response_id = p.rejected_response_id and p.is_rated
+        left join rated high on high.iteration = p.iteration and high.rated_by = p.rated_by
+            and high.response_id = p.chosen_response_id and p.is_rated""",
         "id",
     ),
     "tree": Question(

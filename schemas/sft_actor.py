@@ -1,4 +1,4 @@
-"""`sft_actor`: a row is a prompt with a teacher's answer, to fine-tune a first actor on."""
+"""`sft_actor`: a row is a prompt with an answer to fine-tune an actor on."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ import pyarrow as pa
 from schemas.pairs import Message
 from schemas.table import MAIN, MESSAGES, VARIANT, Table
 
+BOOTSTRAP = "bootstrap"
+"""The method of what a teacher made for a first actor."""
+
 
 @dataclass(frozen=True, slots=True)
 class SftActor:
     """A chat whose last turn the actor should learn to write.
 
-    source: `answer`, the teacher's own, or `repair`, an answer of the actor that it mended.
-    teacher: `rules` or a model's name. value: the share of its votes on it that say Yes. checked:
-    what the program says, null where the prompt has no checks.
+    source: `answer`, the teacher's own; `response`, an answer of the actor that passed as it was;
+    `repair`, one that was mended; `text`, a text that the prompt was written for.
+    teacher: `rules` or the name of the model that vouches for it. value: the share of its votes on
+    it that say Yes, or its mean rating. checked: what the program says, null where the prompt has
+    no checks. method: how it was made (`spar_core.methods`), `bootstrap` by a teacher.
     """
 
     sft_id: str
@@ -27,6 +32,7 @@ class SftActor:
     response_id: str | None = None
     value: float | None = None
     checked: bool | None = None
+    method: str = BOOTSTRAP
     variant: str = MAIN
 
 
@@ -43,8 +49,9 @@ SFT_ACTOR = Table(
             ("response_id", pa.string()),
             ("value", pa.float64()),
             ("checked", pa.bool_()),
+            ("method", pa.string()),
             ("variant", pa.string()),
         ]
     ),
-    reads=VARIANT,
+    reads=VARIANT | {"method": f"coalesce(method, '{BOOTSTRAP}')"},
 )

@@ -106,16 +106,23 @@ def write_refinement(refinement: Refinement) -> str:
 
 
 def judge_grammar(max_tokens: int) -> str:
-    """A GBNF grammar (llama.cpp, xgrammar) that holds an answer to the judge's wire format.
+    """A GBNF grammar that holds an answer to the judge's wire format; see `verdict_grammar`."""
+    return verdict_grammar(_VERIFICATION, _JUDGEMENT, ("Yes", "No"), max_tokens)
+
+
+def verdict_grammar(reasons: str, verdict: str, words: Sequence[str], max_tokens: int) -> str:
+    """A GBNF grammar (llama.cpp, xgrammar) of an answer that gives reasons, then one of the words.
 
     Args:
-        max_tokens: the answer's limit; the verification is kept short enough to reach the verdict.
+        reasons, verdict: what stands before each.
+        max_tokens: the answer's limit; the reasons are kept short enough to reach the verdict.
     """
     if _is_short(max_tokens):
-        verification = _bounded("[^\\n]", max_tokens - 24) + ' "\\n"'
+        body = _bounded("[^\\n]", max_tokens - 24) + ' "\\n"'
     else:
-        verification = '([^\\n]+ "\\n"+)+'
-    return f'root ::= "{_VERIFICATION} " {verification} "{_JUDGEMENT} " ("Yes" | "No")\n'
+        body = '([^\\n]+ "\\n"+)+'
+    said = " | ".join(f'"{word}"' for word in words)
+    return f'root ::= "{reasons} " {body} "{verdict} " ({said})\n'
 
 
 def refine_grammar(max_tokens: int) -> str:

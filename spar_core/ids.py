@@ -25,9 +25,24 @@ def evolution_id(iteration: int, seed: str, variant: str = MAIN) -> str:
     return f"{_of(f'i{iteration}.{seed}', variant)}.e"
 
 
+def backtranslation_id(iteration: int, seed: str, variant: str = MAIN) -> str:
+    """Names the instruction written for a text in an iteration."""
+    return f"{_of(f'i{iteration}.{seed}', variant)}.b"
+
+
 def response_id(iteration: int, prompt: str, number: int, variant: str = MAIN) -> str:
     """Names response `number` to a prompt in an iteration."""
     return f"{_of(f'i{iteration}.{prompt}', variant)}.r{number}"
+
+
+def rating_id(response: str, number: int, variant: str = MAIN) -> str:
+    """Names rating `number` of a response."""
+    return f"{_of(response, variant)}.s{number}"
+
+
+def verifier_id(iteration: int, prompt: str, number: int, variant: str = MAIN) -> str:
+    """Names function `number` that checks answers to a prompt in an iteration."""
+    return f"{_of(f'i{iteration}.{prompt}', variant)}.v{number}"
 
 
 def tree_id(root_response: str, variant: str = MAIN) -> str:

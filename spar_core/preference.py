@@ -12,7 +12,13 @@ from rapidfuzz import fuzz
 
 from schemas.pairs import Message
 from schemas.rft import RftSample
-from spar_core.conversation import Refinement, judge_messages, refine_messages, write_refinement
+from spar_core.conversation import (
+    Refinement,
+    actor_messages,
+    judge_messages,
+    refine_messages,
+    write_refinement,
+)
 from spar_core.engine.protocol import Message as Turn
 
 RFT_CAPS: dict[str, int] = {
@@ -53,6 +59,11 @@ def sides(prompt: str, chosen: str, rejected: str) -> Sides | None:
         chosen_chars=len(chosen),
         rejected_chars=len(rejected),
     )
+
+
+def answer_conversation(prompt: str, answer: str) -> list[Message]:
+    """What the actor should have said."""
+    return [_message(m) for m in actor_messages(prompt)] + [Message("assistant", answer)]
 
 
 def judge_conversation(prompt: str, response: str, critique: str) -> list[Message]:

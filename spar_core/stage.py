@@ -17,7 +17,7 @@ PROMPTS = "prompts"
 Item = dict[str, Any]
 """A row of a stage's `items`."""
 
-DEFAULT_ROLES: dict[str, str] = {"judge": "refiner"}
+DEFAULT_ROLES: dict[str, str] = {"judge": "refiner", "verifier": "actor", "backward": "actor"}
 """Roles that another one plays unless an engine of their own is named."""
 
 
@@ -52,6 +52,10 @@ Task = Callable[[Context[S], Item], Coroutine[Any, Any, Rows]]
 """Does one item: rows of tables."""
 
 
+def _all_is_well(_: Namespace) -> None:
+    """A check that refuses nothing; by name, so that a pickled stage holds no code."""
+
+
 @dataclass(frozen=True)
 class Options:
     """Options of a command line that belong together; stages with the same ones share them.
@@ -61,7 +65,7 @@ class Options:
 
     title: str
     add: Callable[[Any], None]
-    check: Callable[[Namespace], None] = lambda _: None
+    check: Callable[[Namespace], None] = _all_is_well
 
 
 @dataclass(frozen=True)

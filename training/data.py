@@ -12,8 +12,9 @@ import duckdb
 import fsspec
 
 from schemas import TABLES, manifest
+from schemas.manifest import is_local
 from schemas.selection import COLUMNS, Choice, Kinds
-from schemas.views import connect, files_listed, is_local, lock
+from schemas.views import connect, files_listed, for_duckdb, lock
 
 Row = dict[str, object]
 
@@ -117,7 +118,7 @@ def _open_files(data: str, table: str) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute("set enable_progress_bar = false")
     if not is_local(fs):
-        connection.register_filesystem(fs)
+        connection.register_filesystem(for_duckdb(fs))
     lock(connection, files)
     options = "" if readers == {"read_json"} else ", hive_partitioning = false"
     query = f"from {readers.pop()}({files_listed(files)}, union_by_name = true{options})"

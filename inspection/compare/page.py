@@ -9,6 +9,7 @@ from importlib import resources
 from markupsafe import Markup
 
 from inspection.compare import charts
+from inspection.compare.methods import Methods
 from inspection.compare.shown import Shown
 from inspection.report.html import digest, template
 from terminal.text import as_text
@@ -24,7 +25,7 @@ class Drawn:
     bias: Sequence[tuple[str, Markup]] = ()
 
 
-def page(benchmarks: Sequence[Shown]) -> Iterator[str]:
+def page(benchmarks: Sequence[Shown], methods: Methods | None = None) -> Iterator[str]:
     """The HTML of a comparison, piece by piece."""
     style = (resources.files("inspection.report") / "page.css").read_text()
     drawn = [
@@ -41,7 +42,10 @@ def page(benchmarks: Sequence[Shown]) -> Iterator[str]:
         policy=f"default-src 'none'; style-src {digest(style)}; base-uri 'none'; "
         "form-action 'none'",
         style=Markup(style),  # noqa: S704 (our own file)
-        runs=list(dict.fromkeys(as_text(system.run) for system in systems)),
+        runs=methods.runs
+        if methods
+        else list(dict.fromkeys(as_text(system.run) for system in systems)),
+        methods=methods,
         benchmarks=drawn,
         systems=len(systems),
     )

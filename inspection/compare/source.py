@@ -10,7 +10,8 @@ import fsspec
 
 from inspection.compare.systems import Results, Row, evaluation, results
 from schemas import manifest
-from schemas.views import connect, is_local
+from schemas.evaluations import Evaluation
+from schemas.views import connect
 from terminal.exits import UsageError
 
 
@@ -24,10 +25,10 @@ def read(runs: Sequence[str], benchmark: str | None = None) -> list[Results]:
         OSError: no run is there.
         UsageError: a run is named twice or has no evaluations, or none has the benchmark.
     """
-    names = _names(runs)
+    called = names(runs)
     found: list[Row] = []
-    for run, name in names.items():
-        rows = _rows(run, name)
+    for run, name in called.items():
+        rows = [Row(name, *held) for held in figures(run)]
         if not rows:
             raise UsageError(
                 f"{run} has no evaluations: python -m pipelines.evaluate --run {shlex.quote(run)} "
@@ -42,14 +43,15 @@ def read(runs: Sequence[str], benchmark: str | None = None) -> list[Results]:
     return results(row for row in found if row.figure.benchmark == benchmark)
 
 
-def _names(runs: Sequence[str]) -> dict[str, str]:
+def names(runs: Sequence[str]) -> dict[str, str]:
     """What each run is called: its folder's name, or all that was given where two have the same."""
     roots: dict[str, str] = {}
     for run in runs:
         fs, root = fsspec.core.url_to_fs(run)
         if not manifest.read(fs, root):
             raise FileNotFoundError(f"no run at {run} (python -m pipelines.refine makes one)")
-        place = os.path.abspath(root) if is_local(fs) else fs.unstrip_protocol(root).rstrip("/")
+        here = manifest.is_local(fs)
+        place = os.path.abspath(root) if here else fs.unstrip_protocol(root).rstrip("/")
         if place in roots.values():
             raise UsageError(f"--runs names {run} twice")
         roots[run] = place
@@ -58,9 +60,10 @@ def _names(runs: Sequence[str]) -> dict[str, str]:
     return {run: name if taken.count(name) == 1 else run for run, name in folders.items()}
 
 
-def _rows(run: str, name: str) -> list[Row]:
+def figures(run: str) -> list[tuple[int, Evaluation]]:
+    """All figures of a run, each with its iteration."""
     with connect(run, ("evaluations",)) as connection:
         relation = connection.sql("from evaluations")
         columns = relation.columns
         rows = [dict(zip(columns, row, strict=True)) for row in relation.fetchall()]
-    return [Row(name, row["iteration"], evaluation(row)) for row in rows]
+    return [(row["iteration"], evaluation(row)) for row in rows]

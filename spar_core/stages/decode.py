@@ -17,7 +17,7 @@ from spar_core.stage import Context, Item, Options, Stage, StageSettings
 from spar_core.stages import drawing
 from spar_core.stages.judge import CONSTRAINED, FEWER_VOTES, VOTING, is_constrained, voting
 from spar_core.stages.sample import ANSWERING
-from spar_core.stages.tree_search import SEARCHING, TreeSearchSettings, bounds
+from spar_core.stages.tree_search import REFINING, SEARCHING, TreeSearchSettings, bounds
 from spar_core.tree import SearchTree
 from spar_core.voting import Judged
 
@@ -96,7 +96,7 @@ def _add_budget(group: Any) -> None:
 
 
 BUDGET = Options("decoding", _add_budget)
-OPTIONS = (BUDGET, ANSWERING, SEARCHING, VOTING, CONSTRAINED, FEWER_VOTES)
+OPTIONS = (BUDGET, ANSWERING, SEARCHING, REFINING, VOTING, CONSTRAINED, FEWER_VOTES)
 
 
 def settings(options: Namespace, decoder: Strategy) -> DecodeSettings:

@@ -95,12 +95,19 @@ class Drawing:
 ACTOR = Drawing("actor", "actor", 0.9, 0.9, 2048, 48)
 JUDGE = Drawing("judge", "judge", 0.7, 1.0, 2048, 112)
 REFINE = Drawing("refine", "refiner", 0.7, 1.0, 3072, 192)
+RATE = Drawing("rate", "actor", 0.7, 0.9, 2048, 112)
+META = Drawing("meta", "actor", 0.7, 0.9, 2048, 112)
+BACKWARD = Drawing("backward", "backward", 0.7, 0.9, 512, 64)
 WRITE = Drawing("write", "writer", 0.7, 1.0, 1024, 256)
+VERIFIER = Drawing("verifier", "verifier", 0.7, 1.0, 1024, 256)
 TEACH_JUDGE = Drawing("teach_judge", "teacher", 0.7, 1.0, 2048, 128)
 TEACH_REFINE = Drawing("teach_refine", "teacher", 0.7, 1.0, 3072, 192)
 TEACH_ANSWER = Drawing("teach_answer", "teacher", 0.7, 1.0, 2048, 128)
 
-_ALL = (ACTOR, JUDGE, REFINE, WRITE, TEACH_JUDGE, TEACH_REFINE, TEACH_ANSWER)
+_ALL = (
+    *(ACTOR, JUDGE, REFINE, RATE, META, BACKWARD, WRITE, VERIFIER),
+    *(TEACH_JUDGE, TEACH_REFINE, TEACH_ANSWER),
+)
 
 
 def longest(options: Namespace, role: str) -> int:

@@ -24,7 +24,8 @@ from terminal.exits import UsageError
 
 INTAKE = "seeds"
 
-_NEAR = "near_duplicate"
+NEAR = "near_duplicate"
+"""Why a seed or a prompt is dropped that an earlier one is like."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,30 +43,38 @@ class EvolveSettings(StageSettings):
 async def _evolve(context: Context[EvolveSettings], item: Item) -> Rows:
     settings, seed = context.settings, item["seed"]
     writer = context.engines["writer"] if settings.write else None
-    row = Evolution(
-        evolution_id=evolution_id(context.iteration, item["key"], context.variant),
-        seed_id=item["key"],
-        seed=seed,
-        writer=writer.name if writer else rules.NAME,
-        position=item["position"],
-        split=item["split"],
-    )
-    if item["near"]:
-        why = "an earlier seed says nearly the same"
-        return {"drafts": [replace(row, dropped=_NEAR, why=why, near=item["near"])]}
-    if found := sift(seed, settings.sift):
-        dropped = replace(row, dropped=found.cause, why=found.why, near=found.near)
-        return {"drafts": [dropped]}
+    row = begun(context, item, writer.name if writer else rules.NAME, settings.sift)
+    if row.dropped:
+        return {"drafts": [row]}
     draws = seed_of(settings.seed, context.iteration, "evolve", item["key"])
     if writer and settings.write:
         evolved = await engine.evolve(writer, seed, settings.write, settings.more, draws)
     else:
         evolved = rules.evolve(seed, settings.kinds, settings.more, draws)
-    return {"drafts": [_drafted(row, evolved, settings.sift)]}
+    return {"drafts": [drafted(row, evolved, settings.sift)]}
 
 
-def _drafted(row: Evolution, evolved: Evolved, settings: SiftSettings) -> Evolution:
-    drafted = replace(
+def begun(context: Context[Any], item: Item, writer: str, sifting: SiftSettings) -> Evolution:
+    """The row of a seed that nothing was written for yet, dropped where a filter takes it."""
+    row = Evolution(
+        evolution_id=evolution_id(context.iteration, item["key"], context.variant),
+        seed_id=item["key"],
+        seed=item["seed"],
+        writer=writer,
+        position=item["position"],
+        split=item["split"],
+    )
+    if item["near"]:
+        why = "an earlier seed says nearly the same"
+        return replace(row, dropped=NEAR, why=why, near=item["near"])
+    if found := sift(item["seed"], sifting):
+        return replace(row, dropped=found.cause, why=found.why, near=found.near)
+    return row
+
+
+def drafted(row: Evolution, evolved: Evolved, sifting: SiftSettings) -> Evolution:
+    """The row with what was written, dropped where a filter takes that."""
+    made = replace(
         row,
         main=evolved.main,
         further=list(evolved.further),
@@ -80,11 +89,11 @@ def _drafted(row: Evolution, evolved: Evolved, settings: SiftSettings) -> Evolut
         completion_tokens=evolved.completion_tokens,
     )
     if evolved.prompt is None or evolved.dropped:
-        return drafted
-    if found := sift(evolved.prompt, settings):
-        return replace(drafted, dropped=found.cause, why=found.why, near=found.near)
+        return made
+    if found := sift(evolved.prompt, sifting):
+        return replace(made, dropped=found.cause, why=found.why, near=found.near)
     signed = signature(evolved.prompt)
-    return replace(drafted, signature=list(signed), bands=list(bands(signed)))
+    return replace(made, signature=list(signed), bands=list(bands(signed)))
 
 
 async def _select(context: Context[StageSettings], item: Item) -> Rows:
@@ -94,7 +103,7 @@ async def _select(context: Context[StageSettings], item: Item) -> Rows:
     found = [Check(**check) for check in checks] if checks else None
     row = Evolution(**columns, checks=found)
     if row.dropped is None and near:
-        row = replace(row, dropped=_NEAR, why="an earlier prompt says nearly the same", near=near)
+        row = replace(row, dropped=NEAR, why="an earlier prompt says nearly the same", near=near)
     row = replace(row, signature=[], bands=[])
     if row.dropped or row.prompt is None:
         return {"evolutions": [row]}
@@ -186,7 +195,7 @@ RULES = Options("constraints by rules", _add_kinds, _check_kinds)
 WRITING = Options("writing", drawing.WRITE.add)
 
 
-def _sifting(options: Namespace) -> SiftSettings:
+def sifting(options: Namespace) -> SiftSettings:
     return SiftSettings(
         options.language,
         options.least_words,
@@ -197,14 +206,14 @@ def _sifting(options: Namespace) -> SiftSettings:
 
 def _by_rules(options: Namespace) -> EvolveSettings:
     return EvolveSettings(
-        seed=options.seed, sift=_sifting(options), more=options.more, kinds=options.kinds
+        seed=options.seed, sift=sifting(options), more=options.more, kinds=options.kinds
     )
 
 
 def _by_engine(options: Namespace) -> EvolveSettings:
     return EvolveSettings(
         seed=options.seed,
-        sift=_sifting(options),
+        sift=sifting(options),
         more=options.more,
         write=drawing.WRITE.read(options),
     )
@@ -240,7 +249,7 @@ EVOLVE_BY_ENGINE = Stage(
 )
 
 
-def _selecting(evolve: Stage[EvolveSettings]) -> Stage[StageSettings]:
+def selecting(*writing: Stage[Any]) -> Stage[StageSettings]:
     """Near duplicates among the prompts go, all others become the run's prompts."""
     kept = (
         "(select evolution_id as key, position, signature, bands from drafts where dropped is null)"
@@ -256,13 +265,6 @@ def _selecting(evolve: Stage[EvolveSettings]) -> Stage[StageSettings]:
         task=_select,
         settings=lambda options: StageSettings(seed=options.seed),
         writes=("evolutions", "prompts"),
-        after=(evolve,),
+        after=writing,
         intake=INTAKE,
     )
-
-
-WRITERS: dict[str, tuple[Stage[Any], ...]] = {
-    rules.NAME: (EVOLVE_BY_RULES, _selecting(EVOLVE_BY_RULES)),
-    "engine": (EVOLVE_BY_ENGINE, _selecting(EVOLVE_BY_ENGINE)),
-}
-"""The stages of evolving by the kind of writer."""

@@ -12,11 +12,14 @@ from schemas.drops import Drop
 from schemas.pairs import Message
 from schemas.sft_actor import SftActor
 from schemas.sft_refiner import SftRefiner
-from spar_core.conversation import actor_messages
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import Sampling, seed_of
 from spar_core.ids import sft_id
-from spar_core.preference import judge_conversation, refine_conversation
+from spar_core.preference import (
+    answer_conversation,
+    judge_conversation,
+    refine_conversation,
+)
 from spar_core.stage import Context, Item, Options, Stage, StageSettings
 from spar_core.stages import drawing
 from spar_core.stages.judge import CONSTRAINED, is_constrained
@@ -61,7 +64,7 @@ async def _teach_by_rules(context: Context[RulesSettings], item: Item) -> Rows:
         rows["sft_actor"] = [
             SftActor(
                 sft_id=sft_id(item["key"], "answer", context.variant),
-                messages=_answered(item["prompt"], made.answer),
+                messages=answer_conversation(item["prompt"], made.answer),
                 prompt_id=item["prompt_id"],
                 source="response" if is_own else "repair",
                 teacher=rules.NAME,
@@ -98,7 +101,7 @@ async def _answer(context: Context[AnswerSettings], item: Item) -> Rows:
     if made.cause:
         return {"drops": [Drop("answer", item["key"], "answer", made.cause, prompt_id=item["key"])]}
     name = sft_id(f"i{context.iteration}.{item['key']}", "answer", context.variant)
-    said = _answered(item["prompt"], made.text)
+    said = answer_conversation(item["prompt"], made.text)
     row = SftActor(
         name, said, item["key"], "answer", teacher.name, value=made.value, checked=made.checked
     )
@@ -146,11 +149,6 @@ def _conversation(prompt: str, lesson: Lesson) -> list[Message]:
     if lesson.refinement is None:
         return judge_conversation(prompt, lesson.response, lesson.critique)
     return refine_conversation(prompt, lesson.response, lesson.critique, lesson.refinement)
-
-
-def _answered(prompt: str, answer: str) -> list[Message]:
-    asked = [Message(turn["role"], turn["content"]) for turn in actor_messages(prompt)]
-    return [*asked, Message("assistant", answer)]
 
 
 def _add_closest(group: Any) -> None:
@@ -242,7 +240,7 @@ ANSWER = Stage(
     name="answer",
     noun="prompts",
     items="""
-        select prompt_id as key, prompt, checks from prompts
+        select prompt_id as key, prompt_id, prompt, checks from prompts
         where prompt_id in (select prompt_id from scope)""",
     task=_answer,
     settings=lambda options: AnswerSettings(

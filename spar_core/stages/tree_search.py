@@ -69,7 +69,6 @@ def _add_bounds(group: Any) -> None:
         ("depth", 3, "levels of refinements"),
     ):
         _add_bound(group, name, default, says)
-    drawing.REFINE.add(group)
     group.add_argument(
         "--stop_level",
         action="store_true",
@@ -91,6 +90,7 @@ def _add_bound(group: Any, name: str, default: int, says: str) -> None:
 _TITLE = "searching (defaults: the paper's)"
 STRATEGY = Options(_TITLE, _add_strategy)
 SEARCHING = Options(_TITLE, _add_bounds)
+REFINING = Options(_TITLE, drawing.REFINE.add)
 
 
 def bounds(
@@ -141,6 +141,7 @@ TREE_SEARCH = Stage(
         VOTING,
         STRATEGY,
         SEARCHING,
+        REFINING,
         CONSTRAINED,
         FEWER_VOTES,
     ),

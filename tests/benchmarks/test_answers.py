@@ -11,6 +11,8 @@ from spar_core.conversation import (
     refine_messages,
 )
 from spar_core.engine.protocol import Message
+from spar_core.meta_judging import compare_messages, read_better
+from spar_core.rating import rate_messages, read_score
 
 ACTOR = actor_messages("Write.")
 JUDGE = judge_messages("Write.", "words q=0.50")
@@ -53,3 +55,15 @@ def test_lengths_spread() -> None:
     assert 850 < sum(lengths) / 500 < 950
     assert lengths[25] < 550
     assert lengths[475] > 1400
+
+
+def test_ratings_follow_the_quality_and_comparisons_name_either() -> None:
+    script = Script()
+    low, high = (
+        [read_score(text) for text in script.answers(rate_messages("Write.", q), 0, 50)]
+        for q in ("words q=0.10", "words q=0.90")
+    )
+    assert sum(s for s in low if s is not None) < sum(s for s in high if s is not None)
+    assert None not in low + high
+    compared = script.answers(compare_messages("Write.", "words", "Score: 1", "Score: 2"), 0, 50)
+    assert {read_better(text) for text in compared} == {"first", "second"}

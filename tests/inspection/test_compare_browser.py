@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from inspection.compare import __main__ as compare
-from tests.committed import commit
+from tests.committed import commit, pair
 from tests.inspection.evaluated import figure, half
 from tests.inspection.test_compare_page import said_of, searched
 from tests.inspection.test_report_browser import CHROMIUM, DRIVER, FLAGS
@@ -31,7 +31,8 @@ const light = (colour) => {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 };
 const paper = light(getComputedStyle(document.body).backgroundColor);
-return ['body', 'td', 'thead th:last-child', 'figcaption', '.word.bad', '.chart text'].map((at) => {
+const places = ['body', 'td', 'thead th:last-child', 'caption', '.word.bad'];
+return [...places, ...arguments].map((at) => {
   const style = getComputedStyle(document.querySelector(at));
   const ink = light(at.endsWith('text') ? style.fill : style.color);
   return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
@@ -72,16 +73,40 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_is_read_in_light_and_dark_without_a_network(
     driver: Any, file: Path, theme: str
 ) -> None:
+    _open(driver, file, theme)
+    assert min(driver.execute_script(CONTRAST, "figcaption", ".chart text")) > 4.5
+    assert driver.execute_script("return document.querySelectorAll('.chart svg').length") == 4
+    _is_sound(driver, file, "compare", theme)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_methods_are_read_in_light_and_dark(driver: Any, tmp_path: Path, theme: str) -> None:
+    run, output = tmp_path / "run", tmp_path / "methods.html"
+    commit(run, "pairs", [pair(number) for number in range(4)])
+    commit(run, "pairs", [pair(number, "independent") for number in range(2)])
+    argv = ["--by", "method", "--runs", str(run), "--output", str(output)]
+    assert compare.main(argv) == 0
+    _open(driver, output, theme)
+    assert min(driver.execute_script(CONTRAST)) > 4.5
+    rows = "return [...document.querySelectorAll('tbody th')].map((cell) => cell.innerText)"
+    assert driver.execute_script(rows) == [*["spar", "independent"] * 2, "independent"]
+    _is_sound(driver, output, "methods", theme)
+
+
+def _open(driver: Any, file: Path, theme: str) -> None:
+    """Open a page as the system is set, and forget what the browser said before."""
     features = [{"name": "prefers-color-scheme", "value": theme}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     driver.get("about:blank")
     for kind in ("browser", "performance"):
         driver.get_log(kind)
     driver.get(file.as_uri())
-    assert min(driver.execute_script(CONTRAST)) > 4.5
+
+
+def _is_sound(driver: Any, file: Path, name: str, theme: str) -> None:
+    """The page is as wide as the window, asks no network, and the browser says nothing of it."""
     paper = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(19, 21, 24)") is (theme == "dark")
-    assert driver.execute_script("return document.querySelectorAll('.chart svg').length") == 4
     assert driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     events = [json.loads(line["message"])["message"] for line in driver.get_log("performance")]
     asked = [
@@ -95,4 +120,4 @@ def test_it_is_read_in_light_and_dark_without_a_network(
     if folder:
         metrics = driver.execute_cdp_cmd("Page.getLayoutMetrics", {})
         driver.set_window_size(1360, min(6000, int(metrics["cssContentSize"]["height"]) + 200))
-        driver.save_screenshot(f"{folder}/compare-{theme}.png")
+        driver.save_screenshot(f"{folder}/{name}-{theme}.png")

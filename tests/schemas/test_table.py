@@ -16,6 +16,7 @@ from schemas.pairs import Message
 from schemas.prompts import Check
 from schemas.responses import SamplingRecord
 from schemas.table import Table
+from schemas.verifiers import Case
 
 EXAMPLES: dict[Any, Any] = {
     str: "tëxt 'with' \"quotes\"\n",
@@ -25,9 +26,11 @@ EXAMPLES: dict[Any, Any] = {
     list[VoteRecord]: [VoteRecord("Yes", "ok", "stop"), VoteRecord(None, "", "length")],
     list[Message]: [Message("user", "hi"), Message("assistant", "ho")],
     list[Check]: [Check("punctuation:no_comma", "{}")],
+    list[Case]: [Case("an answer", True, False)],
     list[Unit]: [Unit("b1", [Part(1.0, 2.0), Part(0.0, 1.0)])],
     list[str]: ["one", "two"],
     list[int]: [1, -(2**63)],
+    list[float | None]: [4.5, None],
     SamplingRecord: SamplingRecord(0.7, 1.0, 64, 5),
 }
 
@@ -57,7 +60,8 @@ def test_the_tables_of_a_run_are_known() -> None:
     assert list(TABLES) == [
         *("seeds", "drafts", "evolutions", "prompts", "responses", "judgements", "nodes", "trees"),
         *("pairs", "rft", "lessons", "sft_actor", "sft_refiner", "items", "answers", "scores"),
-        *("evaluations", "drops", "failures"),
+        *("evaluations", "drops", "failures", "verifiers", "verifications"),
+        *("ratings", "battles", "judge_pairs", "backtranslations", "curations"),
     ]
     assert all(table.name == name for name, table in TABLES.items())
 

@@ -11,6 +11,7 @@ import pytest
 from spar_core.engine.spec import EngineSpec
 from spar_core.methods import METHODS
 from spar_core.stage import Stage, StageSettings, add_options, roles_of
+from spar_core.verification import engine as verification
 
 STAGES: dict[str, Stage[Any]] = {
     stage.name: stage for stages in METHODS.values() for stage in stages
@@ -51,6 +52,18 @@ NAMED: dict[str, dict[str, Any]] = {
     "pairs": {"seed": 0},
     "rft": {"seed": 0},
     "independent": {"seed": 0},
+    "verifiers": {
+        "seed": 0,
+        "wording": verification.fingerprint(),
+        "write.functions": 8,
+        "write.limits.memory_mb": 64,
+        "write.limits.seconds": 1.0,
+        "write.sampling.max_tokens": 1024,
+        "write.sampling.temperature": 0.7,
+        "write.sampling.top_p": 1.0,
+    },
+    "verify": {"limits.memory_mb": 64, "limits.seconds": 1.0, "seed": 0},
+    "autoif": {"seed": 0},
 }
 """By stage; runs are begun under these names, so that to change one is to refuse all of them."""
 

@@ -1,0 +1,105 @@
+"""AutoIF: of a prompt's sampled answers one that programs accept over one that they all reject.
+
+Self-play with execution feedback (arXiv 2406.13542), on the prompts that all methods have:
+
+1. SAMPLE: K answers of the actor to a prompt, shared with the other methods.
+2. VERIFIERS: for what a prompt asks that a program can check, a model writes eight Python
+   functions with test cases. Kept are: functions that run, in the sandbox; of all test cases those
+   of which more than half of the functions say what is expected; functions that pass more than
+   half of these; and of them those whose back translation into words does not contradict the
+   prompt.
+3. VERIFY: an answer's pass rate is the share of the kept functions that accept it.
+4. AUTOIF: chosen is the answer with the highest pass rate, if that is 0.5 or more, rejected one
+   with 0; every answer with 0.5 or more is learnt by fine-tuning (`sft_actor`).
+
+The paper's first steps, rewriting seed constraints and joining them to queries, make prompts: here
+`pipelines.evolve` makes them, for every method.
+"""
+
+from __future__ import annotations
+
+from schemas.pairs import Pair
+from schemas.sft_actor import SftActor
+from spar_core.dataset import Rows
+from spar_core.ids import pair_id, sft_id
+from spar_core.preference import answer_conversation, sides
+from spar_core.stage import Context, Item, Stage, StageSettings
+from spar_core.stages.sample import SAMPLE
+from spar_core.stages.verifiers import VERIFIERS
+from spar_core.stages.verify import VERIFY
+
+METHOD = "autoif"
+ACCEPTED = 0.5
+"""The least pass rate of an answer that is chosen."""
+
+
+async def _select(context: Context[StageSettings], item: Item) -> Rows:
+    answers: dict[str, Item] = {}
+    for answer in item["accepted"]:
+        answers.setdefault(answer["response"].strip(), answer)
+    sft = [_sft(context, item, answer) for answer in answers.values()]
+    return {"pairs": _pairs(context, item), "sft_actor": sft}
+
+
+def _pairs(context: Context[StageSettings], item: Item) -> list[Pair]:
+    chosen, rejected = item["accepted"][0], item["rejected"]
+    texts = sides(item["prompt"], chosen["response"], rejected["response"]) if rejected else None
+    if texts is None:
+        return []
+    pair = Pair(
+        pair_id=pair_id(f"i{context.iteration}.{item['key']}.{METHOD}", context.variant),
+        prompt_id=item["prompt_id"],
+        method=METHOD,
+        chosen_response_id=chosen["response_id"],
+        rejected_response_id=rejected["response_id"],
+        chosen_value=chosen["pass_rate"],
+        rejected_value=rejected["pass_rate"],
+        chosen_checked=chosen["checked"],
+        rejected_checked=rejected["checked"],
+        **texts,
+    )
+    return [pair]
+
+
+def _sft(context: Context[StageSettings], item: Item, answer: Item) -> SftActor:
+    return SftActor(
+        sft_id=sft_id(answer["response_id"], METHOD, context.variant),
+        messages=answer_conversation(item["prompt"], answer["response"]),
+        prompt_id=item["prompt_id"],
+        source="response",
+        teacher=item["model"],
+        response_id=answer["response_id"],
+        value=answer["pass_rate"],
+        checked=answer["checked"],
+        method=METHOD,
+    )
+
+
+AUTOIF = Stage(
+    name=METHOD,
+    noun="prompts with accepted answers",
+    items=f"""
+        with rated as (
+            select v.prompt_id, v.model, v.pass_rate,
+                   row_number() over (
+                       partition by v.prompt_id
+                       order by v.pass_rate desc, md5(v.response_id || ':' || $seed)) as place,
+                   {{'response_id': v.response_id, 'response': r.response,
+                    'pass_rate': v.pass_rate, 'checked': v.checked}} as answer
+            from verifications v join responses r using (response_id)
+            where v.pass_rate is not null)
+        select prompt_id as key, prompt_id, p.prompt, any_value(model) as model,
+               list(answer order by place) filter (pass_rate >= {ACCEPTED}) as accepted,
+               arg_min(answer, place) filter (pass_rate = 0) as rejected
+        from rated join prompts p using (prompt_id)
+        where prompt_id in (select prompt_id from scope)
+        group by prompt_id, p.prompt
+        having max(pass_rate) >= {ACCEPTED}""",
+    task=_select,
+    settings=lambda options: StageSettings(seed=options.seed),
+    writes=("sft_actor", "pairs"),
+    after=(VERIFY,),
+    trains=True,
+)
+
+STAGES = (SAMPLE, VERIFIERS, VERIFY, AUTOIF)

@@ -1,0 +1,134 @@
+"""Rate: the actor itself rates each sampled response, several times by one rubric."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.pairs import Pair
+from schemas.ratings import Rating
+from spar_core import rating
+from spar_core.checks.strict import check
+from spar_core.dataset import Rows
+from spar_core.engine.protocol import ChatRequest, Sampling, seed_of
+from spar_core.ids import pair_id, rating_id
+from spar_core.preference import sides
+from spar_core.stage import Context, Item, Options, Stage, StageSettings
+from spar_core.stages import drawing
+from spar_core.stages.judge import CONSTRAINED, is_constrained
+from spar_core.stages.sample import SAMPLE
+from terminal.exits import UsageError
+
+_TITLE = "rating (defaults: three ratings, arXiv 2401.10020)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSettings(StageSettings):
+    """rate: how a rating is drawn. ratings: so many a response. rubric: what is said, as a hash."""
+
+    rate: Sampling
+    ratings: int = 3
+    constrained: bool = False
+    rubric: str = rating.fingerprint()
+
+
+MEANS = """
+    select prompt_id, response_id, round(avg(score), 6) as value
+    from ratings group by all having 2 * count(score) > count(*)"""
+"""SQL of the responses more than half of whose ratings can be read, with the mean of these."""
+
+
+async def _rate(context: Context[RateSettings], item: Item) -> Rows:
+    settings, engine, response = context.settings, context.engines["actor"], item["key"]
+    limit = settings.rate.max_tokens
+    answer = await engine.chat(
+        ChatRequest(
+            messages=tuple(rating.rate_messages(item["prompt"], item["response"])),
+            sampling=settings.rate,
+            n=settings.ratings,
+            seed=seed_of(settings.seed, context.iteration, "rate", response),
+            grammar=rating.rate_grammar(limit) if settings.constrained else None,
+        )
+    )
+    ratings = [
+        Rating(
+            rating_id=rating_id(response, number, context.variant),
+            response_id=response,
+            prompt_id=item["prompt_id"],
+            number=number,
+            score=rating.read_score(choice.text),
+            critique=choice.text,
+            model=engine.name,
+            finish_reason=choice.finish_reason,
+            prompt_tokens=0 if number else answer.prompt_tokens,
+            completion_tokens=choice.tokens,
+        )
+        for number, choice in enumerate(answer.choices)
+    ]
+    return {"ratings": ratings}
+
+
+async def pair_of_rated(context: Context[Any], item: Item, method: str) -> Rows:
+    """The pair of two rated responses, each checked by the program where the prompt has checks."""
+    chosen, rejected = item["chosen"], item["rejected"]
+    texts = sides(item["prompt"], chosen, rejected)
+    if texts is None:
+        return {}
+    pair = Pair(
+        pair_id=pair_id(f"i{context.iteration}.{item['key']}.{method}", context.variant),
+        **texts,
+        prompt_id=item["prompt_id"],
+        rejected_response_id=item["rejected_response_id"],
+        method=method,
+        chosen_value=item["chosen_value"],
+        rejected_value=item["rejected_value"],
+        chosen_checked=await check(item["checks"], chosen),
+        rejected_checked=await check(item["checks"], rejected),
+        chosen_response_id=item["chosen_response_id"],
+    )
+    return {"pairs": [pair]}
+
+
+def _add(group: Any) -> None:
+    group.add_argument(
+        "--ratings",
+        type=drawing.whole(1),
+        default=3,
+        metavar="N",
+        help="ratings of a response; more than half must be readable (default: 3)",
+    )
+    drawing.RATE.add(group)
+
+
+def _check(options: Namespace) -> None:
+    if options.constrained == "on" and options.engines["actor"].kind == "openai":
+        raise UsageError("--constrained on needs --engine llamacpp or vllm for the actor")
+
+
+RATING = Options(_TITLE, _add, _check)
+
+
+def _settings(options: Namespace) -> RateSettings:
+    return RateSettings(
+        seed=options.seed,
+        rate=drawing.RATE.read(options),
+        ratings=options.ratings,
+        constrained=is_constrained(options, "actor"),
+    )
+
+
+RATE = Stage(
+    name="rate",
+    noun="responses",
+    items="""
+        select response_id as key, prompt_id, prompt, response
+        from responses join prompts using (prompt_id)
+        where prompt_id in (select prompt_id from scope)""",
+    task=_rate,
+    settings=_settings,
+    writes=("ratings",),
+    options=(RATING, CONSTRAINED),
+    after=(SAMPLE,),
+    roles=("actor",),
+)

@@ -1,0 +1,1 @@
+"""Programs that a model writes to check answers: written, tried in the sandbox, and compared."""
