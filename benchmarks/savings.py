@@ -16,15 +16,14 @@ from pathlib import Path
 from benchmarks import harness, report
 from benchmarks.harness import Simulator
 from benchmarks.report import Report
+from spar_core.costs.savings import SAVINGS
 
 PROMPTS, QUICK_PROMPTS = 512, 48
 EQUAL_RATE = 0.3
 VARIANTS: dict[str, tuple[str, ...]] = {
     "default": (),
-    "--stop_votes": ("--stop_votes",),
-    "--stop_level": ("--stop_level",),
-    "--judge_once": ("--judge_once",),
-    "all three": ("--stop_votes", "--stop_level", "--judge_once"),
+    **{name: (name,) for name in SAVINGS},
+    "all three": SAVINGS,
 }
 _OF_SEARCH = "--stop_level"
 

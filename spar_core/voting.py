@@ -106,7 +106,7 @@ async def judge(
     """
     ballots: list[Ballot] = []
     prompt_tokens = completion_tokens = 0
-    while asked := _votes_to_ask(ballots, settings):
+    while asked := votes_to_ask(ballots, settings):
         answer = await engine.chat(
             ChatRequest(
                 messages=tuple(judge_messages(prompt, response)),
@@ -128,7 +128,7 @@ async def judge(
     )
 
 
-def _votes_to_ask(ballots: Sequence[Ballot], settings: JudgeSettings) -> int:
+def votes_to_ask(ballots: Sequence[Ballot], settings: JudgeSettings) -> int:
     """How many votes to ask for next; 0 when the verdict stands."""
     left = settings.votes - len(ballots)
     if not settings.stop_votes or not left:

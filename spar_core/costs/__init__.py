@@ -1,0 +1,1 @@
+"""What a data round takes of its engines: measured on some prompts, predicted for all."""
