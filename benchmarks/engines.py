@@ -1,8 +1,9 @@
 """Engines: several servers as one, beside one that is as wide as all of them.
 
 The same prompts go through the stages at one simulator, at several that share its slots, and at the
-same several without chats staying where they began. Simulators are alike but for their slots: a
-narrow one has shorter steps, so its floor is its own.
+same several without chats staying where they began; at several also through a whole round, stage by
+stage and as one pipeline. Simulators are alike but for their slots: a narrow one has shorter steps,
+so its floor is its own.
 """
 
 from __future__ import annotations
@@ -19,33 +20,51 @@ from benchmarks.harness import Simulator
 from benchmarks.report import Report
 
 STAGES = ("sample", "judge", "tree_search")
+ROUNDS = {"round, staged": "off", "round, as one": "on"}
+"""What takes prompts through all stages, and its option `--together`."""
 PROMPTS, QUICK_PROMPTS = 512, 48
 SERVERS = 4
 
 
 def measure(
-    prompts: int = PROMPTS, *, slots: int = 256, servers: int = SERVERS, speed: float = 4.0
+    prompts: int = PROMPTS,
+    *,
+    slots: int = 256,
+    servers: int = SERVERS,
+    speed: float = 4.0,
+    urls: Sequence[str] = (),
 ) -> Report:
-    """Run the stages three times.
+    """Run the stages three times, and the round with several servers.
 
     Args:
         slots: of all servers together.
+        urls: of servers that run already, with `/stats` and `/reset`: the round alone, at them.
     """
     machine = report.machine()
-    found = {
-        f"1 of {slots}": _stages(prompts, slots, 1, speed),
-        f"{servers} of {slots // servers}": _stages(prompts, slots // servers, servers, speed),
-        f"{servers} of {slots // servers}, chats go anywhere": _stages(
-            prompts, slots // servers, servers, speed, scattered=True
-        ),
-    }
+    several = len(urls) or servers
+    each, few = slots // several, f"{several} of {slots // several}"
+    found = {}
+    if not urls:
+        found[f"1 of {slots}"] = _done(STAGES, prompts, slots, 1, speed)
+        found[few] = _done((*STAGES, *ROUNDS), prompts, each, servers, speed)
+    else:
+        found[few] = _done((*ROUNDS,), prompts, each, several, speed, urls=urls)
+    found[f"{few}, chats go anywhere"] = _done(
+        (*ROUNDS,) if urls else (*STAGES, *ROUNDS),
+        prompts,
+        each,
+        several,
+        speed,
+        urls=urls,
+        scattered=True,
+    )
     rows = [
         [name, stage, *(_shown(each) for each in (values[key] for key in _SHOWN))]
         for name, stages in found.items()
         for stage, values in stages.items()
     ]
     where = f"{prompts} prompts, {slots} slots in all"
-    of_several = list(found.values())[1]
+    of_several = found[few]
     return Report(
         "engines",
         f"Engines: {where}",
@@ -53,7 +72,7 @@ def measure(
         rows,
         [
             (
-                f"{servers} servers as one, {stage}: wall over the floor; slots in use of each",
+                f"{several} servers as one, {stage}: wall over the floor; slots in use of each",
                 f"{values['wall_over_floor']:.2f}; {_shown(values['busy'])}",
                 where,
             )
@@ -64,7 +83,7 @@ def measure(
             "prompts": prompts,
             "slots": slots,
             "speed": speed,
-            "servers": servers,
+            "servers": several,
             "found": found,
         },
     )
@@ -87,24 +106,36 @@ def _shown(value: object) -> object:
     return value
 
 
-def _stages(
-    prompts: int, slots: int, servers: int, speed: float, *, scattered: bool = False
+def _done(
+    what: Sequence[str],
+    prompts: int,
+    slots: int,
+    servers: int,
+    speed: float,
+    *,
+    urls: Sequence[str] = (),
+    scattered: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """What some simulators did for each stage, all together."""
+    """What some servers did for each stage or round, all together."""
     with ExitStack() as stack:
         place = stack.enter_context(harness.folder())
-        simulators = [stack.enter_context(harness.engine("", slots, speed)) for _ in range(servers)]
+        simulators = [
+            stack.enter_context(harness.engine(url, slots, speed)) for url in urls or [""] * servers
+        ]
         file = harness.write_prompts(place / "prompts.jsonl", prompts)
-        line = ["--run", str(place / "run"), "--slots", str(slots)]
+        line = ["--slots", str(slots)]
         line += ["--engine_url", ",".join(simulator.url for simulator in simulators)]
         found = {}
-        for stage in STAGES:
-            more = ["--prompts", str(file)] if stage == "sample" else []
+        for each in what:
+            job, run = ("refine", each) if each in ROUNDS else (each, "run")
+            more = ["--run", str(place / run)]
+            more += ["--prompts", str(file)] if each in ROUNDS or each == "sample" else []
+            more += ["--together", ROUNDS[each]] if each in ROUNDS else []
             for simulator in simulators:
                 simulator.reset()
-            job = f"benchmarks.scattered {stage}" if scattered else stage
+            job = f"benchmarks.scattered {job}" if scattered else job
             harness.run(job, *line, *more, log=place / "log")
-            found[stage] = _together(simulators)
+            found[each] = _together(simulators)
         return found
 
 
@@ -137,8 +168,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--slots", type=int, default=256)
     parser.add_argument("--servers", type=int, default=SERVERS)
     parser.add_argument("--speed", type=float, default=4.0)
+    parser.add_argument("--urls", nargs="+", default=(), help="servers that run: the round alone")
     o = parser.parse_args(argv)
-    made = measure(o.prompts, slots=o.slots, servers=o.servers, speed=o.speed)
+    made = measure(o.prompts, slots=o.slots, servers=o.servers, speed=o.speed, urls=o.urls)
     sys.stdout.write(report.markdown(made.columns, made.rows) + "\n")
     sys.stdout.write(json.dumps(made.data["found"], indent=1) + "\n")
 

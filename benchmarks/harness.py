@@ -122,7 +122,7 @@ def run(job: str, *arguments: str, log: Path) -> Cost:
     return Cost(time.monotonic() - began, used.ru_utime + used.ru_stime)
 
 
-def query(run_folder: Path, sql: str) -> list[tuple[Any, ...]]:
+def query(run_folder: Path | str, sql: str) -> list[tuple[Any, ...]]:
     """Rows of a query over a run's views."""
     with connect(str(run_folder)) as connection:
         rows: list[tuple[Any, ...]] = connection.sql(sql).fetchall()

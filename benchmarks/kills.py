@@ -3,6 +3,10 @@
 The moments are drawn in tokens spent, evenly over an undisturbed run, so they fall into all
 stages; after each the same command is started again. The simulator answers a request that is
 repeated as before, so the tables must equal those of the undisturbed run row by row.
+
+With `--everywhere` the kills are shared out over all ways to run the round: stage by stage and as
+one pipeline, in one thread and in several, on disk and in a bucket of a GCS server on loopback.
+There is no journal in a bucket, so there each kill may cost what was not committed yet.
 """
 
 from __future__ import annotations
@@ -14,7 +18,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import harness, kills_on_clock, report
+import fsspec
+
+from benchmarks import harness, kills_on_clock, object_store, report
 from benchmarks.answers import stream
 from benchmarks.harness import JobFailed, Simulator
 from benchmarks.report import Report
@@ -22,8 +28,21 @@ from schemas import TABLES
 
 PROMPTS, QUICK_PROMPTS = 512, 96
 KILLS, QUICK_KILLS = 30, 3
+EVERYWHERE_KILLS = 200
 ALLOWED = {"many": 1.25, "one": 1.03}
 """Tokens spent over those of an undisturbed run."""
+
+STAGED = ("--together", "off")
+THREADS = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
+WAYS: dict[str, tuple[bool, Sequence[str]]] = {
+    "stage by stage": (False, STAGED),
+    "as one pipeline": (False, ()),
+    "as one pipeline, two threads": (False, THREADS),
+    "stage by stage, bucket": (True, STAGED),
+    "as one pipeline, bucket": (True, ()),
+    "as one pipeline, two threads, bucket": (True, THREADS),
+}
+"""By name whether a run lies in a bucket, and its options."""
 
 _POLL_S = 0.05
 
@@ -62,7 +81,9 @@ def measure(
             moments = sorted(drawn.randrange(total) for _ in range(kills))
             plans = {"many": moments, "one": [total // 2]}
             rounds = {
-                name: _round(place / name, line, moments, simulator, calm, total)
+                name: _round(
+                    str(place / name), line, moments, simulator, calm, total, place / f"{name}.log"
+                )
                 for name, moments in plans.items()
             }
     where = f"{prompts} prompts, {slots} slots"
@@ -94,36 +115,103 @@ def measure(
     )
 
 
+def everywhere(
+    prompts: int = PROMPTS,
+    kills: int = EVERYWHERE_KILLS,
+    *,
+    slots: int = 256,
+    speed: float = 4.0,
+    seed: int = 0,
+) -> Report:
+    """Run the round undisturbed, then in each way with a share of the kills."""
+    machine = report.machine()
+    share = -(-kills // len(WAYS))
+    options = ("--slots", str(slots), "--speed", str(speed), "--malformed-rate", "0.05")
+    with (
+        harness.folder() as place,
+        object_store.serving() as bucket,
+        harness.simulating(*options) as simulator,
+    ):
+        file = harness.write_prompts(place / "prompts.jsonl", prompts)
+        line = ["--prompts", str(file), "--engine_url", simulator.url, "--slots", str(slots)]
+        calm = place / "calm"
+        harness.run("refine", "--run", str(calm), *line, log=place / "log")
+        total = int(simulator.stats()["completion_tokens"])
+        rounds = {}
+        for number, (name, (is_in_bucket, more)) in enumerate(WAYS.items()):
+            drawn = stream("kills", seed, name)
+            moments = sorted(drawn.randrange(total) for _ in range(share))
+            run = f"{bucket}/run-{number}" if is_in_bucket else str(place / f"run-{number}")
+            log = place / f"run-{number}.log"
+            rounds[name] = _round(run, [*line, *more], moments, simulator, calm, total, log)
+    killed = sum(len(r.kills) for r in rounds.values())
+    wrong = [f"{name}: {said}" for name, r in rounds.items() for said in r.wrong]
+    where = f"{prompts} prompts, {slots} slots"
+    return Report(
+        "kills_everywhere",
+        f"Kills everywhere: {where}, {total:,} tokens undisturbed, {killed} kills",
+        ("way", "kills", "tokens over undisturbed", "tables", "in stages"),
+        [
+            [name, len(r.kills), r.over, "; ".join(r.wrong) or "equal", _counts(r.kills)]
+            for name, r in rounds.items()
+        ],
+        [
+            (
+                f"{killed} kills over {len(WAYS)} ways to run: tables",
+                "; ".join(wrong) or "equal to those of the undisturbed run",
+                where,
+            )
+        ],
+        {
+            "machine": machine,
+            "prompts": prompts,
+            "slots": slots,
+            "speed": speed,
+            "seed": seed,
+            "tokens": total,
+            "rounds": {name: asdict(r) for name, r in rounds.items()},
+        },
+    )
+
+
 def _round(
-    run: Path, line: list[str], moments: list[int], simulator: Simulator, calm: Path, total: int
+    run: str,
+    line: list[str],
+    moments: list[int],
+    simulator: Simulator,
+    calm: Path,
+    total: int,
+    log: Path,
 ) -> Killed:
     began = time.monotonic()
     simulator.reset()
     kills = []
     for moment in moments:
-        stage = _kill_at(moment, run, line, simulator)
+        stage = _kill_at(moment, run, line, simulator, log)
         if stage is None:
             break
         kills.append(stage)
-    harness.run("refine", "--run", str(run), *line, log=run.with_suffix(".log"))
+    harness.run("refine", "--run", run, *line, log=log)
     tokens = int(simulator.stats()["completion_tokens"])
     wall_s = time.monotonic() - began
     return Killed(moments, kills, tokens, tokens / total, wall_s, _wrong(run, calm))
 
 
-def _kill_at(moment: int, run: Path, line: list[str], simulator: Simulator) -> str | None:
+def _kill_at(moment: int, run: str, line: list[str], simulator: Simulator, log: Path) -> str | None:
     """Start the round and kill it when so many tokens are spent; the stage it was in.
 
     A round that comes up later than that is killed once it has asked for something. None where
     it ended before.
     """
     before = simulator.stats()["completion_tokens"]
-    process = harness.start("refine", "--run", str(run), *line, log=run.with_suffix(".log"))
+    process = harness.start("refine", "--run", run, *line, log=log)
     try:
         while (spent := simulator.stats()["completion_tokens"]) < moment or spent == before:
             if process.poll() is not None:
                 if process.returncode:
-                    raise JobFailed(f"the round ended with {process.returncode}")
+                    raise JobFailed(
+                        f"the round ended with {process.returncode}:\n{log.read_text()[-2000:]}"
+                    )
                 return None
             time.sleep(_POLL_S)
     finally:
@@ -132,17 +220,19 @@ def _kill_at(moment: int, run: Path, line: list[str], simulator: Simulator) -> s
     return _stage(run)
 
 
-def _stage(run: Path) -> str:
+def _stage(run: str) -> str:
     """The stage that a killed round was in: its work files are still there."""
-    works = [path.name for path in run.glob("_work/*/*") if any(path.iterdir())]
-    return works[-1] if works else "between"
+    fs, root = fsspec.core.url_to_fs(run)
+    fs.invalidate_cache()
+    files = fs.glob(f"{root}/_work/*/*/*/*.parquet")
+    return str(max(files, key=fs.modified).split("/")[-3]) if files else "between"
 
 
 def _counts(stages: Sequence[str]) -> str:
     return ", ".join(f"{stage} {stages.count(stage)}" for stage in dict.fromkeys(stages))
 
 
-def _wrong(run: Path, calm: Path) -> list[str]:
+def _wrong(run: str, calm: Path) -> list[str]:
     """What tells the tables from those of the undisturbed run, and what they hold twice."""
     wrong = kills_on_clock.twice(run)
     for table in TABLES:
@@ -155,7 +245,8 @@ def _wrong(run: Path, calm: Path) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
     parser.add_argument("--prompts", type=int, default=PROMPTS)
-    parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("--kills", type=int, help=f"({KILLS}; {EVERYWHERE_KILLS} everywhere)")
+    parser.add_argument("--everywhere", action="store_true", help="in all ways to run the round")
     parser.add_argument("--slots", type=int, default=256)
     parser.add_argument("--speed", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)
@@ -166,12 +257,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--every", type=float, nargs=2, default=(8, 22), help="with --url: seconds up to a kill"
     )
     o = parser.parse_args(argv)
+    kills = o.kills or (EVERYWHERE_KILLS if o.everywhere else KILLS)
     if o.url:
         made = kills_on_clock.measure(
-            o.url, o.prompts, o.kills, tuple(o.every), slots=o.slots, seed=o.seed
+            o.url, o.prompts, kills, tuple(o.every), slots=o.slots, seed=o.seed
         )
     else:
-        made = measure(o.prompts, o.kills, slots=o.slots, speed=o.speed, seed=o.seed)
+        killing = everywhere if o.everywhere else measure
+        made = killing(o.prompts, kills, slots=o.slots, speed=o.speed, seed=o.seed)
     sys.stdout.write(report.markdown(made.columns, made.rows) + "\n")
 
 

@@ -125,7 +125,7 @@ def _round(run: Path, line: list[str], spans: list[float], simulator: Simulator)
     return Round(tokens, int(held), wall_s, [*twice(run), *_missing(run)], lived)
 
 
-def twice(run: Path) -> list[str]:
+def twice(run: Path | str) -> list[str]:
     """Tables with rows that are there twice."""
     found = []
     for table, key in KEYS.items():

@@ -24,6 +24,7 @@ from benchmarks import harness, report
 from benchmarks.harness import JobFailed
 from benchmarks.report import Report
 from pipelines.execution import job
+from pipelines.execution.lease import Hold
 from pipelines.execution.options import parse
 from pipelines.execution.plan import Part, Plan, plan
 from pipelines.execution.session import Session
@@ -133,7 +134,7 @@ def one(size: int) -> dict[str, Any]:
         started_mb, watch = _resident_mb(), _Watch(session.engines.meter)
         vars(job)["plan"] = watch.plan
         console = Console(stderr=True, quiet=True)
-        code = job.run(instant, session, console, console)
+        code = job.run(instant, session, Hold(), console, console)
         wall_s = watch.end()
         session.close()
         if code:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from benchmarks import saturation
 from benchmarks.report import Report
 
-WAYS = {"stage by stage": [], "as one pipeline": ["--together"]}
+WAYS = {"stage by stage": ["--together", "off"], "as one pipeline": ["--together", "on"]}
 PROMPTS, QUICK_PROMPTS = saturation.PROMPTS, 48
 
 

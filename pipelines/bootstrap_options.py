@@ -10,8 +10,8 @@ from pipelines import quoted
 from pipelines.execution.options import Job, Stages, parse
 from pipelines.iterations import FIRST
 from spar_core.stages.drawing import whole
-from spar_core.stages.evolve import WRITERS
 from spar_core.stages.teach import TEACHERS
+from spar_core.stages.writers import WRITERS
 from terminal.exits import UsageError
 
 QUOTED = {

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from pipelines.execution import job
-from spar_core.stages.evolve import WRITERS
+from spar_core.stages.writers import WRITERS
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from rich.console import Console
 from pipelines import bootstrapping, evaluating
 from pipelines.execution import intake, lease
 from pipelines.execution.inference import INTERRUPTED, RunStopped
-from pipelines.execution.lease import RunLocked
+from pipelines.execution.lease import LeaseLost, RunLocked
 from pipelines.execution.options import DEMO_PROMPTS
 from pipelines.execution.parts import depends_on
 from pipelines.execution.prompt_files import InputError
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return complain(err, f"{error}; {advice}", OTHER_SETTINGS)
     except ChildEnded as error:
         return complain(err, str(error), error.code)
-    except (RunStopped, KeyboardInterrupt) as error:
+    except (RunStopped, LeaseLost, KeyboardInterrupt) as error:
         return complain(err, f"{str(error) or INTERRUPTED}: {again}", STOPPED)
     except OSError as error:
         return complain(err, f"cannot go on: {error}\n{again}", STOPPED)

@@ -88,6 +88,8 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
         raise UsageError("--iteration is set by this job: --iterations N says how many to do")
     if options.variant != MAIN:
         raise UsageError("--variant is not for this job: each iteration goes on from one model")
+    if options.detach or options.attach:
+        raise UsageError("--detach, --attach: not for this job, which trains between its rounds")
     urls = (options.engine_url, options.actor_url, options.refiner_url)
     if any(urls) or options.engine != "vllm":
         raise UsageError(

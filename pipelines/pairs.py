@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pipelines.execution import job
 from spar_core.methods import METHODS
 
-STAGES = {
-    method: tuple(stage for stage in stages if stage.trains) for method, stages in METHODS.items()
+_SELECTIONS = {
+    method: tuple(stage for stage in stages if stage.trains and not stage.roles)
+    for method, stages in METHODS.items()
 }
+STAGES = {method: stages for method, stages in _SELECTIONS.items() if stages}
 """What makes training data of what the engines said, by method."""
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipelines.execution import metrics, work
+from pipelines.execution import metrics, stop, work
 from pipelines.execution.following import Following, PromptRows
 from pipelines.execution.journal import open_journal
 from pipelines.execution.plan import Part
@@ -28,7 +28,7 @@ from spar_core.decoding.tasks import all_of
 from spar_core.engine.engines import Lease
 from spar_core.engine.journal import Journal, JournaledEngine
 from spar_core.engine.meter import purpose
-from spar_core.engine.protocol import Engine, EngineGone, ItemError
+from spar_core.engine.protocol import Engine, EngineAway, EngineGone, ItemError
 from spar_core.engine.spec import EngineSpec
 from spar_core.stage import Context, Item
 from spar_core.window import Window
@@ -81,8 +81,10 @@ class Inference(beam.DoFn):
     """Does the items of work files, and commits their rows.
 
     A bundle's work files share one window: the next one's items fill the gaps that the last
-    one's leave. Results leave at once where their file is done, else every COMMIT_S. Items that
-    are committed already, by an earlier try of the bundle say, are passed over.
+    one's leave. Bundles of a process at the same time share its engines' room, so that together
+    they begin no more than one would, and the last has it all. Results leave at once where their
+    file is done, else every COMMIT_S. Items that are committed already, by an earlier try of the
+    bundle say, are passed over.
 
     Args:
         parts: one stage, whose items the work files hold; or several, through all of which each
@@ -108,9 +110,13 @@ class Inference(beam.DoFn):
         self._lease: Lease | None = None
         self._journals: list[Journal] = []
         self._following: Following | None = None
+        if why := stop.told(self._dataset, self._session.name):
+            raise RunStopped(why)
         try:
             self._lease = engines.using(self._specs)
         except EngineGone as gone:
+            if not isinstance(gone, EngineAway):
+                stop.tell(self._dataset, self._session.name, str(gone))
             raise RunStopped(str(gone)) from None
         self._window: Window[_Batch] = Window(engines.loop, self._room())
         if len(self._parts) > 1:
@@ -122,6 +128,7 @@ class Inference(beam.DoFn):
                 raise self._cannot_write(error) from None
 
     def teardown(self) -> None:
+        self._session.busy.discard(self)
         if hasattr(self, "_window"):
             self._window.cancel()
         for journal in self._journals:
@@ -133,6 +140,7 @@ class Inference(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._batches: list[_Batch] = []
+        self._session.busy.add(self)
 
     def process(self, element: Work) -> None:
         batch = _Batch(element.bucket)
@@ -147,9 +155,12 @@ class Inference(beam.DoFn):
         batch.is_read = True
 
     def finish_bundle(self) -> None:
-        while len(self._window):
-            self._settle_next()
-        self._commit(everything=True)
+        try:
+            while len(self._window):
+                self._settle_next()
+            self._commit(everything=True)
+        finally:
+            self._session.busy.discard(self)
 
     def _items(
         self, batch: _Batch, element: Work
@@ -168,8 +179,10 @@ class Inference(beam.DoFn):
                 yield partial(self._settle, batch, item)
 
     def _room(self) -> int:
-        """Items in progress at most; servers may join while the stage goes on."""
-        return (IN_FLIGHT * self._lease.slots if self._lease else 0) or _WITHOUT_ENGINE
+        """Items in progress at most; servers and other bundles may join while the stage goes on."""
+        if not self._lease or not self._lease.slots:
+            return _WITHOUT_ENGINE
+        return max(1, IN_FLIGHT * self._lease.slots // max(1, len(self._session.busy)))
 
     def _settle_next(self) -> None:
         """Wait for an item, and commit what is ripe."""

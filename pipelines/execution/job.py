@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 import os
@@ -15,12 +16,12 @@ from functools import cache, partial
 from rich.console import Console
 
 from inspection.summary import print_summary
-from pipelines.execution import lease, work
+from pipelines.execution import elsewhere, lease, running, stop, work
 from pipelines.execution.inference import INTERRUPTED, RunStopped
 from pipelines.execution.intakes import Intake, intake_of, require_prompts, rows
 from pipelines.execution.journal import clear_journal
 from pipelines.execution.launch import launch
-from pipelines.execution.lease import RunLocked
+from pipelines.execution.lease import Hold, LeaseLost, RunLocked
 from pipelines.execution.options import DEMO_RUN, Job, Stages, parse
 from pipelines.execution.parts import Claimed, claim, parts, together
 from pipelines.execution.plan import pending, plan
@@ -28,12 +29,16 @@ from pipelines.execution.progress import progress
 from pipelines.execution.prompt_files import InputError
 from pipelines.execution.round_plan import ROUND, plan_round
 from pipelines.execution.round_plan import pending as pending_prompts
+from pipelines.execution.running import Running
 from pipelines.execution.session import Session
+from pipelines.execution.workers import check_workers
 from schemas.table import MAIN
 from spar_core.dataset import SWEEP_AGE_S
 from spar_core.engine.preflight import preflight, resolve
 from spar_core.engine.protocol import EngineGone
+from spar_core.engine.spec import model_path
 from spar_core.filters.library import NoLibrary
+from spar_core.merging import WORTH_IT, merge
 from spar_core.stage import PROMPTS
 from spar_core.stages.drawing import longest
 from spar_core.variants import SettingsDiffer
@@ -72,6 +77,7 @@ _NEXT = {
     "answers": "inspection.sql --run {run} --sql "
     '"select prompt, response, passed from answers join prompts on prompt_id = item_id"',
     "evaluations": "inspection.compare --runs {run}",
+    "sft_actor": "training.sft --task actor --data {run} --model FOLDER --output actor-2",
     "sft_refiner": "training.sft --task refiner --data {run} --model FOLDER --output refiner-1",
 }
 """What to do next, by the last table that a job has written."""
@@ -112,10 +118,15 @@ def main(
         job = parse(
             name, description, methods, argv, choice=choice, default_run=default_run, add=add
         )
+        _check_runner(job, err)
         if not own:
             require_prompts(job)
-        with _session(job) as session, session.noticing(), lease.held(job.dataset):
-            return run(job, session, out, err, own)
+        with (
+            _session(job) as session,
+            session.noticing(),
+            lease.held(job.dataset, session.press) as hold,
+        ):
+            return run(job, session, hold, out, err, own)
     except (UsageError, InputError, RunLocked, NoLibrary) as error:
         return complain(err, str(error), BAD_USAGE)
     except SettingsDiffer as error:
@@ -124,7 +135,7 @@ def main(
             "or another --run or --iteration"
         )
         return complain(err, f"{error}; {advice}", OTHER_SETTINGS)
-    except (RunStopped, EngineGone) as error:
+    except (RunStopped, EngineGone, LeaseLost) as error:
         advice = "Nothing that is done is lost: run the same command again to go on."
         return complain(err, f"stopped: {error}\n{advice}", STOPPED)
     except KeyboardInterrupt:
@@ -144,17 +155,30 @@ def _session(job: Job) -> Iterator[Session]:
         session.close()
 
 
-def run(job: Job, session: Session, out: Console, err: Console, own: Own | None = None) -> int:
+def run(
+    job: Job, session: Session, hold: Hold, out: Console, err: Console, own: Own | None = None
+) -> int:
     """Run the stages of a job whose run is held; returns the exit code."""
+    running.settle(job.dataset, session, out, attach=job.options.attach)
+    stop.clear(job.dataset)
     read = own.read if own else intake_of(job.stages)
     job, scope = read(job, out)
     job = _with_models(job)
+    hold.check()
     job.dataset.sweep(0.0 if _is_alone(job) else SWEEP_AGE_S)
     check = cache(partial(_check_engines, job))  # once, before the first work of the job
     claimed = parts(job, scope)
     at_once = together(job, claimed)
     alone = [[each] for each in claimed[len(at_once) :]]
-    left = sum(_run(job, some, session, check, out, err) for some in [at_once, *alone] if some)
+    do = partial(_run, job, session, hold, check, out, err)
+    left = 0
+    rounds = [some for some in [at_once, *alone] if some]
+    for number, some in enumerate(rounds, 1):
+        still = do(some)
+        if still is None:
+            _say_left(job, rounds[number:], out)
+            return DONE
+        left += still
     if left:
         raise RunStopped(f"{left} items are still pending")
     failed = rows(job, "failures")
@@ -169,6 +193,35 @@ def run(job: Job, session: Session, out: Console, err: Console, own: Own | None 
 def _is_alone(job: Job) -> bool:
     """Whether nobody else can be writing: the process that holds the run does all the work."""
     return job.is_in_process and job.dataset.is_local
+
+
+def _check_runner(job: Job, err: Console) -> None:
+    """Look at what a runner elsewhere cannot do.
+
+    Raises:
+        UsageError: it cannot be left alone, or its workers cannot see what they need.
+    """
+    if job.options.detach:
+        elsewhere.check_detaching(job.beam)
+    local = [f"--run {job.dataset.run}"] if job.dataset.is_local else []
+    asked = {job.engines[role] for role in _asked(job)}
+    check_workers(asked, job.beam)
+    models = {str(path) for spec in asked if spec.model and (path := model_path(spec))}
+    local += [f"--model {path}" for path in sorted(models)]
+    if warning := elsewhere.check_paths(job.beam, local):
+        err.print(f"warning: {warning}", markup=False, soft_wrap=True)
+
+
+def _say_left(job: Job, follows: Sequence[Sequence[Claimed]], out: Console) -> None:
+    """Say how a job that was left goes on."""
+    names = ", ".join(each.part.stage.name for some in follows for each in some)
+    then = f"; {names} come after it" if names else ""
+    out.print(
+        f"The job goes on by itself{then}. When it has ended, run the same command again to go on; "
+        f"--attach waits for it. How it is: {python()} -m pipelines.status --run "
+        f"{shlex.quote(job.dataset.run)}",
+        markup=False,
+    )
 
 
 def _say_what_next(job: Job, failed: int, out: Console) -> None:
@@ -205,13 +258,16 @@ def _with_models(job: Job) -> Job:
 
 def _run(
     job: Job,
-    claimed: Sequence[Claimed],
     session: Session,
+    hold: Hold,
     check: Callable[[], None],
     out: Console,
     err: Console,
-) -> int:
+    claimed: Sequence[Claimed],
+) -> int | None:
     """Do what is pending of a stage, or of all prompts in several; returns how much still is.
+
+    None where it was left to a runner elsewhere.
 
     Args:
         check: looks at the engines.
@@ -222,6 +278,7 @@ def _run(
     first, is_round = stages[0], len(stages) > 1
     files = ROUND if is_round else first.stage.name
     noun = "prompts" if is_round else first.stage.noun
+    hold.check()
     if _is_alone(job):
         work.clear(dataset, files, first.variant)  # what a killed driver left
     planned = (
@@ -242,14 +299,30 @@ def _run(
             out.print(f"{name}: all {planned.total} {noun} are done", markup=False)
         return 0
     began = time.monotonic()
-    with progress(err, files, noun, done, planned.total, session.engines.meter):
-        launch(stages, planned.works, dataset, specs, job.beam, session)
+    options = elsewhere.for_a_job(job.beam, f"spar-{files}-{session.name[:8]}".replace("_", "-"))
+    note = partial(
+        Running,
+        name=name,
+        files=files,
+        variant=first.variant,
+        iteration=dataset.iteration,
+        plan=session.name,
+    )
+    with (
+        running.noting(dataset, options, note, out, leaves=job.options.detach) as told,
+        progress(err, files, noun, done, planned.total, session.engines.meter),
+    ):
+        given = copy.deepcopy(options)  # runners write into them
+        if launch(stages, planned.works, dataset, specs, given, session, told) is None:
+            return None
     work.clear(dataset, files, first.variant, session.name)
     left = pending_prompts(stages, dataset) if is_round else pending(first, dataset)
     for part in () if left else stages:
         entries = dataset.entries(part.stage.name, part.variant).values()
         if not any(entry.retry for entry in entries):
             clear_journal(dataset, part)
+        if not part.stage.replaces:
+            merge(dataset, part.stage.name, part.variant, WORTH_IT)
     took = time.monotonic() - began
     before = f" ({done} were done before)" if done else ""
     still = f"; {left} are still pending" if left else ""
@@ -266,7 +339,8 @@ def _check_engines(job: Job) -> None:
         EngineGone: with what and the remedy.
     """
     for role in _asked(job):
-        preflight(job.engines[role], longest(job.options, role))
+        most = longest(job.options, role)
+        preflight(job.engines[role], most, is_here=job.is_in_process)
 
 
 def _asked(job: Job) -> list[str]:

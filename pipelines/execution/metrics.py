@@ -25,6 +25,8 @@ def account(usage: Usage) -> dict[str, float]:
         "latency_ms_max": max(usage.latencies_ms, default=0),
         "slots_sum": sum(usage.slots),
         "slots_samples": len(usage.slots),
+        "replayed_prompt_tokens": usage.replayed_prompt_tokens,
+        "replayed_completion_tokens": usage.replayed_completion_tokens,
     }
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-from apache_beam.runners.runner import create_runner
 
+from pipelines.execution import runners
 from pipelines.execution.roles import add_engines, engine_of, is_bundled
 from schemas.prompts import TRAIN
 from schemas.table import MAIN
@@ -23,8 +23,8 @@ from spar_core.methods import METHODS
 from spar_core.stage import DEFAULT_ROLES, PROMPTS, Stage, add_options, roles_of
 from spar_core.stages.decode import ANSWERERS
 from spar_core.stages.drawing import whole
-from spar_core.stages.evolve import WRITERS
 from spar_core.stages.teach import TEACHERS
+from spar_core.stages.writers import WRITERS
 from terminal.exits import UsageError
 
 DEMO_PROMPTS = Path(__file__).parents[1] / "demo" / "prompts.jsonl"
@@ -84,7 +84,7 @@ class SparOptions(PipelineOptions):
 
     @classmethod
     def _add_argparse_args(cls, parser: Any) -> None:
-        add_arguments(parser, _all_stages())
+        add_arguments(parser, all_stages())
         _add_seeds(parser)
 
 
@@ -138,9 +138,12 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
     if reads_prompts(stages) and sum(bool(stage.roles) for stage in stages) > 1:
         run.add_argument(
             "--together",
-            action="store_true",
-            help="take each prompt through all stages in one pipeline, if all engines are there at "
-            "once: at URLs, or one for all (off)",
+            nargs="?",
+            choices=("auto", "on", "off"),
+            const="on",
+            default="auto",
+            help="take each prompt through all stages in one pipeline; on: if all engines are "
+            "there at once, at URLs or one for all; auto: if all are at URLs (default: auto)",
         )
     if reads_seeds(stages) or of_prompts:
         run.add_argument(
@@ -150,6 +153,18 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
             help="the prompts to do, and what rows without a column `split` are for; pairs come of "
             f"`{TRAIN}` only (default: {TRAIN})",
         )
+    elsewhere = run.add_mutually_exclusive_group()
+    elsewhere.add_argument(
+        "--detach",
+        action="store_true",
+        help="leave the job alone once a runner elsewhere (Flink, Dataflow, a job server) has it; "
+        "python -m pipelines.status says how it is (off)",
+    )
+    elsewhere.add_argument(
+        "--attach",
+        action="store_true",
+        help="wait for the job that was left, if it is not ended, and go on (off)",
+    )
     run.add_argument("--seed", type=int, default=0, help="seed of every random choice")
 
 
@@ -157,8 +172,8 @@ def _add_seeds(run: Any) -> None:
     run.add_argument(
         "--seeds",
         metavar="FILES",
-        help="JSONL, JSON, CSV or Parquet with a column `prompt`, `instruction` or `seed`, or a "
-        "JSON list of texts; a path, a glob or a URL (default: what the run holds)",
+        help="JSONL, JSON, CSV or Parquet with a column `prompt`, `instruction`, `seed` or `text`, "
+        "or a JSON list of texts; a path, a glob or a URL (default: what the run holds)",
     )
 
 
@@ -272,8 +287,13 @@ def _beam_options(
         if options is not SparOptions:
             options._add_argparse_args(beam_parser)
     beams, unknown = beam_parser.parse_known_args(rest)
+    own: Any = Parser(add_help=False, allow_abbrev=False)
+    for name, kind in runners.options_of(beams).items():
+        if name not in beam_parser._option_string_actions:
+            own.add_argument(name, nargs="?", type=kind)
+    unknown = own.parse_known_args(unknown)[1]
     if unknown:
-        known = [*parser._option_string_actions, *beam_parser._option_string_actions]
+        known = [n for each in (parser, beam_parser, own) for n in each._option_string_actions]
         name = unknown[0].partition("=")[0]
         if name in _elsewhere():
             raise UsageError(f"no option {name} in this job: it is another job's")
@@ -285,10 +305,6 @@ def _beam_options(
             "--no_wait_until_finish is not for this job: it waits, to commit, to say what is "
             "pending still, and to clear up behind it"
         )
-    try:
-        create_runner(beams.runner or "DirectRunner")
-    except (ValueError, ImportError, AttributeError) as error:
-        raise UsageError(f"no runner {beams.runner}: {error}") from None
     beam = PipelineOptions([*arguments])
     if (beam.view_as(StandardOptions).runner or "DirectRunner") == "DirectRunner":
         beam.view_as(StandardOptions).runner = _FN_API_RUNNER
@@ -297,7 +313,7 @@ def _beam_options(
 
 def _elsewhere() -> set[str]:
     """The options of all jobs, of one stage and of several."""
-    stages = _all_stages()
+    stages = all_stages()
     found = {f"--{choice}" for choice in _CHOICES}
     for some in (stages, *((stage,) for stage in stages)):
         parser = Parser(add_help=False, allow_abbrev=False)
@@ -306,7 +322,7 @@ def _elsewhere() -> set[str]:
     return found
 
 
-def _all_stages() -> Stages:
+def all_stages() -> Stages:
     families: tuple[Mapping[Any, Stages], ...] = (METHODS, WRITERS, TEACHERS, ANSWERERS)
     return tuple(
         dict.fromkeys(stage for family in families for some in family.values() for stage in some)
@@ -324,7 +340,8 @@ def _understood(
     options.bundled = frozenset(r for r, e in engines.items() if is_bundled(e))
     for group in dict.fromkeys(some for stage in stages for some in stage.options):
         group.check(options)
-    if reads_seeds(stages) and options.variant != MAIN:
+    makes_prompts = any(PROMPTS in stage.writes for stage in stages)
+    if makes_prompts and options.variant != MAIN:
         raise UsageError(
             "--variant: prompts have none; other settings make others in another --run or "
             "--iteration"

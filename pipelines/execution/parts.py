@@ -48,16 +48,20 @@ def together(job: Job, claimed: Sequence[Claimed]) -> list[Claimed]:
     """The stages that a worker takes a prompt through, one after another; none where they are not.
 
     They begin with the first and end before a selection over the whole run. All their engines must
-    be there at once: at URLs, or one for all roles. All rows that they read are of one variant.
+    be there at once: at URLs, or, where it is asked for, one for all roles. All rows that they read
+    are of one variant.
     """
     first = list(itertools.takewhile(lambda each: not each.part.stage.replaces, claimed))
     stages = [each.part.stage for each in first]
     specs = {job.engines[role] for stage in stages for role in stage.roles}
     variants_read = {name for each in first for name in makers(each.part).values()}
+    asked = getattr(job.options, "together", "off")
     is_one_job = (
-        getattr(job.options, "together", False)
-        and reads_prompts(tuple(stages))
-        and (len(specs) == 1 or all(spec.url for spec in specs))
+        reads_prompts(tuple(stages))
+        and (
+            (asked != "off" and bool(specs) and all(spec.url for spec in specs))
+            or (asked == "on" and len(specs) == 1)
+        )
         and variants_read == {first[0].part.variant}
     )
     return first if is_one_job else []

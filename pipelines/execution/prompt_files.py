@@ -20,8 +20,8 @@ from spar_core.checks.library import NoChecker
 from spar_core.checks.reading import CHECKS_COLUMN, IFEVAL_COLUMNS, read_checks
 
 COLUMN = "prompt"
-SEED_COLUMNS = (COLUMN, "instruction", "seed")
-"""Columns that a plain instruction may stand in, the first that is there."""
+SEED_COLUMNS = (COLUMN, "instruction", "seed", "text")
+"""Columns that a plain instruction, or a text, may stand in: the first that is there."""
 SPLIT_COLUMN = "split"
 
 _SPLIT = re.compile(r"\w{0,40}")

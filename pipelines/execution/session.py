@@ -21,19 +21,25 @@ from pathlib import Path
 from typing import Any
 
 from spar_core.engine.engines import Engines
+from spar_core.engine.machine import Machine
 
 
 class Session:
-    """Of one job; closed when the job ends.
+    """Of one job; closed when the job ends. `busy` are those who have a bundle in progress.
+
+    In the process that made it, its engines are of this process alone; where it travelled to, on
+    workers, the processes of a machine share them.
 
     Args:
         log: where engines that are started write, "" for a file among the temporary ones. Where
-            its folder is not there, on a worker, that is used too.
+            its folder is not there, on another machine, their lines go to a worker's log.
     """
 
     def __init__(self, log: str = "", name: str = "") -> None:
         self.log = log
         self.name = name or uuid.uuid4().hex
+        self.busy: set[object] = set()
+        self._has_travelled = bool(name)
         self._pressed = threading.Event()
         self._lock = threading.Lock()
         self._engines: Engines | None = None
@@ -47,13 +53,32 @@ class Session:
         """The engines of this process."""
         with self._lock:
             if self._engines is None:
-                self._engines = Engines(_log(self.log))
+                self._engines = Engines(self._file(), self._machine())
             return self._engines
+
+    def _file(self) -> Path | None:
+        """Where engines write, if it is there."""
+        if self.log and Path(self.log).parent.is_dir():
+            return Path(self.log)
+        if self._has_travelled:
+            return None
+        return Path(tempfile.gettempdir()) / f"spar-engine-{os.getpid()}.log"
+
+    def _machine(self) -> Machine | None:
+        """What is shared with the other processes that the session travelled to."""
+        if not self._has_travelled:
+            return None
+        folder = Path(tempfile.gettempdir()) / f"spar-engines-{os.getuid()}" / self.name
+        return Machine(folder, self._file())
 
     @property
     def is_pressed(self) -> bool:
         """Whether the job should stop."""
         return self._pressed.is_set()
+
+    def press(self) -> None:
+        """Have the job stop, as Ctrl-C does."""
+        self._pressed.set()
 
     @contextmanager
     def noticing(self) -> Iterator[None]:
@@ -92,12 +117,6 @@ _finding = threading.Lock()
 def _session(name: str, log: str) -> Session:
     with _finding:
         return _sessions.get(name) or Session(log, name)
-
-
-def _log(log: str) -> Path:
-    if log and Path(log).parent.is_dir():
-        return Path(log)
-    return Path(tempfile.gettempdir()) / f"spar-engine-{os.getpid()}.log"
 
 
 @atexit.register

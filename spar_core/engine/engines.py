@@ -11,12 +11,15 @@ import threading
 import time
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
+from spar_core.engine import fetching, llamacpp, vllm
 from spar_core.engine.addresses import current, is_several
 from spar_core.engine.llamacpp import LlamaCppEngine, LlamaCppServer, bundled_model
+from spar_core.engine.machine import Command, Machine, Seat
 from spar_core.engine.meter import Meter
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.pool import EnginePool
@@ -28,13 +31,16 @@ from spar_core.engine.served import (
     other_model,
     served_models,
 )
-from spar_core.engine.spec import EngineSpec, adapter_path, model_path
+from spar_core.engine.spec import EngineSpec, adapter_path, called, is_fetched
 from spar_core.engine.vllm import VllmEngine, VllmServer
 
 T = TypeVar("T")
 
 TURN_S = 600.0
 """How long to wait for others to release the engines that are in the way of a new one."""
+
+_COUNT_S = 1.0
+"""How often those who share a server are counted."""
 
 _CLIENTS = {"llamacpp": LlamaCppEngine, "vllm": VllmEngine, "openai": OpenAIEngine}
 
@@ -46,9 +52,12 @@ class ClosableEngine(Engine, Protocol):
 
 
 class Server(Protocol):
-    """A server that this process started."""
+    """A server that this process started, or has started with others."""
 
     url: str
+
+    @property
+    def is_up(self) -> bool: ...
 
     def close(self) -> None: ...
 
@@ -64,8 +73,15 @@ class _Running:
 
     @property
     def slots_now(self) -> int:
-        """Of all its servers, which may become more."""
+        """Of all its servers, which may become more; of one that is shared our part."""
+        if isinstance(self.server, Seat):
+            return max(1, self.slots // self.server.sharers)
         return self.engine.slots if isinstance(self.engine, EnginePool) else self.slots
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether its server, which we started, has ended."""
+        return self.server is not None and not self.server.is_up
 
 
 class Lease:
@@ -106,14 +122,16 @@ class Engines:
     Those at URLs and the scripted ones live side by side until `close`. Those that this process
     starts share its GPU or its cores, so they take turns: one that nobody holds stays up until
     another is to be started, and one that a lease holds is waited for. Embedded llama.cpp ones may
-    be up together.
+    be up together. One that has died is started again for the next lease.
 
     Args:
         log: where the servers that are started write; None for a file in the temporary folder.
+        machine: whose servers are used in place of ones of this process alone.
     """
 
-    def __init__(self, log: Path | None = None) -> None:
+    def __init__(self, log: Path | None = None, machine: Machine | None = None) -> None:
         self.meter = Meter()
+        self._machine = machine
         self.loop = asyncio.new_event_loop()
         self._log = log
         self._thread = threading.Thread(
@@ -167,9 +185,11 @@ class Engines:
         with self._changed:
             self._wait_for_turn(specs)
             self._is_changing = True
+            dead = [spec for spec in specs if spec in self._running and self._running[spec].is_dead]
+            stopping = [self._running.pop(spec) for spec in dead]
             missing = [spec for spec in specs if spec not in self._running]
             stale = self._idle_beside(specs) if any(s.is_started for s in missing) else []
-            stopping = [self._running.pop(spec) for spec in stale]
+            stopping += [self._running.pop(spec) for spec in stale]
         opened: dict[EngineSpec, _Running] = {}
         try:
             self._stop(stopping)
@@ -217,7 +237,10 @@ class Engines:
                 return
 
     def _in_the_way(self, specs: list[EngineSpec]) -> EngineSpec | None:
-        """A held engine beside which what is missing cannot be started."""
+        """A held engine beside which what is missing cannot be started, or that has died."""
+        for spec in specs:
+            if (running := self._running.get(spec)) and running.held and running.is_dead:
+                return spec
         missing = [spec for spec in specs if spec.is_started and spec not in self._running]
         for spec, running in self._running.items():
             if running.held and spec.is_started and spec not in specs:
@@ -241,19 +264,24 @@ class Engines:
             if server:
                 server.close()
             raise
+        if isinstance(server, Seat) and isinstance(engine, OpenAIEngine):
+            asyncio.run_coroutine_threadsafe(_share(engine, server), self.loop)
         return _Running(engine, server, spec.slots)
 
     def _start(self, spec: EngineSpec) -> Server:
+        if self._machine:
+            key = repr((spec.kind, spec.model, spec.slots, spec.arguments, spec.adapter))
+            return self._machine.join(key, partial(_command, spec))
+        model = _model(spec)
         if spec.kind == "llamacpp":
-            model = Path(spec.model) if spec.model else bundled_model()
-            return LlamaCppServer(model, adapter_path(spec), slots=spec.slots)
+            return LlamaCppServer(Path(model), adapter_path(spec), slots=spec.slots)
         if self._log is None:
             with tempfile.NamedTemporaryFile(
                 prefix="spar-engine-", suffix=".log", delete=False
             ) as log:
                 self._log = Path(log.name)
         arguments = shlex.split(spec.arguments)
-        return VllmServer(spec.model, self._log, slots=spec.slots, arguments=arguments)
+        return VllmServer(model, self._log, name=spec.model, slots=spec.slots, arguments=arguments)
 
     def _stop(self, running: Iterable[_Running]) -> None:
         for each in running:
@@ -274,6 +302,30 @@ def _refuse(specs: list[EngineSpec]) -> None:
         raise EngineGone(
             f"{' and '.join(map(_called, servers))} would share one GPU: give one of them a URL"
         )
+
+
+def _command(spec: EngineSpec, port: int) -> Command:
+    """How the server of an engine is started that several processes share."""
+    model = _model(spec)
+    if spec.kind == "llamacpp":
+        return llamacpp.command(Path(model), adapter_path(spec), port, slots=spec.slots)
+    arguments = shlex.split(spec.arguments)
+    return vllm.command(model, port, name=spec.model, slots=spec.slots, arguments=arguments)
+
+
+def _model(spec: EngineSpec) -> str:
+    """The model of a server that is started, on this machine, or the name its server knows."""
+    if is_fetched(spec):
+        return str(fetching.fetched(spec.model))
+    return str(bundled_model()) if spec.kind == "llamacpp" and not spec.model else spec.model
+
+
+async def _share(engine: OpenAIEngine, seat: Seat) -> None:
+    """Keep to our part of a server's slots, while others come and go."""
+    while not seat.is_closed:
+        seat.count()
+        engine.share(seat.sharers)
+        await asyncio.sleep(_COUNT_S)
 
 
 def _called(spec: EngineSpec) -> str:
@@ -335,8 +387,7 @@ async def _common_model(spec: EngineSpec) -> str:
 
 
 def _client(spec: EngineSpec, url: str, model: str, meter: Meter, **settings: Any) -> OpenAIEngine:
-    path, adapter = model_path(spec), adapter_path(spec)
-    name = path.name if path else model
+    name, adapter = called(spec) or model, adapter_path(spec)
     return _CLIENTS[spec.kind](
         url,
         model,

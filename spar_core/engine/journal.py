@@ -118,7 +118,11 @@ class JournaledEngine:
         key = hashlib.sha256(json.dumps(asked).encode()).digest()
         answer = self._journal.find(self._item, key)
         if answer is not None:
-            self._meter.count(replayed=1)
+            self._meter.count(
+                replayed=1,
+                replayed_prompt_tokens=answer.prompt_tokens,
+                replayed_completion_tokens=answer.completion_tokens,
+            )
             return answer
         answer = await self._engine.chat(request)
         self._journal.add(self._item, key, answer)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
+import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from spar_core.engine.lora import check_adapter
+from spar_core.engine.machine import Command
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.protocol import ChatRequest, EngineGone
 
@@ -50,7 +55,10 @@ class LlamaCppServer:
         adapter: a LoRA adapter (GGUF), applied to it at load.
         slots: sequences decoded at once. Measured on 2 cores: 32 gives the most tokens.
         context: tokens a slot, prompt and answer.
+        port: where it listens; 0 for where there is room.
     """
+
+    is_up = True
 
     def __init__(
         self,
@@ -59,6 +67,7 @@ class LlamaCppServer:
         *,
         slots: int = 32,
         context: int = CONTEXT,
+        port: int = 0,
     ) -> None:
         check(model, adapter)
         try:
@@ -69,6 +78,7 @@ class LlamaCppServer:
         params.model.path = str(model)
         if adapter:
             params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter))]
+        params.port = port
         params.n_parallel = slots
         params.n_ctx = slots * context
         params.kv_unified = True
@@ -90,6 +100,41 @@ class LlamaCppServer:
         del self._server
 
 
+def command(model: Path, adapter: Path | None, port: int, *, slots: int) -> Command:
+    """How a server in a process of its own is started, for several to share.
+
+    Raises:
+        EngineGone: the package or a file is not there.
+    """
+    check(model, adapter)
+    words = [
+        *(sys.executable, "-m", "spar_core.engine.llamacpp", "--model", str(model)),
+        *("--port", str(port), "--slots", str(slots)),
+        *(("--adapter", str(adapter)) if adapter else ()),
+    ]
+    return Command(f"llama.cpp with {model.name}", words, os.environ, bears_others=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until a signal ends the process."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--adapter", type=Path)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--slots", type=int, required=True)
+    options = parser.parse_args(argv)
+    try:
+        server = LlamaCppServer(
+            options.model, options.adapter, slots=options.slots, port=options.port
+        )
+    except EngineGone as gone:
+        sys.stderr.write(f"error: {gone}\n")
+        return 1
+    sys.stderr.write(f"llama.cpp serves {options.model} at {server.url}\n")
+    signal.pause()
+    return 0
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -100,12 +145,21 @@ def check(model: Path, adapter: Path | None = None) -> None:
     Raises:
         EngineGone: they are not.
     """
-    if importlib.util.find_spec("xllamacpp") is None:
-        raise EngineGone("--engine llamacpp needs the package xllamacpp: pip install 'spar[local]'")
+    check_package()
     if not model.is_file():
         raise EngineGone(f"no model file at {model}: --model takes a GGUF file")
     if adapter:
         check_adapter(model, adapter)
+
+
+def check_package() -> None:
+    """See that the package is there.
+
+    Raises:
+        EngineGone: it is not.
+    """
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise EngineGone("--engine llamacpp needs the package xllamacpp: pip install 'spar[local]'")
 
 
 def context(model: Path, slots: int) -> int:
@@ -127,3 +181,7 @@ def bundled_model() -> Path:
 def bundled_adapter() -> Path | None:
     """The adapter that makes the bundled model a refiner and judge; None in a copy without it."""
     return BUNDLED_ADAPTER if BUNDLED_ADAPTER.is_file() else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

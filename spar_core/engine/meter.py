@@ -13,9 +13,9 @@ class Usage:
     """What was asked of engines in a span of time.
 
     requests: as often as anything was sent. retries: those among them that were sent before and
-    had failed. replayed: requests answered from the journal, at no cost. engine_s: seconds with at
-    least one request in flight. latencies_ms: of each request, with its retries. slots: sequences
-    in flight, noted whenever a request ends.
+    had failed. replayed: requests answered from the journal, at no cost now; their tokens are what
+    they cost before. engine_s: seconds with at least one request in flight. latencies_ms: of each
+    request, with its retries. slots: sequences in flight, noted whenever a request ends.
     """
 
     requests: int = 0
@@ -26,12 +26,16 @@ class Usage:
     engine_s: float = 0.0
     latencies_ms: list[int] = field(default_factory=list)
     slots: list[int] = field(default_factory=list)
+    replayed_prompt_tokens: int = 0
+    replayed_completion_tokens: int = 0
 
     def merge(self, other: Usage) -> None:
         """Add another span's use to this one."""
         self.requests += other.requests
         self.retries += other.retries
         self.replayed += other.replayed
+        self.replayed_prompt_tokens += other.replayed_prompt_tokens
+        self.replayed_completion_tokens += other.replayed_completion_tokens
         self.prompt_tokens += other.prompt_tokens
         self.completion_tokens += other.completion_tokens
         self.engine_s += other.engine_s
@@ -101,6 +105,8 @@ class Meter:
         requests: int = 0,
         retries: int = 0,
         replayed: int = 0,
+        replayed_prompt_tokens: int = 0,
+        replayed_completion_tokens: int = 0,
         prompt_tokens: int = 0,
         completion_tokens: int = 0,
     ) -> None:
@@ -109,6 +115,8 @@ class Meter:
             usage.requests += requests
             usage.retries += retries
             usage.replayed += replayed
+            usage.replayed_prompt_tokens += replayed_prompt_tokens
+            usage.replayed_completion_tokens += replayed_completion_tokens
             usage.prompt_tokens += prompt_tokens
             usage.completion_tokens += completion_tokens
             self.completion_tokens += completion_tokens

@@ -129,6 +129,7 @@ class OpenAIEngine:
         self._key_variable = key
         self._key = read_key(key)
         self._attempts = attempts
+        self._slots = slots
         self._gate = Gate(IN_FLIGHT * slots)
         self._silent_since: float | None = None
         self._failed_in_a_row = 0
@@ -144,6 +145,10 @@ class OpenAIEngine:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=timeout_s),
             headers=authorization(self._key),
         )
+
+    def share(self, sharers: int) -> None:
+        """Keep in flight what one of so many clients of the server may."""
+        self._gate.limit = max(1, IN_FLIGHT * self._slots // sharers)
 
     async def close(self) -> None:
         await self._session.close()

@@ -9,7 +9,7 @@ import importlib.util
 import shlex
 from pathlib import Path
 
-from spar_core.engine import llamacpp, vllm
+from spar_core.engine import fetching, llamacpp, vllm
 from spar_core.engine.addresses import current
 from spar_core.engine.protocol import EngineGone
 from spar_core.engine.served import (
@@ -19,7 +19,7 @@ from spar_core.engine.served import (
     served_at,
     too_long_answers,
 )
-from spar_core.engine.spec import EngineSpec, adapter_path
+from spar_core.engine.spec import EngineSpec, adapter_path, is_fetched
 
 
 def resolve(spec: EngineSpec) -> EngineSpec:
@@ -33,8 +33,12 @@ def resolve(spec: EngineSpec) -> EngineSpec:
     return dataclasses.replace(spec, model=asyncio.run(common_model(_urls(spec), spec.key)))
 
 
-def preflight(spec: EngineSpec, max_tokens: int) -> None:
+def preflight(spec: EngineSpec, max_tokens: int, *, is_here: bool = True) -> None:
     """Check from this machine that answers of `max_tokens` can be had.
+
+    Args:
+        is_here: whether servers are started on this machine, and not on others that may have what
+            is missing here.
 
     Raises:
         EngineGone: they cannot; the message says what to change.
@@ -46,7 +50,7 @@ def preflight(spec: EngineSpec, max_tokens: int) -> None:
     elif spec.kind == "openai":
         raise EngineGone("--engine openai needs --engine_url")
     else:
-        _check_local(spec, max_tokens)
+        _check_started(spec, max_tokens, is_here)
 
 
 def _check_script(spec: EngineSpec) -> None:
@@ -80,15 +84,22 @@ def _check_servers(spec: EngineSpec, max_tokens: int) -> None:
         _check_context(model, cards.get(model), max_tokens)
 
 
-def _check_local(spec: EngineSpec, max_tokens: int) -> None:
+def _check_started(spec: EngineSpec, max_tokens: int, is_here: bool) -> None:
     """A server that is to be started: its package, its model, and the context it will have."""
+    if is_fetched(spec):
+        fetching.listing(spec.model)
     if spec.kind == "llamacpp":
         path = Path(spec.model) if spec.model else llamacpp.bundled_model()
-        llamacpp.check(path, adapter_path(spec))
+        if is_here and is_fetched(spec):
+            llamacpp.check_package()
+        elif is_here:
+            llamacpp.check(path, adapter_path(spec))
         _check_context(path.name, llamacpp.context(path, spec.slots), max_tokens)
     else:
-        vllm.check(spec.model)
-        context = vllm.context(spec.model, shlex.split(spec.arguments))
+        vllm.check_model(spec.model, is_here=is_here)
+        if is_here:
+            vllm.check_package()
+        context = vllm.context(spec.model, shlex.split(spec.arguments), is_here=is_here)
         _check_context(Path(spec.model).name, context, max_tokens)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from schemas.checkpoint import content
+from spar_core.engine import fetching
 from spar_core.engine.llamacpp import bundled_model
 from spar_core.engine.served import KEY_VARIABLE
 
@@ -18,7 +19,8 @@ class EngineSpec:
     """Which engine to talk to; equal ones are one engine.
 
     kind: what it is; `scripted` takes a `module:function` as its model, that makes one for a meter.
-    model: a GGUF file, a checkpoint folder or a served name; "" for the bundled or the only one.
+    model: a GGUF file or checkpoint folder, here or at a URL, or a served name; "" for the bundled
+        or the only one.
     url: a running server, or several (`addresses`); "" to start one in this process.
     slots: sequences that each server decodes at once.
     arguments: more for the command line of a server that is started.
@@ -49,13 +51,32 @@ class EngineSpec:
 def identity(spec: EngineSpec) -> dict[str, str]:
     """What an iteration's fingerprint says of a model: its name, and its content if we see it.
 
-    The same of its adapter, where it has one.
+    The same of its adapter, where it has one. What is fetched from a URL is told by its listing
+    there, so that it is the same from whichever machine one looks.
+
+    Raises:
+        EngineGone: a model at a URL cannot be read.
     """
     path = model_path(spec)
-    said = {"model": path.name, "content": content(path)} if path else {"model": spec.model}
+    if is_fetched(spec):
+        listing = fetching.listing(spec.model)
+        said = {"model": listing.name, "content": listing.content}
+    else:
+        said = {"model": path.name, "content": content(path)} if path else {"model": spec.model}
     if adapter := adapter_path(spec):
         said |= {"adapter": adapter.name, "adapter_content": content(adapter)}
     return said
+
+
+def is_fetched(spec: EngineSpec) -> bool:
+    """Whether its model comes from a URL to the machine whose server is started."""
+    return spec.is_started and fetching.is_url(spec.model)
+
+
+def called(spec: EngineSpec) -> str:
+    """A model's name as tables show it, which is the same on all machines."""
+    path = model_path(spec)
+    return fetching.name_of(spec.model) if is_fetched(spec) else path.name if path else spec.model
 
 
 def adapter_path(spec: EngineSpec) -> Path | None:

@@ -7,7 +7,6 @@ import importlib.util
 import itertools
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,10 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from spar_core.engine.fetching import configuration, is_url
+from spar_core.engine.machine import START_TIMEOUT_S, Command, free_port, last_error
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.protocol import ChatRequest, EngineGone
 
-START_TIMEOUT_S = 1800.0
 CPU_CONTEXT = 4096
 """Longest context served without a GPU."""
 
@@ -38,6 +38,7 @@ class VllmServer:
     Args:
         model: a folder with a Hugging Face checkpoint, or a name that vLLM can load.
         log: where its output goes.
+        name: what clients call the model; "" for what it is called here.
         slots: sequences decoded at once.
         arguments: more of vLLM's own.
 
@@ -46,30 +47,26 @@ class VllmServer:
     """
 
     def __init__(
-        self, model: str, log: Path, *, slots: int = 256, arguments: Sequence[str] = ()
+        self,
+        model: str,
+        log: Path,
+        *,
+        name: str = "",
+        slots: int = 256,
+        arguments: Sequence[str] = (),
     ) -> None:
-        _check_model(model)
-        port = _free_port()
+        port = free_port()
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [
-            *(sys.executable, "-m", "spar_core.engine.guardian"),
-            *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
-            *("--model", model, "--served-model-name", model),
-            *("--host", "127.0.0.1", "--port", str(port), "--max-num-seqs", str(slots)),
-            # Sampling is ours to set, and a grammar must mean the same to every server.
-            *("--generation-config", "vllm", "--structured-outputs-config.backend", "xgrammar"),
-            *(() if _has_gpu() else _cpu_arguments(model)),
-            *arguments,
-        ]
+        made = command(model, port, name=name, slots=slots, arguments=arguments)
         with log.open("ab") as output:
             self._start = output.tell()
             self._process = subprocess.Popen(
-                command,
+                [sys.executable, "-m", "spar_core.engine.guardian", *made.words],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                env=_environment(model),
+                env=dict(made.environment),
             )
         self.url = f"http://127.0.0.1:{port}"
         try:
@@ -84,7 +81,7 @@ class VllmServer:
             if self._process.poll() is not None:
                 raise EngineGone(
                     f"vLLM did not start with {model} (exit code {self._process.returncode}): "
-                    f"{_last_error(log, self._start)}\nAll it said is in {log}"
+                    f"{last_error(log, self._start)}\nAll it said is in {log}"
                 )
             with (
                 contextlib.suppress(urllib.error.URLError, OSError),
@@ -94,6 +91,11 @@ class VllmServer:
             time.sleep(0.5)
         raise EngineGone(f"vLLM did not answer in {START_TIMEOUT_S:.0f} s; see {log}")
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
     def close(self) -> None:
         """Stop the server and all it started."""
         if self._process.stdin:
@@ -101,40 +103,73 @@ class VllmServer:
         self._process.wait()
 
 
-def check(model: str) -> None:
-    """See that the package and the model's folder are there; other names are vLLM's to look up.
+def command(
+    model: str, port: int, *, name: str = "", slots: int = 256, arguments: Sequence[str] = ()
+) -> Command:
+    """How vLLM's server for a checkpoint is started (see `VllmServer`).
 
     Raises:
-        EngineGone: one is not.
+        EngineGone: there is no such checkpoint.
     """
-    _check_model(model)
+    check_model(model)
+    words = [
+        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
+        *("--model", model, "--served-model-name", name or model),
+        *("--host", "127.0.0.1", "--port", str(port), "--max-num-seqs", str(slots)),
+        # Sampling is ours to set, and a grammar must mean the same to every server.
+        *("--generation-config", "vllm", "--structured-outputs-config.backend", "xgrammar"),
+        *(() if _has_gpu() else _cpu_arguments(model)),
+        *arguments,
+    ]
+    return Command(f"vLLM with {name or model}", words, _environment(model), bears_others=False)
+
+
+def check_package() -> None:
+    """See that the package is there.
+
+    Raises:
+        EngineGone: it is not.
+    """
     if importlib.util.find_spec("vllm") is None:
         raise EngineGone(
             "--engine vllm needs the package vllm: pip install vllm (or --engine_url of a server)"
         )
 
 
-def _check_model(model: str) -> None:
+def check_model(model: str, *, is_here: bool = True) -> None:
+    """See that the model's folder is there; other names are vLLM's to look up.
+
+    Args:
+        is_here: whether the folder is to be on this machine.
+
+    Raises:
+        EngineGone: it is not, or none is named.
+    """
     if not model:
         raise EngineGone("--engine vllm needs --model FOLDER (or --engine_url of a server)")
-    if model.startswith(("/", ".", "~")) and not Path(model).is_dir():
+    if is_here and model.startswith(("/", ".", "~")) and not Path(model).is_dir():
         raise EngineGone(f"no model folder at {model}")
 
 
-def context(model: str, arguments: Sequence[str] = ()) -> int | None:
-    """The longest context that a started server will serve; None where only vLLM knows."""
+def context(model: str, arguments: Sequence[str] = (), *, is_here: bool = True) -> int | None:
+    """The longest context that a started server will serve; None where only vLLM knows.
+
+    Args:
+        is_here: whether it is started on this machine, whose hardware we see.
+    """
     for word, after in itertools.pairwise([*arguments, ""]):
         flag, _, given = word.partition("=")
         if flag.replace("_", "-") == "--max-model-len":
             said = given or after
             return int(said) if said.isdecimal() else None
     own = _context_of(model)
-    return own if _has_gpu() else min(own or CPU_CONTEXT, CPU_CONTEXT)
+    return own if not is_here or _has_gpu() else min(own or CPU_CONTEXT, CPU_CONTEXT)
 
 
 def _context_of(model: str) -> int | None:
     with contextlib.suppress(OSError, ValueError, KeyError):
-        config = json.loads((Path(model) / "config.json").read_text())
+        file = Path(model) / "config.json"
+        config = configuration(model) if is_url(model) else json.loads(file.read_text())
         return int(config["max_position_embeddings"])
     return None
 
@@ -158,18 +193,3 @@ def _environment(model: str) -> dict[str, str]:
     if Path(model).exists():
         defaults["HF_HUB_OFFLINE"] = "1"
     return {**defaults, **os.environ}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _last_error(log: Path, start: int) -> str:
-    """The line of the log that names the error, as far as one can tell."""
-    with log.open("rb") as opened:
-        opened.seek(start)
-        lines = opened.read().decode(errors="replace").splitlines()
-    named = [line for line in lines if "Error" in line or "error:" in line]
-    return (named or lines or ["no output"])[-1].strip()

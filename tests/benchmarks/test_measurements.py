@@ -15,6 +15,7 @@ from benchmarks import (
     demo_refiner,
     engines,
     kills,
+    methods,
     overhead,
     queries,
     report,
@@ -41,12 +42,22 @@ def test_saturation(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_engines() -> None:
     made = engines.measure(12, slots=8, servers=2, speed=20)
-    assert len(made.rows) == 3 * len(engines.STAGES)
+    assert len(made.rows) == 3 * len(engines.STAGES) + 2 * len(engines.ROUNDS)
     for stages in made.data["found"].values():
         assert stages["judge"]["requests"] == 60
         for values in stages.values():
             assert 0.9 < values["wall_over_floor"] < 20
             assert all(0 < busy <= 1 for busy in values["busy"])
+
+
+@pytest.mark.slow
+def test_stages_of_methods() -> None:
+    made = methods.measure(8, slots=16, speed=20)
+    requests = {row[0]: row[5] for row in made.rows}
+    assert [*requests] == [*methods.STAGES]
+    assert requests["rate"] == 7 * 5  # one prompt's were rated before
+    assert 0 < requests["meta_judge"] <= 7 * 6
+    assert 7 < requests["verifiers"] <= 7 * (1 + 2 * 8)
 
 
 @pytest.mark.slow
@@ -57,6 +68,13 @@ def test_decoders() -> None:
     assert requests["greedy"] == 7  # one was answered before
     # The answers of a prompt are one request, and each is judged by one.
     assert requests["best_of_n"] == 7 * (1 + 8)
+
+
+@pytest.mark.slow
+def test_kills_everywhere() -> None:
+    made = kills.everywhere(24, len(kills.WAYS), slots=32, speed=8)
+    assert [row[0] for row in made.rows] == [*kills.WAYS]
+    assert {row[3] for row in made.rows} == {"equal"}
 
 
 @pytest.mark.slow

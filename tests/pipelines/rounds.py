@@ -28,6 +28,9 @@ EMPTY = {
     *("seeds", "drafts", "evolutions", "lessons", "sft_actor", "sft_refiner", "drops", "failures"),
     *("items", "answers", "scores", "evaluations", "benchmark_scores", "refinement_bias"),
     *("failures_by_cause", "judge_bias", "evolution_outcomes", "lesson_counts"),
+    *("verifiers", "verifications", "verifier_outcomes", "ratings", "battles", "judge_pairs"),
+    *("rating_scores", "battle_outcomes"),
+    *("backtranslations", "curations", "method_overlap"),
 }
 """Tables and views that a round on `PROMPTS` leaves without rows."""
 PROMPTS = [f"Prompt {n}: one line, please." for n in range(8)] + [

@@ -528,7 +528,7 @@ def test_it_may_be_killed_in_every_stage(tmp_path: Path, begin: Begin) -> None:
     gate = Gate(run, teach)
     job = "pipelines.bootstrap"
     with serving(gate) as server:
-        argv = command(run, topics, server.url, *ENGINE, "--slots", "1")
+        argv = command(run, topics, server.url, *ENGINE, "--slots", "1", "--together", "off")
         for stage in ("sample", "answer", "teach"):
             gate.set(stage, dice.randint(1, 3))
             process = begin(*argv, job=job)

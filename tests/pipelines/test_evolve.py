@@ -332,7 +332,7 @@ def test_rows_that_are_no_seeds_are_failures(
     ("text", "said"),
     [
         ("", "the file is empty"),
-        ('{"text": "x"}\n', "no field `prompt` or `instruction` or `seed` (fields: text)"),
+        ('{"words": "x"}\n', "or `seed` or `text` (fields: words)"),
         ('{"seed": ""}\n', "the prompt is empty"),
         ("no JSON\n", "not a JSON object"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_killed_in_every_stage_it_ends_with_everything_done_once(
     run, dice = tmp_path / "run", random.Random(seed)
     gate = Gate(run)
     with serving(gate) as server:
-        argv = command(run, many, server.url, "--slots", "2")
+        argv = command(run, many, server.url, "--slots", "2", "--together", "off")
         for stage, most in (("sample", 1), ("judge", 6), ("tree_search", 1)):
             gate.set(stage, dice.randint(1, most))
             process = begin(*argv)
@@ -80,7 +81,7 @@ def test_what_is_committed_is_not_asked_again(tmp_path: Path, many: Path, begin:
     run = tmp_path / "run"
     gate = Gate(run)
     with serving(gate) as server:
-        argv = command(run, many, server.url, "--slots", "2")
+        argv = command(run, many, server.url, "--slots", "2", "--together", "off")
         gate.set("sample", 1)
         process = begin(*argv)
         assert gate.shut.wait(60), process.communicate()
@@ -235,7 +236,9 @@ def test_a_run_is_held_by_one_process(
     with lease.held(Dataset(str(run), 1)):
         code, out, err = finish(begin(*command(run, prompts, server.url)))
     assert (code, out) == (2, "")
-    assert err == f"error: another process is working on the run {run}\n"
+    who = f"process {os.getpid()} on {socket.gethostname()}"
+    said = f"another process is working on the run {run}: {who}"
+    assert err == f"error: {said}; wait for it, or stop it with Ctrl-C\n"
     assert not server.bodies
 
 

@@ -16,6 +16,7 @@ from tests.pipelines import rounds
 from tests.pipelines.gates import Begin, Gate, finish, kill
 from tests.pipelines.rounds import check, command, commits, query, role, story, tables
 
+STAGED = ["--together", "off"]
 MANY = [f"Prompt {n}, and an easy one." if n % 9 == 0 else f"Prompt {n}." for n in range(90)]
 
 
@@ -28,7 +29,7 @@ def staged(tmp_path: Path, prompts: Path, *more: str) -> dict[str, list[str]]:
     """The tables of a run that is done stage by stage."""
     with serving(story) as server:
         argv = command(tmp_path / "staged", prompts, server.url, *more)
-        assert refine.main(argv) == 0
+        assert refine.main([*argv, *STAGED]) == 0
     return tables(tmp_path / "staged")
 
 
@@ -40,7 +41,7 @@ def test_rows_are_those_of_the_stages(
 ) -> None:
     run = tmp_path / "run"
     with serving(story) as server:
-        argv = [*command(run, prompts, server.url, *more), "--together"]
+        argv = command(run, prompts, server.url, *more)
         assert refine.main(argv) == 0
         said = capsys.readouterr().out
         assert f"sample, judge, tree_search, pairs: {len(MANY) + 12} prompts in" in said
@@ -66,7 +67,7 @@ def test_what_was_begun_stage_by_stage_goes_on_as_one(
             limit = ["--limit", "60"] if number else []
             assert job.main([*given, *limit]) == 0  # type: ignore[attr-defined]
         before = len(server.bodies)
-        assert refine.main([*argv, "--together"]) == 0
+        assert refine.main(argv) == 0
         assert not [b for b in server.bodies[before:] if role(b) == "actor"]
     assert tables(run) == staged(tmp_path, prompts)
 
@@ -75,8 +76,8 @@ def test_what_was_begun_as_one_goes_on_stage_by_stage(tmp_path: Path, prompts: P
     run = tmp_path / "run"
     with serving(story) as server:
         argv = command(run, prompts, server.url)
-        assert refine.main([*argv, "--together", "--limit", "50"]) == 0
-        assert refine.main(argv) == 0
+        assert refine.main([*argv, "--limit", "50"]) == 0
+        assert refine.main([*argv, *STAGED]) == 0
     assert tables(run) == staged(tmp_path, prompts)
 
 
@@ -87,7 +88,7 @@ def test_killed_anywhere_it_ends_with_everything_done_once(
     run, dice = tmp_path / "run", random.Random(seed)
     gate = Gate(run)
     with serving(gate) as server:
-        argv = [*command(run, prompts, server.url, "--slots", "2"), "--together"]
+        argv = command(run, prompts, server.url, "--slots", "2")
         for stage, enough in (("sample", 1), ("judge", 3), ("tree_search", 6)):
             gate.set(stage, enough)
             process = begin(*argv)
@@ -113,10 +114,10 @@ def test_a_judgement_that_fails_holds_nothing_else_back(tmp_path: Path, prompts:
 
     run, other = tmp_path / "run", tmp_path / "other"
     with serving(refusing) as server:
-        assert refine.main([*command(run, prompts, server.url), "--together"]) == 3
-        assert refine.main(command(other, prompts, server.url)) == 3
+        assert refine.main(command(run, prompts, server.url)) == 3
+        assert refine.main([*command(other, prompts, server.url), *STAGED]) == 3
     assert tables(run) == tables(other)
     with serving(story) as server:
-        assert refine.main([*command(run, prompts, server.url), "--together"]) == 0
+        assert refine.main(command(run, prompts, server.url)) == 0
     check(run)
     assert tables(run) == staged(tmp_path, prompts)

@@ -14,6 +14,7 @@ from pipelines.execution.parts import parts
 from pipelines.execution.plan import plan
 from pipelines.execution.session import Session
 from spar_core.dataset import Dataset
+from spar_core.engine.spec import EngineSpec
 from spar_core.methods import METHODS
 from tests.loopback import LoopbackServer, serving
 from tests.pipelines import rounds
@@ -97,3 +98,22 @@ def test_work_files_hold_each_item_once_in_its_bucket(
     assert all(set(smaller[bucket]) <= set(buckets[bucket]) for bucket in smaller), (
         "an item has the same bucket in every plan"
     )
+
+
+def test_bundles_at_the_same_time_share_the_room_of_their_engines(tmp_path: Path) -> None:
+    session, dataset = Session(), Dataset(str(tmp_path), 0)
+    spec = EngineSpec("scripted", "tests.spar_core.engine.test_engines:echo", slots=64)
+    one, other = (Inference([], dataset, {"r": spec}, session) for _ in range(2))
+    for each in (one, other):
+        each.setup()
+    one.start_bundle()
+    assert one._room() == 256, "one that waits for its bundle takes nothing"
+    other.start_bundle()
+    assert one._room() == other._room() == 128
+    one.finish_bundle()
+    assert other._room() == 256
+    one.start_bundle()
+    one.teardown()
+    assert other._room() == 256, "a bundle that was given up is over"
+    other.teardown()
+    session.close()

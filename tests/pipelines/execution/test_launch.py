@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import refine, sample
+from pipelines.execution import lease
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds
 from tests.pipelines.execution import remote
@@ -96,9 +98,10 @@ def test_not_waiting_is_refused(
 
 @pytest.mark.parametrize("limits", [("0", "7"), ("7", "0"), ("0", "0")], ids="-".join)
 def test_two_drivers_with_plans_of_their_own_commit_no_item_twice(
-    tmp_path: Path, limits: tuple[str, str]
+    tmp_path: Path, limits: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On an object store, where nothing keeps drivers apart."""
+    """As where a driver has lost its lease and does not know yet."""
+    monkeypatch.setattr(lease, "held", lambda *_: contextlib.nullcontext(lease.Hold()))
     prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", TEXTS)
     run = f"memory://{tmp_path.name}-{'-'.join(limits)}"
     with serving(slow_judge) as server:

@@ -7,6 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +63,26 @@ def test_unpickled_it_is_itself_here_and_a_new_one_elsewhere() -> None:
     )
     assert ran.stdout == b"True False some/engine.log\n", ran.stderr
     session.close()
+
+
+TRAVELLED = """
+import pickle, sys
+session = pickle.load(sys.stdin.buffer)
+engines = session.engines
+print(engines._machine._folder.name, engines._machine._log)
+session.close()
+"""
+
+
+def test_where_it_travelled_to_processes_share_their_engines(tmp_path: Path) -> None:
+    here, away = Session(str(tmp_path / "engine.log")), Session("/no/such/folder/engine.log")
+    assert here.engines._machine is None
+    for session, log in ((here, tmp_path / "engine.log"), (away, None)):
+        ran = subprocess.run(
+            [sys.executable, "-c", TRAVELLED],
+            check=False,
+            input=pickle.dumps(session),
+            capture_output=True,
+        )
+        assert ran.stdout.decode().split() == [session.name, str(log)], ran.stderr
+        session.close()

@@ -165,6 +165,7 @@ class Fakes:
         self.up: list[str] = []
         self.history: list[str] = []
         self.failing: set[str] = set()
+        self.dead: set[str] = set()
 
     def start(self, model: object, *_: object, **__: object) -> Any:
         name, fakes = Path(str(model)).name, self
@@ -176,6 +177,10 @@ class Fakes:
 
         class Started:
             url = server.url
+
+            @property
+            def is_up(self) -> bool:
+                return name not in fakes.dead
 
             def close(self) -> None:
                 fakes.up.remove(name)
@@ -289,6 +294,21 @@ def test_two_vllm_servers_in_one_lease_are_refused(engines: Engines, fakes: Fake
     assert "\n" not in str(caught.value) and fakes.history == []
     with engines.using({"actor": A, "refiner": A, "judge": SMALL}):
         assert fakes.up == ["a", "small"]
+
+
+def test_server_that_died_is_started_again_once_nobody_holds_it(
+    engines: Engines, fakes: Fakes
+) -> None:
+    first = engines.using({"r": A})
+    fakes.dead = {"a"}
+    second: list[Lease] = []
+    newcomer = threading.Thread(target=lambda: second.append(engines.using({"r": A})))
+    newcomer.start()
+    newcomer.join(0.2)
+    assert newcomer.is_alive() and fakes.history == ["+a"], "who holds it has yet to notice"
+    first.release()
+    newcomer.join(5)
+    assert fakes.history == ["+a", "-a", "+a"]
 
 
 def test_embedded_engines_may_be_up_together(engines: Engines, fakes: Fakes) -> None:
@@ -464,7 +484,7 @@ def test_slots_of_the_spec_bound_what_is_in_flight(engines: Engines) -> None:
     with serving(lambda _: ["x"]) as server:
         made = only(engines.using({"r": EngineSpec("openai", url=server.url, slots=7)}))
         assert isinstance(made, OpenAIEngine)
-        assert made._gate._limit == 14
+        assert made._gate.limit == 14
 
 
 def test_openai_without_an_url_says_what_is_missing(engines: Engines) -> None:

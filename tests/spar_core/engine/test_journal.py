@@ -72,7 +72,11 @@ def test_a_replayed_request_is_counted_as_such_and_costs_nothing(tmp_path: Path)
     again = meter.take()
     assert (first.requests, first.replayed) == (1, 0)
     assert first.completion_tokens > 0
-    assert again == Usage(replayed=1)
+    assert again == Usage(
+        replayed=1,
+        replayed_prompt_tokens=first.prompt_tokens,
+        replayed_completion_tokens=first.completion_tokens,
+    )
 
 
 def test_another_models_answers_are_no_answers(tmp_path: Path) -> None:

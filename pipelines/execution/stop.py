@@ -1,0 +1,34 @@
+"""A note in a run that a job cannot go on, for its workers: what no other try mends is tried once.
+
+A runner tries again what failed, each time after a long start of an engine; workers that begin look
+for the note first. It is of one plan, so that no later job is stopped by it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from spar_core.dataset import Dataset
+
+_FOLDER = "_stop"
+
+
+def tell(dataset: Dataset, plan: str, why: str) -> None:
+    """Leave a note, where the run can be written to."""
+    with contextlib.suppress(OSError):
+        dataset.fs.makedirs(f"{dataset.root}/{_FOLDER}", exist_ok=True)
+        dataset.replace(f"{dataset.root}/{_FOLDER}/{plan}", why.encode())
+
+
+def told(dataset: Dataset, plan: str) -> str:
+    """Why a plan's job cannot go on, "" where nobody said so."""
+    try:
+        return str(dataset.fs.cat_file(f"{dataset.root}/{_FOLDER}/{plan}"), "utf-8")
+    except OSError:
+        return ""
+
+
+def clear(dataset: Dataset) -> None:
+    """Take all notes away; for a driver, while no job is there."""
+    if dataset.fs.isdir(f"{dataset.root}/{_FOLDER}"):
+        dataset.fs.rm(f"{dataset.root}/{_FOLDER}", recursive=True)
