@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -565,7 +566,9 @@ def test_killed_and_interrupted_in_its_children_it_ends_with_everything_done_onc
     wait_for(place / "dpo.hangs", process)
     code, _, error = finish(begin())
     assert code == 2
-    assert error == "error: another process is working on the run run\n"
+    who = f"process {process.pid} on {socket.gethostname()}"
+    said = f"another process is working on the run run: {who}; wait for it, or stop it with Ctrl-C"
+    assert error == f"error: {said}\n"
     assert not is_free(place / "run")
     process.kill()
     wait_until_free(place / "run")

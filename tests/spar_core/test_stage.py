@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from spar_core import backtranslation, meta_judging, rating
 from spar_core.engine.spec import EngineSpec
 from spar_core.methods import METHODS
 from spar_core.stage import Stage, StageSettings, add_options, roles_of
@@ -25,6 +26,18 @@ JUDGE = {
     "judge.stop_votes": False,
     "judge.votes": 5,
 }
+SEARCH = {
+    "search.branch": 3,
+    "search.constrained": False,
+    "search.depth": 3,
+    "search.judge_once": False,
+    "search.keep": 2,
+    "search.sampling.max_tokens": 3072,
+    "search.sampling.temperature": 0.7,
+    "search.sampling.top_p": 1.0,
+    "search.stop_level": False,
+}
+RATING = {"rate.max_tokens": 2048, "rate.temperature": 0.7, "rate.top_p": 0.9, "ratings": 3}
 NAMED: dict[str, dict[str, Any]] = {
     "sample": {
         "actor.max_tokens": 2048,
@@ -36,16 +49,8 @@ NAMED: dict[str, dict[str, Any]] = {
     "judge": {**JUDGE, "judge_once": False, "seed": 0},
     "tree_search": {
         **JUDGE,
-        "search.branch": 3,
+        **SEARCH,
         "search.budget": 15,
-        "search.constrained": False,
-        "search.depth": 3,
-        "search.judge_once": False,
-        "search.keep": 2,
-        "search.sampling.max_tokens": 3072,
-        "search.sampling.temperature": 0.7,
-        "search.sampling.top_p": 1.0,
-        "search.stop_level": False,
         "search.strategy": "bfs",
         "seed": 0,
     },
@@ -64,6 +69,27 @@ NAMED: dict[str, dict[str, Any]] = {
     },
     "verify": {"limits.memory_mb": 64, "limits.seconds": 1.0, "seed": 0},
     "autoif": {"seed": 0},
+    "rate": {**RATING, "constrained": False, "rubric": rating.fingerprint(), "seed": 0},
+    "self_rewarding": {"seed": 0},
+    "meta_rewarding": {"rho": 0.1, "seed": 0},
+    "meta_judge": {
+        "constrained": False,
+        "meta.max_tokens": 2048,
+        "meta.temperature": 0.7,
+        "meta.top_p": 0.9,
+        "rubric": meta_judging.fingerprint(),
+        "seed": 0,
+    },
+    "judge_pairs": {"seed": 0},
+    "self": {**JUDGE, **SEARCH, "search.budget": 1, "search.strategy": "iterative", "seed": 0},
+    "backtranslate": {
+        "seed": 0,
+        "wording": backtranslation.fingerprint(),
+        "write.max_tokens": 512,
+        "write.temperature": 0.7,
+        "write.top_p": 0.9,
+    },
+    "curate": {**RATING, "constrained": False, "seed": 0, "wording": backtranslation.fingerprint()},
 }
 """By stage; runs are begun under these names, so that to change one is to refuse all of them."""
 
