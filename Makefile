@@ -65,7 +65,7 @@ test-flink: $(VENV)/dev-ready
 test-prism: $(VENV)/dev-ready
 	$(BIN)/python -m pytest -m prism -rP
 
-# About an hour; the figures of the README and docs/performance.md.
+# More than an hour; the figures of the README and docs/performance.md.
 bench: $(VENV)/dev-ready
 	$(BIN)/pip install $(QUIET) -e '.[bench]'
 	$(BIN)/python -m benchmarks
