@@ -12,10 +12,11 @@ one of the highest number counts, and entries that it covers do not.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, overload
 
@@ -272,8 +273,13 @@ def held(
     base = f"{root}/{FOLDER}"
     at = base if iteration is None else f"{base}/iteration={iteration}"
     at = at if iteration is None or stage is None else f"{at}/{stage}"
-    found: dict[str, Held] = {}
     paths = [*_paths(fs, at, begins), *(_paths(fs, f"{at}/{MERGED}") if begins else ())]
+    found = _by_folder(base, paths)
+    return {at: of for at, of in found.items() if stage is None or at.endswith(f"/{stage}")}
+
+
+def _by_folder(base: str, paths: Iterable[str]) -> dict[str, Held]:
+    found: dict[str, Held] = {}
     for path in paths:
         name = path[len(base) + 1 :]
         if listed := _LIST.fullmatch(name):
@@ -282,14 +288,17 @@ def held(
             of = found.setdefault(entry[1], Held())
             commits = of.gone if entry[4] == GONE else of.entries
             commits[Commit(entry[2], int(entry[3]))] = path
-    return {at: of for at, of in found.items() if stage is None or at.endswith(f"/{stage}")}
+    return found
 
 
 def _paths(fs: fsspec.AbstractFileSystem, folder: str, begins: str = "") -> Iterator[str]:
-    """Paths of the files in a folder and below whose names begin so."""
-    if is_local(fs):  # without a look at each file, which fsspec takes
+    """Paths of the files in a folder whose names begin so; of all in it and below unless given."""
+    if is_local(fs) and begins:  # every commit asks: no look at each file
+        with contextlib.suppress(FileNotFoundError):
+            yield from (f"{folder}/{n}" for n in os.listdir(folder) if n.startswith(begins))
+    elif is_local(fs):  # without a look at each file, which fsspec takes
         for at, _, names in os.walk(folder):
-            yield from (f"{at}/{name}" for name in names if name.startswith(begins))
+            yield from (f"{at}/{name}" for name in names)
     else:
         fs.invalidate_cache(folder)
         yield from fs.find(folder, prefix=begins) if begins else fs.find(folder)
@@ -332,6 +341,14 @@ def latest_lists(
     """Of each folder that has lists the one that counts."""
     paths = {at: of.lists[max(of.lists)] for at, of in folders.items() if of.lists}
     return dict(zip(paths, _lists(fs, list(paths.values())), strict=True))
+
+
+def latest_list(
+    fs: fsspec.AbstractFileSystem, root: str, iteration: int, stage: str
+) -> EntryList | None:
+    """The list of a stage that counts, without a look at the stage's entries."""
+    base, at = f"{root}/{FOLDER}", f"iteration={iteration}/{stage}"
+    return latest_lists(fs, _by_folder(base, _paths(fs, f"{base}/{at}/{MERGED}"))).get(at)
 
 
 def lists(fs: fsspec.AbstractFileSystem, of: Held) -> dict[int, EntryList]:

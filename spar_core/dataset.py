@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import TABLES, manifest
-from schemas.manifest import GONE, Commit, DataFile, Entry, EntryList, Held, is_local
+from schemas.manifest import GONE, DataFile, Entry, EntryList, Held, is_local
 from schemas.table import MAIN
 
 Rows = dict[str, list[Any]]
@@ -201,8 +201,10 @@ class Dataset:
 
     def _counts(self, folder: str, bucket: str, part: int) -> bool:
         """Whether an entry counts that was created just now."""
-        held, latest = self.held(folder, f"{bucket}.{part}.")
-        return Commit(bucket, part) in held.counting(latest)
+        if self.fs.exists(f"{self.manifest}/{folder}/{bucket}.{part}{GONE}"):
+            return False
+        latest = manifest.latest_list(self.fs, self.root, self.iteration, folder)
+        return not (latest and latest.does_cover(bucket, part))
 
     def _write(self, table: str, name: str, rows: list[Any], variant: str) -> DataFile:
         held = TABLES[table].to_arrow(rows)
