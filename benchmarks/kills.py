@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -68,28 +69,17 @@ def measure(
     seed: int = 0,
 ) -> Report:
     """Run the round undisturbed, with many kills, and with one at half."""
-    machine = report.machine()
-    with harness.folder() as place:
-        options = ("--slots", str(slots), "--speed", str(speed), "--malformed-rate", "0.05")
-        with harness.simulating(*options) as simulator:
-            file = harness.write_prompts(place / "prompts.jsonl", prompts)
-            line = ["--prompts", str(file), "--engine_url", simulator.url, "--slots", str(slots)]
-            calm = place / "calm"
-            harness.run("refine", "--run", str(calm), *line, log=place / "log")
-            total = int(simulator.stats()["completion_tokens"])
-            drawn = stream("kills", seed)
-            moments = sorted(drawn.randrange(total) for _ in range(kills))
-            plans = {"many": moments, "one": [total // 2]}
-            rounds = {
-                name: _round(
-                    str(place / name), line, moments, simulator, calm, total, place / f"{name}.log"
-                )
-                for name, moments in plans.items()
-            }
+    settings = report.machine(), prompts, slots, speed, seed
+    with _calm(prompts, slots, speed) as calm:
+        plans = {"many": _moments(kills, calm, "kills", seed), "one": [calm.tokens // 2]}
+        rounds = {
+            name: _round(str(calm.place / name), (), moments, calm, calm.place / f"{name}.log")
+            for name, moments in plans.items()
+        }
     where = f"{prompts} prompts, {slots} slots"
     return Report(
         "kills",
-        f"Kills: {where}, {total:,} tokens undisturbed",
+        f"Kills: {where}, {calm.tokens:,} tokens undisturbed",
         ("kills", "tokens over undisturbed", "allowed", "tables", "in stages"),
         [
             [len(r.kills), r.over, ALLOWED[name], "; ".join(r.wrong) or "equal", _counts(r.kills)]
@@ -103,15 +93,7 @@ def measure(
             )
             for r in rounds.values()
         ],
-        {
-            "machine": machine,
-            "prompts": prompts,
-            "slots": slots,
-            "speed": speed,
-            "seed": seed,
-            "tokens": total,
-            "rounds": {name: asdict(r) for name, r in rounds.items()},
-        },
+        _data(settings, calm.tokens, rounds),
     )
 
 
@@ -124,32 +106,20 @@ def everywhere(
     seed: int = 0,
 ) -> Report:
     """Run the round undisturbed, then in each way with a share of the kills."""
-    machine = report.machine()
+    settings = report.machine(), prompts, slots, speed, seed
     share = -(-kills // len(WAYS))
-    options = ("--slots", str(slots), "--speed", str(speed), "--malformed-rate", "0.05")
-    with (
-        harness.folder() as place,
-        object_store.serving() as bucket,
-        harness.simulating(*options) as simulator,
-    ):
-        file = harness.write_prompts(place / "prompts.jsonl", prompts)
-        line = ["--prompts", str(file), "--engine_url", simulator.url, "--slots", str(slots)]
-        calm = place / "calm"
-        harness.run("refine", "--run", str(calm), *line, log=place / "log")
-        total = int(simulator.stats()["completion_tokens"])
-        rounds = {}
+    rounds = {}
+    with object_store.serving() as bucket, _calm(prompts, slots, speed) as calm:
         for number, (name, (is_in_bucket, more)) in enumerate(WAYS.items()):
-            drawn = stream("kills", seed, name)
-            moments = sorted(drawn.randrange(total) for _ in range(share))
-            run = f"{bucket}/run-{number}" if is_in_bucket else str(place / f"run-{number}")
-            log = place / f"run-{number}.log"
-            rounds[name] = _round(run, [*line, *more], moments, simulator, calm, total, log)
+            moments = _moments(share, calm, "kills", seed, name)
+            run = f"{bucket}/run-{number}" if is_in_bucket else str(calm.place / f"run-{number}")
+            rounds[name] = _round(run, more, moments, calm, calm.place / f"run-{number}.log")
     killed = sum(len(r.kills) for r in rounds.values())
     wrong = [f"{name}: {said}" for name, r in rounds.items() for said in r.wrong]
     where = f"{prompts} prompts, {slots} slots"
     return Report(
         "kills_everywhere",
-        f"Kills everywhere: {where}, {total:,} tokens undisturbed, {killed} kills",
+        f"Kills everywhere: {where}, {calm.tokens:,} tokens undisturbed, {killed} kills",
         ("way", "kills", "tokens over undisturbed", "tables", "in stages"),
         [
             [name, len(r.kills), r.over, "; ".join(r.wrong) or "equal", _counts(r.kills)]
@@ -162,28 +132,50 @@ def everywhere(
                 where,
             )
         ],
-        {
-            "machine": machine,
-            "prompts": prompts,
-            "slots": slots,
-            "speed": speed,
-            "seed": seed,
-            "tokens": total,
-            "rounds": {name: asdict(r) for name, r in rounds.items()},
-        },
+        _data(settings, calm.tokens, rounds),
     )
 
 
-def _round(
-    run: str,
-    line: list[str],
-    moments: list[int],
-    simulator: Simulator,
-    calm: Path,
-    total: int,
-    log: Path,
-) -> Killed:
-    began = time.monotonic()
+@dataclass(frozen=True, slots=True)
+class _Calm:
+    """An undisturbed run in a folder, and what a round is started with to be like it."""
+
+    place: Path
+    run: Path
+    line: list[str]
+    simulator: Simulator
+    tokens: int
+
+
+@contextmanager
+def _calm(prompts: int, slots: int, speed: float) -> Iterator[_Calm]:
+    options = ("--slots", str(slots), "--speed", str(speed), "--malformed-rate", "0.05")
+    with harness.folder() as place, harness.simulating(*options) as simulator:
+        file, run = harness.write_prompts(place / "prompts.jsonl", prompts), place / "calm"
+        line = ["--prompts", str(file), "--engine_url", simulator.url, "--slots", str(slots)]
+        harness.run("refine", "--run", str(run), *line, log=place / "log")
+        tokens = int(simulator.stats()["completion_tokens"])
+        yield _Calm(place, run, line, simulator, tokens)
+
+
+def _moments(kills: int, calm: _Calm, *names: object) -> list[int]:
+    drawn = stream(*names)
+    return sorted(drawn.randrange(calm.tokens) for _ in range(kills))
+
+
+def _data(
+    settings: tuple[object, ...], tokens: int, rounds: Mapping[str, Killed]
+) -> dict[str, object]:
+    names = ("machine", "prompts", "slots", "speed", "seed")
+    return {
+        **dict(zip(names, settings, strict=True)),
+        "tokens": tokens,
+        "rounds": {name: asdict(r) for name, r in rounds.items()},
+    }
+
+
+def _round(run: str, more: Sequence[str], moments: list[int], calm: _Calm, log: Path) -> Killed:
+    began, simulator, line = time.monotonic(), calm.simulator, [*calm.line, *more]
     simulator.reset()
     kills = []
     for moment in moments:
@@ -194,7 +186,7 @@ def _round(
     harness.run("refine", "--run", run, *line, log=log)
     tokens = int(simulator.stats()["completion_tokens"])
     wall_s = time.monotonic() - began
-    return Killed(moments, kills, tokens, tokens / total, wall_s, _wrong(run, calm))
+    return Killed(moments, kills, tokens, tokens / calm.tokens, wall_s, _wrong(run, calm.run))
 
 
 def _kill_at(moment: int, run: str, line: list[str], simulator: Simulator, log: Path) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from pipelines.execution.prompt_files import InputError
+from schemas.checkpoint import RECORD
 from schemas.table import SPAR
 from schemas.views import connect
 from terminal.text import as_table
@@ -120,7 +121,7 @@ def rows(run: str, table: str, iteration: int) -> int:
 def training(folder: Path) -> Any:
     """What a training says of itself, as far as it can be read."""
     try:
-        return json.loads((folder / "training.json").read_bytes())
+        return json.loads((folder / RECORD).read_bytes())
     except (OSError, ValueError):
         return None
 

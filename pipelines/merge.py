@@ -11,22 +11,15 @@ from rich.console import Console
 
 from pipelines.execution import lease
 from pipelines.execution.lease import RunLocked
-from pipelines.execution.options import Parser, underscored
+from pipelines.execution.options import Parser, all_stages, underscored
 from schemas import manifest
 from schemas.table import MAIN
 from spar_core.dataset import SWEEP_AGE_S, Dataset
 from spar_core.merging import merge
-from spar_core.methods import METHODS
 from spar_core.stages.drawing import whole
-from spar_core.stages.teach import TEACHERS
 from terminal.exits import BAD_USAGE, DONE, STOPPED, UsageError, complain
 
-_SELECTIONS = {
-    stage.name
-    for some in (*METHODS.values(), *TEACHERS.values())
-    for stage in some
-    if stage.replaces
-}
+_SELECTIONS = {stage.name for stage in all_stages() if stage.replaces}
 """Stages whose commits are taken back when other rows belong to the selection: they stay."""
 
 
@@ -85,13 +78,13 @@ def _merge(run: str, iteration: int | None, out: Console) -> None:
 def _merge_stage(run: str, folder: str, out: Console) -> None:
     """Merge the commits in the folder of an iteration's stage."""
     dataset = Dataset(run, manifest.iteration_of(f"/{folder}/"))
-    stage, _, variant = folder.partition("/")[2].partition("@")
+    stage, variant = manifest.named(folder.partition("/")[2])
     if stage in _SELECTIONS:
         return
-    merged = merge(dataset, stage, variant or MAIN)
-    entries = dataset.entries(stage, variant or MAIN).values()
+    merged = merge(dataset, stage, variant)
+    entries = dataset.entries(stage, variant).values()
     files = sum(len(entry.files) for entry in entries)
-    name = f"iteration {dataset.iteration}, {stage}{f' ({variant})' if variant else ''}"
+    name = f"iteration {dataset.iteration}, {stage}{'' if variant == MAIN else f' ({variant})'}"
     out.print(f"{name}: {merged} commits merged; {files} files now", markup=False)
 
 

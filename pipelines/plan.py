@@ -36,7 +36,6 @@ from spar_core.costs.savings import SAVINGS, with_options
 from spar_core.costs.taken import JUDGE, STAGES, Taken
 from spar_core.dataset import Dataset
 from spar_core.engine import addresses
-from spar_core.engine.preflight import resolve
 from spar_core.engine.protocol import EngineGone
 from spar_core.ids import prompt_id
 from spar_core.methods import METHODS
@@ -194,7 +193,7 @@ def _asked(job: Job, width: Width, left: int) -> Asked:
 def _foretell(job: Job, out: Console) -> None:
     """Plan without asking any engine."""
     is_begun = any(job.dataset.entries(name) for name in STAGES)
-    claimed = parts(_with_models(job) if is_begun else job, None)
+    claimed = parts(jobs.with_models(job) if is_begun else job, None)
     width, voted = _width(job, claimed), voting(job.options)
     asked = _asked(job, width, len(_left(job, [each.part for each in claimed])))
     if job.options.from_run:
@@ -242,13 +241,6 @@ def _require_left(job: Job, left: Sequence[str], prompts: int) -> None:
             f"all {prompts} prompts of {job.dataset.run} are done: nothing is left to plan; what "
             "they took is in the views token_cost and engine_use of inspection.sql"
         )
-
-
-def _with_models(job: Job) -> Job:
-    """The job with the names of the models that its stages ask."""
-    asked = {role for stage in job.stages for role in stage.roles}
-    named = {role: resolve(spec) if role in asked else spec for role, spec in job.engines.items()}
-    return replace(job, engines=named)
 
 
 def _pending(claimed: Sequence[Part], dataset: Dataset) -> list[str]:
@@ -356,7 +348,7 @@ class _Probe:
             InputError: there are fewer, or none.
         """
         job, scope = intake_of(job.stages)(job, out)
-        job = _with_models(job)
+        job = jobs.with_models(job)
         with_claims = parts(job, scope)
         self.width = _width(job, with_claims)
         claimed = [each.part for each in with_claims]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+RECORD = "training.json"
+"""What a training says of itself, in a file beside the model that it made."""
+
 
 def content(path: Path) -> str:
     """A fingerprint of a model's file, or of a folder's weights and configuration.

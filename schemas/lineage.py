@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import fsspec
 
-from schemas.manifest import FOLDER, Entry, iteration_of
+from schemas.manifest import FOLDER, SETTINGS, Entry, iteration_of, named
 from schemas.table import MAIN
 
 STAGES = ("sample", "judge", "tree_search", "pairs", "rft")
@@ -26,8 +26,6 @@ EVALUATING = (
     *("decode_refined", "check_refined", "grade_refined", "figures_refined"),
 )
 """Stages of evaluations and answers: a variant of these alone has no part in a data round."""
-
-_ENDING = ".settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +79,13 @@ def _said(
 ) -> list[Link]:
     """What the files of settings say; main's are not asked, it uses its own."""
     folder = f"{glob.escape(root)}/{FOLDER}/iteration={iteration}"
-    paths = sorted(fs.glob(f"{folder}/*@{variant}{_ENDING}"))
+    paths = sorted(fs.glob(f"{folder}/*@{variant}{SETTINGS}"))
     texts = fs.cat_ranges(paths, None, None, on_error="raise") if paths else []
     return [_link(path, text) for path, text in zip(paths, texts, strict=True)]
 
 
 def _link(path: str, text: bytes) -> Link:
-    stage, _, variant = path.rpartition("/")[2].removesuffix(_ENDING).partition("@")
+    stage, variant = named(path.rpartition("/")[2].removesuffix(SETTINGS))
     try:
         maker = str(dict(json.loads(text)).get("as", variant))
     except (ValueError, TypeError) as error:

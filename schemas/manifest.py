@@ -33,6 +33,9 @@ MERGED = "merged"
 
 GONE = ".gone"
 
+SETTINGS = ".settings"
+"""What a stage's settings are kept in, beside its folder and under the folder's name."""
+
 KEYS = pa.schema([("work", pa.string()), ("key", pa.string())])
 """Columns of a file of keys; those of a work are a row group."""
 
@@ -220,6 +223,12 @@ def _listed(entry: Entry) -> dict[str, Any]:
 def folder(stage: str, variant: str = MAIN) -> str:
     """The folder of a stage's entries in a variant."""
     return stage if variant == MAIN else f"{stage}@{variant}"
+
+
+def named(folder: str) -> tuple[str, str]:
+    """The stage and the variant that a folder is of, by its name."""
+    stage, _, variant = folder.partition("@")
+    return stage, variant or MAIN
 
 
 def iteration_of(path: str) -> int:

@@ -6,10 +6,9 @@ how well the text would do as the answer of an assistant that was given the inst
 
 from __future__ import annotations
 
-import hashlib
 import re
 
-from spar_core.conversation import verdict_grammar
+from spar_core.conversation import hashed, verdict_grammar
 from spar_core.engine.protocol import Message
 from spar_core.rating import read_score
 
@@ -82,5 +81,4 @@ def curate_grammar(max_tokens: int) -> str:
 
 def fingerprint() -> str:
     """Changes when what is said to the models changes."""
-    said = (BACKWARD, CURATE, curate_grammar(64))
-    return hashlib.sha256("\0".join(said).encode()).hexdigest()[:16]
+    return hashed(BACKWARD, CURATE, curate_grammar(64))

@@ -51,7 +51,7 @@ def actor_messages(prompt: str) -> list[Message]:
 
 def judge_messages(prompt: str, response: str) -> list[Message]:
     """The conversation that asks the refiner for a judgement."""
-    content = _fill(JUDGE, prompt=prompt, response=response)
+    content = fill(JUDGE, prompt=prompt, response=response)
     return [{"role": "user", "content": content}]
 
 
@@ -141,10 +141,15 @@ def refine_grammar(max_tokens: int) -> str:
 def fingerprint() -> str:
     """Changes when what is said to the models changes."""
     said: Sequence[str] = (JUDGE, REFINE, judge_grammar(64), refine_grammar(64))
+    return hashed(*said)
+
+
+def hashed(*said: str) -> str:
+    """Changes when one of the texts does, which are what is said to a model."""
     return hashlib.sha256("\0".join(said).encode()).hexdigest()[:16]
 
 
-def _fill(template: str, **values: str) -> str:
+def fill(template: str, **values: str) -> str:
     """The template with each `{name}` replaced once; braces in the values mean nothing."""
     parts = re.split(r"\{(\w+)\}", template)
     return "".join(values[part] if i % 2 else part for i, part in enumerate(parts))

@@ -6,13 +6,12 @@ mostly says that the first is better, being first and winning is worth little (a
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
-from spar_core.conversation import verdict_grammar
+from spar_core.conversation import hashed, verdict_grammar
 from spar_core.engine.protocol import Message
 from spar_core.filters.library import needed
 from spar_core.rating import HIGHEST
@@ -69,8 +68,7 @@ def compare_grammar(max_tokens: int) -> str:
 
 def fingerprint() -> str:
     """Changes when what is said to whoever compares changes."""
-    said = (COMPARE, compare_grammar(64))
-    return hashlib.sha256("\0".join(said).encode()).hexdigest()[:16]
+    return hashed(COMPARE, compare_grammar(64))
 
 
 class Fought(NamedTuple):

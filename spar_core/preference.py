@@ -5,12 +5,13 @@ Pairs: paper, section 2.3.3. RFT samples and their caps: its appendix and publis
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from rapidfuzz import fuzz
 
-from schemas.pairs import Message
+from schemas.pairs import Message, Pair
 from schemas.rft import RftSample
 from spar_core.conversation import (
     Refinement,
@@ -20,6 +21,7 @@ from spar_core.conversation import (
     write_refinement,
 )
 from spar_core.engine.protocol import Message as Turn
+from spar_core.ids import pair_id
 
 RFT_CAPS: dict[str, int] = {
     "tree_refinement": 4000,
@@ -59,6 +61,25 @@ def sides(prompt: str, chosen: str, rejected: str) -> Sides | None:
         chosen_chars=len(chosen),
         rejected_chars=len(rejected),
     )
+
+
+_OF_ITEM = ("key", "prompt", "checks", "chosen", "rejected")
+
+
+def pair_of_responses(
+    item: Mapping[str, Any], method: str, iteration: int, variant: str
+) -> list[Pair]:
+    """The pair of two sampled responses to a prompt; none where both are the same text.
+
+    Args:
+        item: `key`, that names the pair, `prompt`, `chosen` and `rejected`, and columns of `pairs`.
+    """
+    texts = sides(item["prompt"], item["chosen"], item["rejected"])
+    if texts is None:
+        return []
+    name = pair_id(f"i{iteration}.{item['key']}.{method}", variant)
+    columns = {column: value for column, value in item.items() if column not in _OF_ITEM}
+    return [Pair(pair_id=name, method=method, **texts, **columns)]
 
 
 def answer_conversation(prompt: str, answer: str) -> list[Message]:

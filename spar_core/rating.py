@@ -6,10 +6,9 @@ being the response's value (arXiv 2401.10020).
 
 from __future__ import annotations
 
-import hashlib
 import re
 
-from spar_core.conversation import verdict_grammar
+from spar_core.conversation import hashed, verdict_grammar
 from spar_core.engine.protocol import Message
 
 HIGHEST = 5
@@ -59,5 +58,4 @@ def rate_grammar(max_tokens: int) -> str:
 
 def fingerprint() -> str:
     """Changes when what is said to whoever rates changes."""
-    said = (RATE, rate_grammar(64))
-    return hashlib.sha256("\0".join(said).encode()).hexdigest()[:16]
+    return hashed(RATE, rate_grammar(64))

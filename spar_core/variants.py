@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from schemas import manifest
+from schemas.manifest import SETTINGS
 from schemas.table import MAIN
 from spar_core.dataset import Dataset
 
@@ -25,7 +26,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 """What a variant may be called."""
 
 _AS = "as"
-_INPUT = "from."
+INPUT = "from."
+"""Settings whose names begin so say of which variant a stage's inputs are."""
+
 _LIMIT = "max_tokens"
 """Settings whose names end so only cut answers off: a smaller or larger one may go on, so that
 items that were too long can be mended."""
@@ -43,7 +46,7 @@ def made_by(dataset: Dataset, stage: str, variant: str) -> str:
 
 def with_inputs(settings: Settings, inputs: Mapping[str, str]) -> Settings:
     """Settings with the variants that a stage's inputs are of, the main one left out."""
-    others = {f"{_INPUT}{stage}": name for stage, name in inputs.items() if name != MAIN}
+    others = {f"{INPUT}{stage}": name for stage, name in inputs.items() if name != MAIN}
     return {**settings, **others}
 
 
@@ -100,8 +103,8 @@ def _shared(dataset: Dataset, stage: str, variant: str, wanted: Settings) -> str
         return MAIN
     folder = manifest.folder(stage, "*")
     dataset.fs.invalidate_cache(dataset.manifest)
-    paths = sorted(dataset.fs.glob(f"{glob.escape(dataset.manifest)}/{folder}.settings"))
-    names: list[str] = [path.rpartition("@")[2].removesuffix(".settings") for path in paths]
+    paths = sorted(dataset.fs.glob(f"{glob.escape(dataset.manifest)}/{folder}{SETTINGS}"))
+    names: list[str] = [path.rpartition("@")[2].removesuffix(SETTINGS) for path in paths]
     for name in (MAIN, *names):
         if name != variant and _read(dataset, stage, name) == wanted:
             return name
@@ -133,7 +136,7 @@ def _read(dataset: Dataset, stage: str, variant: str) -> dict[str, Any] | None:
 
 
 def _path(dataset: Dataset, stage: str, variant: str) -> str:
-    return f"{dataset.manifest}/{manifest.folder(stage, variant)}.settings"
+    return f"{dataset.manifest}/{manifest.folder(stage, variant)}{SETTINGS}"
 
 
 def _plain(settings: Settings) -> dict[str, Any]:

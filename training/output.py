@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-RECORD = "training.json"
+from schemas.checkpoint import RECORD
+
 _SCRATCH = f"{RECORD}.tmp"
 """A record that is being written, maybe by another process of the same launch."""
 _CLAIMS = ("job", "task", "model", "data", "settings")

@@ -14,14 +14,11 @@ import fsspec
 from inspection.compare.source import figures, names
 from inspection.compare.systems import Results, Row, results
 from schemas import lineage, manifest
-from schemas.checkpoint import content
+from schemas.checkpoint import RECORD, content
 from schemas.evaluations import Evaluation
 from schemas.manifest import is_local
 from schemas.table import MAIN
 from terminal.exits import UsageError
-
-RECORD = "training.json"
-"""What a training leaves beside the model that it made."""
 
 _BEFORE = "before training"
 _DECODE = "decode"
@@ -109,7 +106,7 @@ def _answered_by(run: str, iteration: int, variant: str) -> str | None:
     fs, root = fsspec.core.url_to_fs(run)
     maker = lineage.made_by(fs, root, iteration, variant).get(_DECODE, variant)
     folder = f"{root}/{manifest.FOLDER}/iteration={iteration}"
-    path = f"{folder}/{manifest.folder(_DECODE, maker)}.settings"
+    path = f"{folder}/{manifest.folder(_DECODE, maker)}{manifest.SETTINGS}"
     try:
         said: str | None = json.loads(fs.cat_file(path)).get("actor.content")
     except (FileNotFoundError, ValueError):

@@ -136,14 +136,14 @@ def _settings(
     fs, root = fsspec.core.url_to_fs(run)
     held: dict[int, dict[tuple[str, str], dict[str, Any]]] = {}
     wanted = "*" if iteration is None else str(int(iteration))
-    pattern = f"{glob.escape(root)}/{manifest.FOLDER}/iteration={wanted}/*.settings"
+    pattern = f"{glob.escape(root)}/{manifest.FOLDER}/iteration={wanted}/*{manifest.SETTINGS}"
     for path in sorted(fs.glob(pattern)):
         try:
             plain = dict(json.loads(fs.cat_file(path)))
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} holds no settings: {error}") from None
-        stage, _, name = path.rpartition("/")[2].removesuffix(".settings").partition("@")
-        held.setdefault(manifest.iteration_of(path), {})[stage, name or MAIN] = plain
+        place = manifest.named(path.rpartition("/")[2].removesuffix(manifest.SETTINGS))
+        held.setdefault(manifest.iteration_of(path), {})[place] = plain
     return {
         (t, variant): _together(files, variant)
         for t, files in held.items()

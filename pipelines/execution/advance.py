@@ -14,14 +14,10 @@ import duckdb
 from pipelines.execution.options import all_stages
 from pipelines.execution.plan import Part, items, keys_of
 from schemas import manifest
-from schemas.manifest import Entry, iteration_of
-from schemas.table import MAIN
+from schemas.manifest import SETTINGS, Entry, iteration_of, named
 from spar_core import variants
 from spar_core.dataset import Dataset
 from spar_core.stage import Stage, StageSettings
-
-_ENDING = ".settings"
-_INPUT = "from."
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +113,9 @@ def _tokens(entry: Entry) -> int:
 
 def _claims(dataset: Dataset, files: Mapping[str, Any]) -> Iterator[tuple[_Place, dict[str, Any]]]:
     for path in files:
-        if path.endswith(_ENDING):
-            name = path.rpartition("/")[2].removesuffix(_ENDING)
-            stage, _, variant = name.partition("@")
-            place = _Place(iteration_of(path), stage, variant or MAIN)
+        if path.endswith(SETTINGS):
+            name = path.rpartition("/")[2].removesuffix(SETTINGS)
+            place = _Place(iteration_of(path), *named(name))
             yield place, json.loads(dataset.fs.cat_file(path))
 
 
@@ -138,7 +133,7 @@ def _pending(
     """
     dataset = Dataset(run, place.iteration)
     inputs = {
-        each.name: claim.get(f"{_INPUT}{each.name}")
+        each.name: claim.get(f"{variants.INPUT}{each.name}")
         or variants.made_by(dataset, each.name, place.variant)
         for each in stage.upstream()
     }

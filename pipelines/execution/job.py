@@ -163,7 +163,7 @@ def run(
     stop.clear(job.dataset)
     read = own.read if own else intake_of(job.stages)
     job, scope = read(job, out)
-    job = _with_models(job)
+    job = with_models(job)
     hold.check()
     job.dataset.sweep(0.0 if _is_alone(job) else SWEEP_AGE_S)
     check = cache(partial(_check_engines, job))  # once, before the first work of the job
@@ -247,7 +247,7 @@ def _say_what_next(job: Job, failed: int, out: Console) -> None:
         )
 
 
-def _with_models(job: Job) -> Job:
+def with_models(job: Job) -> Job:
     """The job with the models' names filled in where a server that is asked is left to say them."""
     asked = {job.engines[role].url for role in _asked(job)}
     specs = dict.fromkeys(job.engines.values())

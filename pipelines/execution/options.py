@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from pipelines.execution import runners
+from pipelines.execution.elsewhere import IN_PROCESS, runner_of
 from pipelines.execution.roles import add_engines, engine_of, is_bundled
 from schemas.prompts import TRAIN
 from schemas.table import MAIN
@@ -76,7 +77,7 @@ class Job:
     @property
     def is_in_process(self) -> bool:
         """Whether its pipelines run in this process, so that nobody writes when it is over."""
-        return bool(self.beam.view_as(StandardOptions).runner == _FN_API_RUNNER)
+        return runner_of(self.beam) == IN_PROCESS
 
 
 class SparOptions(PipelineOptions):

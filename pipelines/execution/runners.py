@@ -20,6 +20,7 @@ from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.portability.prism_runner import PrismRunner
 from apache_beam.runners.runner import create_runner
 
+from pipelines.execution.elsewhere import in_a_line
 from terminal.exits import UsageError
 
 _PATIENCE_S = 5.0
@@ -105,8 +106,7 @@ def failure(error: BaseException) -> str:
     """Why a runner elsewhere ended a job or did not take it, in one line."""
     if isinstance(error, grpc.RpcError):
         return f"the job server is gone: {error.details()}"
-    said = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"the runner gave up: {said[0] if said else type(error).__name__}"
+    return f"the runner gave up: {in_a_line(error)}"
 
 
 def _require_flink(beams: Namespace) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 from spar_core.engine import fetching, llamacpp, vllm
 from spar_core.engine.addresses import current, is_several
 from spar_core.engine.llamacpp import LlamaCppEngine, LlamaCppServer, bundled_model
-from spar_core.engine.machine import Command, Machine, Seat
+from spar_core.engine.machine import TURN_S, Command, Machine, Seat
 from spar_core.engine.meter import Meter
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.pool import EnginePool
@@ -35,9 +35,6 @@ from spar_core.engine.spec import EngineSpec, adapter_path, called, is_fetched
 from spar_core.engine.vllm import VllmEngine, VllmServer
 
 T = TypeVar("T")
-
-TURN_S = 600.0
-"""How long to wait for others to release the engines that are in the way of a new one."""
 
 _COUNT_S = 1.0
 """How often those who share a server are counted."""

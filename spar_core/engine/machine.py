@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from spar_core.engine.protocol import EngineAway, EngineGone
 
@@ -179,17 +179,7 @@ class Seat:
         Raises:
             EngineGone: it ended, or took too long.
         """
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            if not self.is_up:
-                raise EngineGone(self._why_not())
-            with (
-                contextlib.suppress(urllib.error.URLError, OSError),
-                urllib.request.urlopen(f"{self.url}/health", timeout=5),
-            ):
-                return
-            time.sleep(_POLL_S)
-        raise EngineGone(f"{self._name} did not answer in {START_TIMEOUT_S:.0f} s; see {self._log}")
+        wait_until_up(self, self._name, self._log, START_TIMEOUT_S)
 
     def close(self) -> None:
         """Use it no longer; who is last has it stopped."""
@@ -204,7 +194,8 @@ class Seat:
                     clear(self._place)
         self._alive.close()
 
-    def _why_not(self) -> str:
+    def why_not(self) -> str:
+        """Why it is not up."""
         code = "unknown"
         with contextlib.suppress(OSError):
             code = (self._place / "exit_code").read_text()
@@ -269,6 +260,41 @@ def clear(place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
     if not any(place.parent.glob("*/")):
         shutil.rmtree(place.parent, ignore_errors=True)
+
+
+class Starting(Protocol):
+    """A server that was started."""
+
+    url: str
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it has not ended."""
+
+    def why_not(self) -> str:
+        """Why it ended."""
+
+
+def wait_until_up(server: Starting, name: str, log: Path, timeout_s: float) -> None:
+    """Wait until a server answers.
+
+    Args:
+        name: as messages say it. log: what it says.
+
+    Raises:
+        EngineGone: it ended, or took too long.
+    """
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if not server.is_up:
+            raise EngineGone(server.why_not())
+        with (
+            contextlib.suppress(urllib.error.URLError, OSError),
+            urllib.request.urlopen(f"{server.url}/health", timeout=5),
+        ):
+            return
+        time.sleep(_POLL_S)
+    raise EngineGone(f"{name} did not answer in {timeout_s:.0f} s; see {log}")
 
 
 def free_port() -> int:

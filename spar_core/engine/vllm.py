@@ -9,15 +9,12 @@ import json
 import os
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from spar_core.engine.fetching import configuration, is_url
-from spar_core.engine.machine import START_TIMEOUT_S, Command, free_port, last_error
+from spar_core.engine.machine import START_TIMEOUT_S, Command, free_port, last_error, wait_until_up
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.protocol import ChatRequest, EngineGone
 
@@ -55,6 +52,7 @@ class VllmServer:
         slots: int = 256,
         arguments: Sequence[str] = (),
     ) -> None:
+        self._model, self._log = model, log
         port = free_port()
         log.parent.mkdir(parents=True, exist_ok=True)
         made = command(model, port, name=name, slots=slots, arguments=arguments)
@@ -70,31 +68,22 @@ class VllmServer:
             )
         self.url = f"http://127.0.0.1:{port}"
         try:
-            self._wait_until_up(model, log)
+            wait_until_up(self, "vLLM", log, START_TIMEOUT_S)
         except BaseException:
             self.close()
             raise
-
-    def _wait_until_up(self, model: str, log: Path) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise EngineGone(
-                    f"vLLM did not start with {model} (exit code {self._process.returncode}): "
-                    f"{last_error(log, self._start)}\nAll it said is in {log}"
-                )
-            with (
-                contextlib.suppress(urllib.error.URLError, OSError),
-                urllib.request.urlopen(f"{self.url}/health", timeout=5),
-            ):
-                return
-            time.sleep(0.5)
-        raise EngineGone(f"vLLM did not answer in {START_TIMEOUT_S:.0f} s; see {log}")
 
     @property
     def is_up(self) -> bool:
         """Whether it has not ended."""
         return self._process.poll() is None
+
+    def why_not(self) -> str:
+        """Why it did not come up."""
+        return (
+            f"vLLM did not start with {self._model} (exit code {self._process.returncode}): "
+            f"{last_error(self._log, self._start)}\nAll it said is in {self._log}"
+        )
 
     def close(self) -> None:
         """Stop the server and all it started."""

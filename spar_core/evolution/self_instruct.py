@@ -6,10 +6,10 @@ written by the model before.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 
+from spar_core.conversation import hashed
 from spar_core.engine.protocol import ChatRequest, Engine, Message, Sampling, seed_of
 from spar_core.evolution.evolved import Evolved
 
@@ -85,4 +85,4 @@ def read_task(text: str) -> str:
 
 def fingerprint() -> str:
     """Changes when what is said to the model changes."""
-    return hashlib.sha256(INSTRUCT.encode()).hexdigest()[:16]
+    return hashed(INSTRUCT)

@@ -21,8 +21,8 @@ from __future__ import annotations
 from schemas.pairs import Pair
 from schemas.sft_actor import SftActor
 from spar_core.dataset import Rows
-from spar_core.ids import pair_id, sft_id
-from spar_core.preference import answer_conversation, sides
+from spar_core.ids import sft_id
+from spar_core.preference import answer_conversation, pair_of_responses
 from spar_core.stage import Context, Item, Stage, StageSettings
 from spar_core.stages.sample import SAMPLE
 from spar_core.stages.verifiers import VERIFIERS
@@ -43,22 +43,17 @@ async def _select(context: Context[StageSettings], item: Item) -> Rows:
 
 def _pairs(context: Context[StageSettings], item: Item) -> list[Pair]:
     chosen, rejected = item["accepted"][0], item["rejected"]
-    texts = sides(item["prompt"], chosen["response"], rejected["response"]) if rejected else None
-    if texts is None:
+    if not rejected:
         return []
-    pair = Pair(
-        pair_id=pair_id(f"i{context.iteration}.{item['key']}.{METHOD}", context.variant),
-        prompt_id=item["prompt_id"],
-        method=METHOD,
-        chosen_response_id=chosen["response_id"],
-        rejected_response_id=rejected["response_id"],
-        chosen_value=chosen["pass_rate"],
-        rejected_value=rejected["pass_rate"],
-        chosen_checked=chosen["checked"],
-        rejected_checked=rejected["checked"],
-        **texts,
-    )
-    return [pair]
+    pair = {"key": item["key"], "prompt": item["prompt"], "prompt_id": item["prompt_id"]}
+    for side, answer in (("chosen", chosen), ("rejected", rejected)):
+        pair |= {
+            side: answer["response"],
+            f"{side}_response_id": answer["response_id"],
+            f"{side}_value": answer["pass_rate"],
+            f"{side}_checked": answer["checked"],
+        }
+    return pair_of_responses(pair, METHOD, context.iteration, context.variant)
 
 
 def _sft(context: Context[StageSettings], item: Item, answer: Item) -> SftActor:

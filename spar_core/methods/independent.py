@@ -6,26 +6,18 @@ differ in more than what the instruction asked for.
 
 from __future__ import annotations
 
-from schemas.pairs import Pair
 from spar_core.dataset import Rows
-from spar_core.ids import pair_id
-from spar_core.preference import sides
+from spar_core.preference import pair_of_responses
 from spar_core.stage import Context, Item, Stage, StageSettings
 from spar_core.stages.judge import JUDGE
 from spar_core.stages.sample import SAMPLE
 
 METHOD = "independent"
 
-_USED = ("key", "prompt", "chosen", "rejected")
-
 
 async def _pair(context: Context[StageSettings], item: Item) -> Rows:
-    texts = sides(item["prompt"], item["chosen"], item["rejected"])
-    if texts is None:
-        return {}
-    name = pair_id(f"i{context.iteration}.{item['key']}.{METHOD}", context.variant)
-    columns = {column: value for column, value in item.items() if column not in _USED}
-    return {"pairs": [Pair(pair_id=name, method=METHOD, **texts, **columns)]}
+    pairs = pair_of_responses(item, METHOD, context.iteration, context.variant)
+    return {"pairs": pairs} if pairs else {}
 
 
 INDEPENDENT = Stage(

@@ -6,14 +6,13 @@ from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.pairs import Pair
 from schemas.ratings import Rating
 from spar_core import rating
 from spar_core.checks.strict import check
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import ChatRequest, Sampling, seed_of
-from spar_core.ids import pair_id, rating_id
-from spar_core.preference import sides
+from spar_core.ids import rating_id
+from spar_core.preference import pair_of_responses
 from spar_core.stage import Context, Item, Options, Stage, StageSettings
 from spar_core.stages import drawing
 from spar_core.stages.judge import CONSTRAINED, is_constrained
@@ -71,23 +70,12 @@ async def _rate(context: Context[RateSettings], item: Item) -> Rows:
 
 async def pair_of_rated(context: Context[Any], item: Item, method: str) -> Rows:
     """The pair of two rated responses, each checked by the program where the prompt has checks."""
-    chosen, rejected = item["chosen"], item["rejected"]
-    texts = sides(item["prompt"], chosen, rejected)
-    if texts is None:
-        return {}
-    pair = Pair(
-        pair_id=pair_id(f"i{context.iteration}.{item['key']}.{method}", context.variant),
-        **texts,
-        prompt_id=item["prompt_id"],
-        rejected_response_id=item["rejected_response_id"],
-        method=method,
-        chosen_value=item["chosen_value"],
-        rejected_value=item["rejected_value"],
-        chosen_checked=await check(item["checks"], chosen),
-        rejected_checked=await check(item["checks"], rejected),
-        chosen_response_id=item["chosen_response_id"],
-    )
-    return {"pairs": [pair]}
+    checked = {
+        f"{side}_checked": await check(item["checks"], item[side])
+        for side in ("chosen", "rejected")
+    }
+    pairs = pair_of_responses(item | checked, method, context.iteration, context.variant)
+    return {"pairs": pairs} if pairs else {}
 
 
 def _add(group: Any) -> None:

@@ -6,7 +6,6 @@ words what it checks, without the prompt, and then whether that contradicts the 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from schemas.verifiers import Case
+from spar_core.conversation import fill, hashed
 from spar_core.decoding.tasks import all_of
 from spar_core.engine.protocol import ChatAnswer, ChatRequest, Engine, Message, Sampling, seed_of
 from spar_core.verification.cross_validation import agreed, passed, pooled
@@ -134,7 +134,7 @@ def read(text: str) -> Written:
 
 def fingerprint() -> str:
     """Changes when what is said to the model changes."""
-    return hashlib.sha256("\0".join((WRITE, TRANSLATE, COMPARE)).encode()).hexdigest()[:16]
+    return hashed(WRITE, TRANSLATE, COMPARE)
 
 
 def _cases(text: str) -> list[Case]:
@@ -233,9 +233,8 @@ def _prompt_tokens(*answers: ChatAnswer) -> int:
 
 
 def _request(template: str, sampling: Sampling, seed: int, **values: str) -> ChatRequest:
-    """The template with each `{name}` replaced once, as a request."""
-    content = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], template)
-    message: Message = {"role": "user", "content": content}
+    """The filled template as a request."""
+    message: Message = {"role": "user", "content": fill(template, **values)}
     return ChatRequest(messages=(message,), sampling=sampling, seed=seed)
 
 
