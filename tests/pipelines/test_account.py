@@ -16,6 +16,9 @@ from tests.pipelines.rounds import command, query, story
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
+UNREAD = 2
+"""Requests that may have been sent, and given up before the server read them, as a job stopped."""
+
 
 def account(run: Path) -> tuple[int, int, int]:
     """Requests and tokens, as the run has them."""
@@ -35,15 +38,18 @@ def test_of_a_plain_run(tmp_path: Path, prompts: Path, server: LoopbackServer) -
 
 
 def test_with_faults_and_repeated_requests(tmp_path: Path, prompts: Path) -> None:
-    numbers = count()
+    seeds: set[int] = set()
 
     def faulty(body: Body) -> Answer:
-        return web.Response(status=500) if next(numbers) % 5 == 0 else story(body)
+        is_first = body["seed"] not in seeds
+        seeds.add(body["seed"])
+        return web.Response(status=500) if is_first and body["seed"] % 3 == 0 else story(body)
 
     with serving(faulty) as server:
         assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
         assert account(tmp_path / "run") == counted(server)
-        failed = -(-len(server.bodies) // 5)
+    failed = sum(seed % 3 == 0 for seed in seeds)
+    assert failed > 10
     assert query(tmp_path / "run", "select sum(retries) from usage") == [(failed,)]
 
 
@@ -64,7 +70,7 @@ def test_where_a_commit_fails(
     tmp_path: Path, prompts: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Few at a time: all that is in flight as the disk is full is a small part of what was asked.
-    line = command(tmp_path / "run", prompts, server.url, "--slots", "2")
+    line = command(tmp_path / "run", prompts, server.url, "--slots", "2", "--together", "off")
     create, numbers = Dataset.create, count()
 
     def full(self: Dataset, path: str, data: bytes) -> bool:
@@ -77,9 +83,11 @@ def test_where_a_commit_fails(
     assert refine.main(line) == 0
     rounds.check(tmp_path / "run")
     spent, known = counted(server), account(tmp_path / "run")
-    assert all(0.8 * s <= k <= s for s, k in zip(spent, known, strict=True)), (
+    assert all(0.8 * s <= k for s, k in zip(spent, known, strict=True)), (
         "what was in flight as the disk was full is known to nobody"
     )
+    assert all(k <= s for s, k in zip(spent[1:], known[1:], strict=True))
+    assert known[0] <= spent[0] + UNREAD
 
 
 def test_where_the_engine_goes_away_between_items(tmp_path: Path, prompts: Path) -> None:
@@ -92,5 +100,5 @@ def test_where_the_engine_goes_away_between_items(tmp_path: Path, prompts: Path)
         line = command(run, prompts, first.url, "--slots", "1")
         assert refine.main(line) == 4
         held = account(run)
-        assert held[0] == len(first.bodies)
+        assert 0 <= held[0] - len(first.bodies) <= UNREAD
         assert held[1:] == counted(first)[1:]

@@ -74,7 +74,7 @@ def test_actor_and_refiner_learn_what_is_theirs(
     said = capsys.readouterr().out
     assert f"lessons: 4 in {run}, 4 of them with iteration = 0: 4 to train on" in said
     assert [record(folder)["task"] for folder in (actor, refiner)] == ["actor", "refiner"]
-    assert record(actor)["data"]["kinds"] == [{"variant": "main", "rows": 6}]
+    assert record(actor)["data"]["kinds"] == [{"method": "bootstrap", "variant": "main", "rows": 6}]
     assert "fine-tuning of a first actor" in (actor / "README.md").read_text()
     assert "fine-tuning of a first refiner" in (refiner / "README.md").read_text()
 
@@ -119,9 +119,10 @@ def test_one_variant_or_those_that_are_named(
     committed.commit(run, "sft_actor", [answer(n, "strict") for n in range(2)], iteration=0)
     out = tmp_path / "out"
     assert train("actor", run, model, out) == 2
-    assert "are of several variants: 6 of main, 2 of strict; choose" in capsys.readouterr().err
-    assert train("actor", run, model, out, "--method", "spar") == 2
-    assert "have no column `method`" in capsys.readouterr().err
+    said = "are of several variants: 6 of bootstrap in main, 2 of bootstrap in strict; choose"
+    assert said in capsys.readouterr().err
+    assert train("actor", run, model, out, "--method", "self") == 3
+    assert "are of method self: there are 6 of bootstrap in main" in capsys.readouterr().err
     assert train("actor", run, model, out, "--variant", "strict") == 0
     assert record(out)["data"]["selected"] == 2
 

@@ -140,7 +140,9 @@ def test_a_caller_that_ends_or_is_killed_leaves_nothing(then: str) -> None:
         if then:
             time.sleep(0.5)
         below = [
-            pid for pid, line in descendants().items() if line.endswith(("child.py", "subprocess"))
+            pid
+            for pid, line in descendants(caller.pid).items()
+            if line.endswith(("child.py", "subprocess"))
         ]
         if then:
             assert below

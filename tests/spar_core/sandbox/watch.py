@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 
 
-def descendants() -> dict[int, str]:
-    """The processes under this one, zombies included, by pid: their command lines."""
+def descendants(ancestor: int | None = None) -> dict[int, str]:
+    """The processes under one, this one say, zombies included, by pid: their command lines."""
     parents: dict[int, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -16,7 +16,9 @@ def descendants() -> dict[int, str]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         parents[int(stat.parent.name)] = int(fields[1])
-    return {pid: _command(pid) for pid in parents if _is_under(os.getpid(), pid, parents)}
+    return {
+        pid: _command(pid) for pid in parents if _is_under(ancestor or os.getpid(), pid, parents)
+    }
 
 
 def _is_under(ancestor: int, pid: int, parents: dict[int, int]) -> bool:
