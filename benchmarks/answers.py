@@ -1,5 +1,5 @@
 """What the simulated model says: actor, judge and refiner, in the wire format of refiners, and
-writer of functions that check answers.
+writer of prompts and of functions that check answers.
 
 A response holds a hidden quality `q=0.xx`: a vote says Yes with that chance, and refining mostly
 raises it. An answer follows from the chat, the seed and the answer's number, as with vLLM, so that
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from spar_core.engine.protocol import Message
 
 ACTOR_CHARS, JUDGE_CHARS, REFINE_CHARS = 900, 600, 1100
-RATE_CHARS, COMPARE_CHARS = 600, 600
+RATE_CHARS, COMPARE_CHARS, TASK_CHARS = 600, 600, 400
 FUNCTION_CHARS, TRANSLATION_CHARS, RELATION_CHARS = 1200, 200, 200
 """Mean lengths of answers; 4 characters are a token."""
 
@@ -135,6 +135,14 @@ def _relation(drawn: random.Random) -> str:
     return f"{_words(drawn, RELATION_CHARS)}\nRelation: {said}"
 
 
+def _task(drawn: random.Random) -> str:
+    return f"Task 9: {_words(drawn, TASK_CHARS)}"
+
+
+def _instruction(drawn: random.Random) -> str:
+    return _words(drawn, TASK_CHARS)
+
+
 def _translation(drawn: random.Random) -> str:
     return _words(drawn, TRANSLATION_CHARS)
 
@@ -151,5 +159,7 @@ _OTHERS: dict[str, Callable[[random.Random], str]] = {
     "Write a Python function `evaluate": _function,
     "Relation: entailment, neutral or": _relation,
     "Here is a Python function that": _translation,
+    "Write the next one.": _task,
+    "Answer with the instruction alone.": _instruction,
 }
 """What is said, by what a chat's last message holds, where no quality counts."""

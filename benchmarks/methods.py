@@ -12,8 +12,12 @@ from benchmarks import harness, report, saturation
 from benchmarks.report import Report
 
 PROMPTS, QUICK_PROMPTS = saturation.PROMPTS, saturation.QUICK_PROMPTS
-STAGES = ("rate", "meta_judge", "verifiers")
-"""Those of Self-Rewarding, Meta-Rewarding and AutoIF (the sandbox included), after the samples."""
+OF_ANSWERS = ("rate", "meta_judge", "verifiers", "self")
+"""Those of Self-Rewarding, Meta-Rewarding, AutoIF (the sandbox included) and SELF."""
+OF_SEEDS = ("backtranslate", "curate", "propose", "evolve")
+"""Humpback's, and self-made prompts: the seeds that come first, and the others."""
+SEEDS_A_PROMPT = 8
+"""A seed is one answer or three, a prompt five answers or more."""
 
 
 def measure(
@@ -25,13 +29,18 @@ def measure(
     with ExitStack() as stack:
         place = stack.enter_context(harness.folder())
         simulator = stack.enter_context(harness.engine(url, slots, speed))
+        log = place / "log"
+        engine = ["--engine_url", simulator.url, "--slots", str(slots)]
         file = harness.write_prompts(place / "prompts.jsonl", prompts)
-        line = ["--run", str(place / "run"), "--engine_url", simulator.url]
-        line += ["--slots", str(slots)]
-        harness.run("sample", *line, "--prompts", str(file), log=place / "log")
-        for stage in STAGES:
-            job = f"benchmarks.stage {stage}"
-            found[stage] = saturation.loaded(simulator, job, line, place / "log")
+        line = ["--run", str(place / "answers"), *engine]
+        harness.run("sample", *line, "--prompts", str(file), log=log)
+        harness.run("judge", *line, log=log)
+        for stage in OF_ANSWERS:
+            found[stage] = saturation.loaded(simulator, f"benchmarks.stage {stage}", line, log)
+        seeds = harness.write_prompts(place / "seeds.jsonl", SEEDS_A_PROMPT * prompts)
+        line = ["--run", str(place / "seeds"), "--seeds", str(seeds), *engine]
+        for stage in OF_SEEDS:
+            found[stage] = saturation.loaded(simulator, f"benchmarks.stage {stage}", line, log)
     settings = {"machine": machine, "prompts": prompts, "slots": slots, "speed": speed}
     where = f"{prompts} prompts, {slots} slots"
     return saturation.reported("methods", f"Stages of methods: {where}", found, where, settings)

@@ -1,4 +1,4 @@
-"""One stage of a bootstrap or of a method as a job, to be measured alone.
+"""One stage of a bootstrap, of self-made prompts or of a method as a job, to be measured alone.
 
 python -m benchmarks.stage NAME ...
 """
@@ -10,10 +10,13 @@ from collections.abc import Sequence
 
 from pipelines.execution import job
 from spar_core.methods import METHODS
+from spar_core.stages import self_instruct
 from spar_core.stages.teach import TEACHERS
 
 STAGES = {
-    stage.name: stage for stages in (TEACHERS["engine"], *METHODS.values()) for stage in stages
+    stage.name: stage
+    for stages in (TEACHERS["engine"], self_instruct.STAGES, *METHODS.values())
+    for stage in stages
 }
 
 

@@ -24,7 +24,8 @@ class Pair:
     similarity: of the two texts, 0 to 1 (1 - insertions and deletions over the summed length,
     the ratio of rapidfuzz). depth: refinements between the two. Lengths are in characters.
     tree_tokens: completion tokens of the search that made the pair. Checked: as in `judgements`.
-    Values: the share of Yes, 0 to 1; where the actor rates its own answers their mean, 0 to 5.
+    Values, 0 to 1: the share of Yes, or of the functions that pass an answer (autoif); where the
+    actor rates its own answers the mean of its ratings, 0 to 5.
     method: how the pair was made (`spar_core.methods`). What a method has no use for is null: a
     pair of two sampled responses has no tree, node or depth, a refined one no chosen response.
     """

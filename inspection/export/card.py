@@ -172,7 +172,8 @@ def render(connection: duckdb.DuckDBPyConnection, known: Facts, selection: Selec
         *_contents(selection),
         "## Pair quality",
         "By iteration, of the exported pairs. `similarity` is of the two sides' texts, 0 to 1; "
-        "values are the share of Yes among the votes; lengths are in characters.",
+        "values are the share of Yes among the votes, or as the method has it; lengths are in "
+        "characters.",
         _table([columns[0], *(str(row[0]) for row in rows)], _turned(columns, rows)),
         "## How it was made",
         *_method(selection),

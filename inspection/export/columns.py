@@ -16,6 +16,7 @@ _COLUMNS = {
         "similarity": "of the two answers, 0 to 1: 1 - (insertions + deletions) / summed length",
         "depth": "refinements between the two answers, if a tree made the pair",
         "chosen_value": "share of Yes among the votes on the chosen answer that could be read; "
+        "where functions check it, the share of them that it passes; "
         "where the model rated its own answers, the mean of its ratings, 0 to 5",
         "rejected_value": "the same of the rejected answer",
         "chosen_yes_votes": "votes for the chosen answer",

@@ -66,7 +66,7 @@ def charts(figures: dict[str, Rows]) -> dict[str, Markup]:
     rounds, kinds = (_coloured(figures[name], colours) for name in ("steps", "variants"))
     similarity, value, votes = (
         "similarity of the two sides",
-        "share of Yes for the chosen side",
+        "value of the chosen side",
         "share of Yes among the votes",
     )
     longer = "characters, chosen minus rejected"

@@ -176,8 +176,8 @@ _COUNTS = {
 _MEANS = {
     "Similarity, mean": ("similarity", 3),
     "Similarity, median": ("median_similarity", 3),
-    "Share of Yes, chosen side": ("chosen_value", 2),
-    "Share of Yes, rejected side": ("rejected_value", 2),
+    "Value, chosen side": ("chosen_value", 2),
+    "Value, rejected side": ("rejected_value", 2),
     "Depth": ("depth", 2),
 }
 """Means over pairs: their column, and digits."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from spar_core.engine import addresses
-from spar_core.engine.llamacpp import bundled_adapter
+from spar_core.engine.llamacpp import BUNDLED, bundled_adapter
 from spar_core.engine.spec import EngineSpec
 from spar_core.stage import DEFAULT_ROLES
 from spar_core.stages.drawing import between, whole
@@ -68,7 +68,7 @@ def add_engines(group: Any, roles: Sequence[str]) -> None:
             f"--{role}_adapter",
             default="",
             metavar="FILE",
-            help=f"a LoRA adapter (GGUF) on top of its model, llamacpp only{usual}",
+            help=f"a LoRA adapter (GGUF, or `{BUNDLED}`) on top of its model, llamacpp only{usual}",
         )
     group.add_argument(
         "--engine_args",
@@ -146,8 +146,7 @@ def _adapter(role: str, model: str, default: EngineSpec | None) -> str:
     """The adapter of a role that none is named for: its stand-in's on the same model."""
     if default and default.adapter and default.model == model:
         return default.adapter
-    bundled = bundled_adapter() if role in _ADAPTED and not model else None
-    return str(bundled or "")
+    return BUNDLED if role in _ADAPTED and not model and bundled_adapter() else ""
 
 
 def is_bundled(spec: EngineSpec) -> bool:

@@ -21,6 +21,9 @@ BUNDLED_MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
 BUNDLED_CONTEXT = 2048
 """Tokens of a sequence that it was trained for; llama.cpp gives it no more."""
 
+BUNDLED = "bundled"
+"""The name of the adapter that is part of this package."""
+
 BUNDLED_ADAPTER = Path(__file__).parent / "demo_refiner" / "adapter.gguf"
 
 CONTEXT = 2048

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from schemas.checkpoint import content
-from spar_core.engine import fetching
-from spar_core.engine.llamacpp import bundled_model
+from spar_core.engine import fetching, llamacpp
+from spar_core.engine.llamacpp import BUNDLED, bundled_model
 from spar_core.engine.served import KEY_VARIABLE
 
 Kind = Literal["llamacpp", "vllm", "openai", "scripted"]
@@ -25,7 +25,8 @@ class EngineSpec:
     slots: sequences that each server decodes at once.
     arguments: more for the command line of a server that is started.
     key: the environment variable that holds the key of the server at `url`.
-    adapter: a LoRA adapter (GGUF) on top of the model of a llama.cpp that is started; "" for none.
+    adapter: a LoRA adapter (GGUF) on top of the model of a llama.cpp that is started; "" for none,
+        "bundled" for the one in the package, wherever that lies on a worker.
     """
 
     kind: Kind
@@ -81,6 +82,8 @@ def called(spec: EngineSpec) -> str:
 
 def adapter_path(spec: EngineSpec) -> Path | None:
     """The adapter's file, None where there is none."""
+    if spec.adapter == BUNDLED:
+        return llamacpp.BUNDLED_ADAPTER
     return Path(spec.adapter) if spec.adapter else None
 
 

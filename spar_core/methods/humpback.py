@@ -8,7 +8,6 @@ backward model learnt from pairs turned round; unless one is named the actor pla
 
 from __future__ import annotations
 
-from argparse import Namespace
 from dataclasses import dataclass
 
 from schemas.backtranslations import Backtranslation
@@ -23,8 +22,8 @@ from spar_core.ids import backtranslation_id, prompt_id, sft_id
 from spar_core.preference import answer_conversation
 from spar_core.stage import Context, Item, Options, Stage, StageSettings
 from spar_core.stages import drawing
-from spar_core.stages.judge import CONSTRAINED, is_constrained
-from spar_core.stages.rate import RATING
+from spar_core.stages.judge import CONSTRAINED
+from spar_core.stages.rate import RATING, RateSettings, ratings_of, settings_of
 
 METHOD = "humpback"
 
@@ -36,16 +35,6 @@ class BacktranslateSettings(StageSettings):
     """write: how an instruction is drawn. wording: what is said to the models, as a hash."""
 
     write: Sampling
-    wording: str = backtranslation.fingerprint()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CurateSettings(StageSettings):
-    """rate: how a rating is drawn. ratings: so many of a text and its instruction."""
-
-    rate: Sampling
-    ratings: int = 3
-    constrained: bool = False
     wording: str = backtranslation.fingerprint()
 
 
@@ -77,17 +66,11 @@ async def _backtranslate(context: Context[BacktranslateSettings], item: Item) ->
     return {"backtranslations": [row]}
 
 
-async def _curate(context: Context[CurateSettings], item: Item) -> Rows:
-    settings, engine, instruction = context.settings, context.engines["actor"], item["instruction"]
-    limit = settings.rate.max_tokens
-    answer = await engine.chat(
-        ChatRequest(
-            messages=tuple(backtranslation.curate_messages(instruction, item["text"])),
-            sampling=settings.rate,
-            n=settings.ratings,
-            seed=seed_of(settings.seed, context.iteration, "curate", item["key"]),
-            grammar=backtranslation.curate_grammar(limit) if settings.constrained else None,
-        )
+async def _curate(context: Context[RateSettings], item: Item) -> Rows:
+    engine, instruction = context.engines["actor"], item["instruction"]
+    messages = backtranslation.curate_messages(instruction, item["text"])
+    answer = await ratings_of(
+        context, "curate", item["key"], messages, backtranslation.curate_grammar
     )
     critiques = [choice.text for choice in answer.choices]
     scores = [backtranslation.read_grade(text) for text in critiques]
@@ -114,15 +97,6 @@ async def _curate(context: Context[CurateSettings], item: Item) -> Rows:
         method=METHOD,
     )
     return {"curations": [row]} | ({"sft_actor": [learnt]} if row.kept else {})
-
-
-def _curate_settings(options: Namespace) -> CurateSettings:
-    return CurateSettings(
-        seed=options.seed,
-        rate=drawing.RATE.read(options),
-        ratings=options.ratings,
-        constrained=is_constrained(options, "actor"),
-    )
 
 
 _TEXTS = "(select seed_id as key, position, signature, bands from seeds)"
@@ -154,7 +128,7 @@ CURATE = Stage(
         from backtranslations join seeds using (seed_id)
         where seed_id in (select seed_id from scope)""",
     task=_curate,
-    settings=_curate_settings,
+    settings=lambda options: settings_of(options, backtranslation.fingerprint()),
     writes=("curations", "sft_actor"),
     options=(RATING, CONSTRAINED),
     after=(BACKTRANSLATE,),

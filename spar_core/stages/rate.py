@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from schemas.ratings import Rating
 from spar_core import rating
 from spar_core.checks.strict import check
 from spar_core.dataset import Rows
-from spar_core.engine.protocol import ChatRequest, Sampling, seed_of
+from spar_core.engine.protocol import ChatAnswer, ChatRequest, Message, Sampling, seed_of
 from spar_core.ids import rating_id
 from spar_core.preference import pair_of_responses
 from spar_core.stage import Context, Item, Options, Stage, StageSettings
@@ -29,7 +30,7 @@ class RateSettings(StageSettings):
     rate: Sampling
     ratings: int = 3
     constrained: bool = False
-    rubric: str = rating.fingerprint()
+    rubric: str
 
 
 MEANS = """
@@ -38,18 +39,34 @@ MEANS = """
 """SQL of the responses more than half of whose ratings can be read, with the mean of these."""
 
 
-async def _rate(context: Context[RateSettings], item: Item) -> Rows:
-    settings, engine, response = context.settings, context.engines["actor"], item["key"]
-    limit = settings.rate.max_tokens
-    answer = await engine.chat(
+async def ratings_of(
+    context: Context[RateSettings],
+    stage: str,
+    key: str,
+    messages: Iterable[Message],
+    grammar: Callable[[int], str],
+) -> ChatAnswer:
+    """The actor's ratings of what a conversation shows it.
+
+    Args:
+        grammar: what holds a rating to its form, by the tokens that it may have.
+    """
+    settings = context.settings
+    return await context.engines["actor"].chat(
         ChatRequest(
-            messages=tuple(rating.rate_messages(item["prompt"], item["response"])),
+            messages=tuple(messages),
             sampling=settings.rate,
             n=settings.ratings,
-            seed=seed_of(settings.seed, context.iteration, "rate", response),
-            grammar=rating.rate_grammar(limit) if settings.constrained else None,
+            seed=seed_of(settings.seed, context.iteration, stage, key),
+            grammar=grammar(settings.rate.max_tokens) if settings.constrained else None,
         )
     )
+
+
+async def _rate(context: Context[RateSettings], item: Item) -> Rows:
+    engine, response = context.engines["actor"], item["key"]
+    messages = rating.rate_messages(item["prompt"], item["response"])
+    answer = await ratings_of(context, "rate", response, messages, rating.rate_grammar)
     ratings = [
         Rating(
             rating_id=rating_id(response, number, context.variant),
@@ -97,12 +114,14 @@ def _check(options: Namespace) -> None:
 RATING = Options(_TITLE, _add, _check)
 
 
-def _settings(options: Namespace) -> RateSettings:
+def settings_of(options: Namespace, rubric: str) -> RateSettings:
+    """Of a job's options, and what is said, as a hash."""
     return RateSettings(
         seed=options.seed,
         rate=drawing.RATE.read(options),
         ratings=options.ratings,
         constrained=is_constrained(options, "actor"),
+        rubric=rubric,
     )
 
 
@@ -114,7 +133,7 @@ RATE = Stage(
         from responses join prompts using (prompt_id)
         where prompt_id in (select prompt_id from scope)""",
     task=_rate,
-    settings=_settings,
+    settings=lambda options: settings_of(options, rating.fingerprint()),
     writes=("ratings",),
     options=(RATING, CONSTRAINED),
     after=(SAMPLE,),

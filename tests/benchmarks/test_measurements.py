@@ -54,7 +54,7 @@ def test_engines() -> None:
 def test_stages_of_methods() -> None:
     made = methods.measure(8, slots=16, speed=20)
     requests = {row[0]: row[5] for row in made.rows}
-    assert [*requests] == [*methods.STAGES]
+    assert [*requests] == [*methods.OF_ANSWERS, *methods.OF_SEEDS]
     assert requests["rate"] == 7 * 5  # one prompt's were rated before
     assert 0 < requests["meta_judge"] <= 7 * 6
     assert 7 < requests["verifiers"] <= 7 * (1 + 2 * 8)

@@ -557,6 +557,7 @@ def begin(place: Path) -> Iterator[Callable[..., Popen[str]]]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_killed_and_interrupted_in_its_children_it_ends_with_everything_done_once(
     begin: Callable[..., Popen[str]], place: Path
 ) -> None:

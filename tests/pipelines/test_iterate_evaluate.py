@@ -185,6 +185,7 @@ def test_stopped_at_any_step_it_goes_on_there(children: Children) -> None:
     assert children.done() == WHOLE[-1:]
 
 
+@pytest.mark.slow
 def test_stopped_amid_an_evaluation_every_item_is_answered_once(place: Path) -> None:
     count = 600
     write_items(place / "items.jsonl", count)

@@ -112,6 +112,7 @@ def test_a_training_reads_the_same_rows(runs: Pairs) -> None:
     assert stored.fingerprint == local.fingerprint and stored.rows
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_what_it_had_not_committed(
     bucket: str, prompts: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

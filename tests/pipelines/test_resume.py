@@ -119,7 +119,7 @@ def test_what_is_committed_is_not_asked_again(tmp_path: Path, many: Path, begin:
     assert not judged & {first(body) for body in asked if role(body) == "judge"}
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_any_moment_it_ends_with_everything_done_once(
     tmp_path: Path,
     many: Path,

@@ -81,7 +81,7 @@ def test_what_was_begun_as_one_goes_on_stage_by_stage(tmp_path: Path, prompts: P
     assert tables(run) == staged(tmp_path, prompts)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_anywhere_it_ends_with_everything_done_once(
     tmp_path: Path, prompts: Path, begin: Begin, seed: int
 ) -> None:

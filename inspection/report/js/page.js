@@ -96,7 +96,7 @@ function facts(pair) {
   const difference = pair.chosen_chars - pair.rejected_chars;
   const rows = [
     ["Similarity", share(pair.similarity)],
-    ["Share of Yes", `${share(pair.rejected_value)} → ${share(pair.chosen_value)}`],
+    ["Value", `${share(pair.rejected_value)} → ${share(pair.chosen_value)}`],
     ["Length", `${pair.rejected_chars.toLocaleString("en")} → ${pair.chosen_chars.toLocaleString("en")} (${signed(difference)})`],
     ["Depth", pair.depth],
     ["Refinements tried", pair.refinements],

@@ -96,6 +96,7 @@ def test_not_waiting_is_refused(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [("0", "7"), ("7", "0"), ("0", "0")], ids="-".join)
 def test_two_drivers_with_plans_of_their_own_commit_no_item_twice(
     tmp_path: Path, limits: tuple[str, str], monkeypatch: pytest.MonkeyPatch
@@ -126,6 +127,7 @@ def test_two_drivers_with_plans_of_their_own_commit_no_item_twice(
     check(run)
 
 
+@pytest.mark.slow
 def test_a_kill_of_driver_and_job_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

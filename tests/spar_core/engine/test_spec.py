@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from spar_core.engine import llamacpp
 from spar_core.engine.llamacpp import bundled_model
 from spar_core.engine.spec import EngineSpec, Kind, adapter_path, identity, model_path
 
@@ -90,6 +91,7 @@ def test_model_is_the_bundled_one_where_none_is_named(tmp_path: Path) -> None:
     assert identity(EngineSpec("llamacpp"))["model"] == bundled_model().name
     assert adapter_path(EngineSpec("llamacpp")) is None
     assert adapter_path(EngineSpec("llamacpp", adapter="a")) == Path("a")
+    assert adapter_path(EngineSpec("llamacpp", adapter="bundled")) == llamacpp.BUNDLED_ADAPTER
 
 
 def test_only_a_server_of_ours_is_one_that_is_started() -> None:

@@ -11,13 +11,9 @@ import pytest
 from schemas.pairs import Message
 from spar_core.engine.protocol import ChatAnswer, ChatRequest, Choice, Sampling
 from spar_core.engine.scripted import ScriptedEngine
-from spar_core.methods.humpback import (
-    BACKTRANSLATE,
-    CURATE,
-    BacktranslateSettings,
-    CurateSettings,
-)
+from spar_core.methods.humpback import BACKTRANSLATE, CURATE, BacktranslateSettings
 from spar_core.stage import Context
+from spar_core.stages.rate import RateSettings
 
 DRAWN = Sampling(0.7, 0.9, 64)
 TEXT = {"key": "s1", "text": "Tides come twice a day.", "near": None}
@@ -45,7 +41,7 @@ def written(engine: ScriptedEngine, item: dict[str, Any] = TEXT) -> dict[str, Se
 
 def rated(*scores: str) -> dict[str, Sequence[Any]]:
     engine = ScriptedEngine(lambda _: [f"Reasons: so.\nScore: {score}" for score in scores])
-    settings = CurateSettings(rate=DRAWN, ratings=len(scores))
+    settings = RateSettings(rate=DRAWN, ratings=len(scores), rubric="one")
     rows = dict(asyncio.run(CURATE.task(Context({"actor": engine}, settings, 1, "main"), PAIR)))
     assert [request.n for request in engine.requests] == [len(scores)]
     return rows

@@ -1,0 +1,149 @@
+"""Methods on the embedded engine: each runs on bundled prompts, is killed on the way, and goes on.
+
+All stand in one run, so that what two share is done once; the run is kept, for
+`inspection.compare --by method`. Humpback's texts are the actor's own answers, one of each prompt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import harness, kills_on_clock, report
+from benchmarks.answers import stream
+from benchmarks.harness import JobFailed
+from benchmarks.report import Report
+from schemas.table import SPAR
+from spar_core.methods import METHODS
+from spar_core.methods.humpback import METHOD as HUMPBACK
+
+PROMPTS = 20
+RUN = harness.ROOT / "runs" / "methods"
+WITHIN_S = (10.0, 40.0)
+"""A method is killed so many seconds after its start, unless it is done by then."""
+
+_BUNDLED = harness.ROOT / "pipelines" / "demo" / "prompts.jsonl"
+_DONE, _SOME_FAILED = 0, 3
+
+_MADE = """
+    select pairs, answers, requests, completion_tokens, similarity, checked, confirmed,
+           checked_answers, passing_answers
+    from methods where variant = 'main' and method = '{method}'
+"""
+_TEXTS = "select any_value(response order by response_id) from responses group by prompt_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A method, killed and gone on with. killed_s: after its start, None where it was done by then.
+
+    failures: items that could not be done, of all methods up to this one. twice: rows that are
+    there twice.
+    """
+
+    method: str
+    killed_s: float | None
+    wall_s: float
+    failures: int
+    twice: list[str]
+    made: list[object]
+
+
+def measure(prompts: int = PROMPTS, *, run: Path = RUN, seed: int = 0) -> Report:
+    """Take the bundled prompts through all methods, one after the other."""
+    machine = report.machine()
+    run.parent.mkdir(parents=True, exist_ok=True)
+    file = ["--prompts", str(_BUNDLED), "--limit", str(prompts)]
+    done = [_killed_once(run, method, file, seed) for method in METHODS if method != HUMPBACK]
+    texts = run.parent / f"{run.name}-texts.jsonl"
+    said = harness.query(run, _TEXTS)
+    texts.write_text("".join(json.dumps({"text": text}) + "\n" for (text,) in sorted(said)))
+    done.append(_killed_once(run, HUMPBACK, ["--seeds", str(texts)], seed))
+    where = f"{prompts} bundled prompts"
+    killed = sum(one.killed_s is not None for one in done)
+    wrong = [f"{one.method}: {said}" for one in done for said in one.twice]
+    return Report(
+        "methods_embedded",
+        f"Methods on the embedded engine: {where}",
+        _COLUMNS,
+        [
+            [
+                one.method,
+                "-" if one.killed_s is None else one.killed_s,
+                one.wall_s,
+                *("-" if each is None else each for each in one.made),
+                one.failures,
+                "; ".join(one.twice) or "none",
+            ]
+            for one in done
+        ],
+        [
+            (
+                f"{len(done)} methods to their end, {killed} of them killed; rows that are twice",
+                "; ".join(wrong) or "none",
+                where,
+            )
+        ],
+        {"machine": machine, "prompts": prompts, "methods": [asdict(one) for one in done]},
+    )
+
+
+def _killed_once(run: Path, method: str, given: list[str], seed: int) -> Run:
+    began, log = time.monotonic(), run.with_suffix(".log")
+    line = ["--run", str(run), *given, *([] if method == SPAR else ["--method", method])]
+    span = round(stream("methods embedded", seed, method).uniform(*WITHIN_S), 1)
+    process = harness.start("refine", *line, log=log)
+    killed = None
+    try:
+        code = process.wait(timeout=span)
+    except subprocess.TimeoutExpired:
+        killed = span
+    finally:
+        process.kill()
+        process.wait()
+    if killed is not None:
+        code = harness.start("refine", *line, log=log).wait()
+    if code not in (_DONE, _SOME_FAILED):
+        raise JobFailed(f"{method} ended with {code}:\n{log.read_text()[-2000:]}")
+    wall_s = round(time.monotonic() - began, 1)
+    [(failures,)] = harness.query(run, "select count(*) from failures")
+    made = [list(row) for row in harness.query(run, _MADE.format(method=method))]
+    row = made[0] if made else [None] * 9
+    return Run(method, killed, wall_s, int(failures), kills_on_clock.twice(run), row)
+
+
+_COLUMNS = (
+    "method",
+    "killed after s",
+    "wall s",
+    "pairs",
+    "answers",
+    "requests",
+    "tokens",
+    "similarity",
+    "pairs checked",
+    "confirmed",
+    "answers checked",
+    "passing",
+    "failures so far",
+    "rows twice",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.methods_embedded")
+    parser.add_argument("--prompts", type=int, default=PROMPTS)
+    parser.add_argument("--run", type=Path, default=RUN)
+    parser.add_argument("--seed", type=int, default=0)
+    o = parser.parse_args()
+    made = measure(o.prompts, run=o.run, seed=o.seed)
+    sys.stdout.write(report.markdown(made.columns, made.rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()
