@@ -22,7 +22,7 @@ _SET_HERE = (
     *("--engine", "--engine_url", "--model"),
     *(f"--{role}_{what}" for role in ("actor", "refiner") for what in ("model", "url", "engine")),
 )
-_ENGINE = ("engine_args", "engine_timeout", "engine_patience", "slots")
+_ENGINE = ("engine_key", "engine_args", "engine_timeout", "engine_patience", "slots")
 _JUDGE = tuple(f"judge_{what}" for what in ("model", "url", "engine", "slots"))
 """What is said of the rounds' engines holds here too."""
 

@@ -7,7 +7,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from spar_core.engine import addresses
+from spar_core.engine import addresses, keys
+from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.llamacpp import BUNDLED, bundled_adapter
 from spar_core.engine.spec import EngineSpec
 from spar_core.stage import DEFAULT_ROLES
@@ -40,8 +41,15 @@ def add_engines(group: Any, roles: Sequence[str]) -> None:
         default="",
         metavar="URL",
         help="a running server, e.g. http://localhost:8000, or several of the same model: "
-        "URL,URL,..., or @FILE with a URL a line, which is read again while the job runs; the key "
-        "is read from the environment variable OPENAI_API_KEY",
+        "URL,URL,..., or @FILE with a URL a line, which is read again while the job runs",
+    )
+    group.add_argument(
+        "--engine_key",
+        default=KEY_VARIABLE,
+        metavar="PLACE",
+        help="where the server's key is kept, which workers read there: an environment variable, "
+        "or projects/P/secrets/S/versions/latest in Google's Secret Manager (default: "
+        f"{KEY_VARIABLE})",
     )
     group.add_argument(
         "--slots",
@@ -118,7 +126,12 @@ def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None
     if not adapter and not url and kind == "llamacpp":
         adapter = _adapter(role, model, default)
     slots = said["slots"] or options.slots or (32 if kind == "llamacpp" else 256)
-    keys = {"key": key_variable(role)} if own_url and key_variable(role) in os.environ else {}
+    if not keys.is_place(options.engine_key):
+        raise UsageError(
+            "--engine_key takes the name of an environment variable, or "
+            "projects/P/secrets/S/versions/V; the key itself would stand in the job's description"
+        )
+    has_own_key = own_url and key_variable(role) in os.environ
     return EngineSpec(
         kind=kind,
         model=model,
@@ -128,7 +141,7 @@ def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None
         patience_s=options.engine_patience,
         arguments=options.engine_args,
         adapter=adapter,
-        **keys,
+        key=key_variable(role) if has_own_key else options.engine_key,
     )
 
 

@@ -12,6 +12,7 @@ import aiohttp
 import tenacity
 
 from spar_core.engine.gate import Gate
+from spar_core.engine.keys import KEY_VARIABLE, authorization, mending, read_key
 from spar_core.engine.meter import Meter
 from spar_core.engine.protocol import (
     ChatAnswer,
@@ -25,10 +26,7 @@ from spar_core.engine.protocol import (
 )
 from spar_core.engine.refusals import Refusals
 from spar_core.engine.served import (
-    KEY_VARIABLE,
-    authorization,
     base_url,
-    read_key,
     shown,
     too_long_answers,
 )
@@ -97,7 +95,7 @@ class OpenAIEngine:
         url: the server, with or without `/v1`.
         model: the name it is served by. name: the name that tables show.
         meter: what counts its use; None for one of its own.
-        key: the environment variable that holds the key; the key itself is never written anywhere.
+        key: where the key is kept (`keys`); the key itself is never written anywhere.
         context: tokens that prompt and answer may have, where the server told it.
         timeout_s: how long to wait for an answer.
         patience_s: how long a server may be away before it counts as gone.
@@ -126,7 +124,7 @@ class OpenAIEngine:
         self._meter = meter or Meter()
         self._patience_s = patience_s
         self._context = context
-        self._key_variable = key
+        self._place = key
         self._key = read_key(key)
         self._attempts = attempts
         self._slots = slots
@@ -293,7 +291,7 @@ class OpenAIEngine:
         if status in (401, 403):
             raise EngineGone(
                 f"the engine at {shown(self.url)} refuses the key (HTTP {status}): "
-                f"set {self._key_variable} in the environment"
+                f"{mending(self._place)}"
             )
         if status == 404:
             raise EngineGone(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import Collection, Sequence
 
 import aiohttp
 
+from spar_core.engine.keys import KEY_VARIABLE, authorization, mending, read_key
 from spar_core.engine.protocol import EngineAway, EngineGone
-
-KEY_VARIABLE = "OPENAI_API_KEY"
-"""The environment variable that keys are read from where no other is named."""
 
 
 class NoModelsListed(EngineGone):
@@ -23,7 +20,7 @@ async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, int | No
     """The models of a server, and their contexts in tokens where it tells them.
 
     Args:
-        key: the environment variable that holds its key.
+        key: where its key is kept (`keys`).
 
     Raises:
         NoModelsListed: it tells none in the way of this protocol.
@@ -40,9 +37,7 @@ async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, int | No
             session.get(f"{base}/v1/models", headers=authorization(read_key(key))) as response,
         ):
             if response.status in (401, 403):
-                raise EngineGone(
-                    f"the engine at {shown(base)} refuses the key: set {key} in the environment"
-                )
+                raise EngineGone(f"the engine at {shown(base)} refuses the key: {mending(key)}")
             cards = (await response.json())["data"]
             return {str(card["id"]): card.get("max_model_len") for card in cards}
     except aiohttp.ContentTypeError:
@@ -133,13 +128,3 @@ def base_url(url: str) -> str:
 def shown(url: str) -> str:
     """A URL as it may be written anywhere: without a name and password in it."""
     return re.sub(r"[^/\s@]*@", "***@", url)
-
-
-def read_key(variable: str) -> str:
-    """A key as the environment has it now; "" for none."""
-    return os.environ.get(variable, "").strip()
-
-
-def authorization(key: str) -> dict[str, str]:
-    """The headers that carry a key."""
-    return {"Authorization": f"Bearer {key}"} if key else {}

@@ -8,8 +8,8 @@ from typing import Literal
 
 from schemas.checkpoint import content
 from spar_core.engine import fetching, llamacpp
+from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.llamacpp import BUNDLED, bundled_model
-from spar_core.engine.served import KEY_VARIABLE
 
 Kind = Literal["llamacpp", "vllm", "openai", "scripted"]
 
@@ -24,7 +24,7 @@ class EngineSpec:
     url: a running server, or several (`addresses`); "" to start one in this process.
     slots: sequences that each server decodes at once.
     arguments: more for the command line of a server that is started.
-    key: the environment variable that holds the key of the server at `url`.
+    key: where the key of the server at `url` is kept (`keys`).
     adapter: a LoRA adapter (GGUF) on top of the model of a llama.cpp that is started; "" for none,
         "bundled" for the one in the package, wherever that lies on a worker.
     """

@@ -14,6 +14,7 @@ from aiohttp import web
 from tenacity import AsyncRetrying, RetryCallState
 
 from spar_core.engine import openai, refusals
+from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.meter import Meter, Usage
 from spar_core.engine.openai import ATTEMPTS, FAILURES_IN_A_ROW, OpenAIEngine
 from spar_core.engine.protocol import (
@@ -27,7 +28,6 @@ from spar_core.engine.protocol import (
     RequestRefused,
     Sampling,
 )
-from spar_core.engine.served import KEY_VARIABLE
 from tests.loopback import Answer, Body, LoopbackServer, free_port, serving
 
 T = TypeVar("T")

@@ -8,8 +8,9 @@ import contextlib
 import pytest
 from aiohttp import web
 
+from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.protocol import EngineGone
-from spar_core.engine.served import KEY_VARIABLE, only_model, served_models
+from spar_core.engine.served import only_model, served_models
 from tests.loopback import LoopbackServer, free_port, serving
 
 
