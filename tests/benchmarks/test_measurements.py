@@ -16,6 +16,7 @@ from benchmarks import (
     engines,
     kills,
     methods,
+    methods_embedded,
     overhead,
     queries,
     report,
@@ -25,6 +26,7 @@ from benchmarks import (
     whole_round,
 )
 from spar_core.engine.llamacpp import bundled_adapter
+from spar_core.methods import METHODS
 
 pytest.importorskip("matplotlib")
 
@@ -58,6 +60,17 @@ def test_stages_of_methods() -> None:
     assert requests["rate"] == 7 * 5  # one prompt's were rated before
     assert 0 < requests["meta_judge"] <= 7 * 6
     assert 7 < requests["verifiers"] <= 7 * (1 + 2 * 8)
+
+
+@pytest.mark.slow
+@pytest.mark.engine
+def test_methods_on_the_embedded_engine(tmp_path: Path) -> None:
+    made = methods_embedded.measure(2, run=tmp_path / "run")
+    rows = {row[0]: dict(zip(made.columns, row, strict=True)) for row in made.rows}
+    assert {*rows} == {*METHODS}
+    assert rows["spar"]["requests"] >= 2 + 10
+    assert rows["humpback"]["requests"] >= 2
+    assert {row["rows twice"] for row in rows.values()} == {"none"}
 
 
 @pytest.mark.slow
