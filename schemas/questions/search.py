@@ -61,7 +61,9 @@ VIEWS: dict[str, Question] = {
             select prompt_id, count(*) as trees, sum(refinements)::bigint as refinements,
                    round(max(chosen_value), 2) as best_value
             from trees group by all having not bool_or(solved)),
-        texts as (select prompt_id, any_value(prompt) as prompt from prompts group by all)
+        texts as (
+            select prompt_id, any_value(prompt) as prompt from prompts
+            where prompt_id in (select prompt_id from tried) group by all)
         select prompt_id, prompt, trees, refinements, best_value
         from tried join texts using (prompt_id) order by best_value nulls first, prompt_id""",
     ),

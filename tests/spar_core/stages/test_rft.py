@@ -13,6 +13,12 @@ from spar_core.preference import RFT_CAPS, Chosen
 from spar_core.stages import rft
 
 TEXT = (Path(rft.__file__).parent / "rft.sql").read_text()
+SOURCES = {
+    "tree_refinement": "tree_refinement",
+    "split_node": "tree_judgement",
+    "split_response": "response_judgement",
+}
+"""Of the kinds that nothing was chosen of yet."""
 WITHOUT_CAPS = dict.fromkeys(RFT_CAPS, 1000)
 
 
@@ -65,9 +71,12 @@ class Rows:
 
     def of_kind(self, kind: str, caps: dict[str, int] = WITHOUT_CAPS, seed: int = 0) -> list[Any]:
         """Rows of one common table expression of the selection."""
-        text = TEXT.format(**caps)
-        query = f"{text[: text.rindex('select key, kept.source')]} from {kind} order by key"
-        return self._dicts(query, seed)
+        choosing, select, texts = TEXT.format(**caps).rpartition("select key, k.source")
+        source = SOURCES.get(kind)
+        rows = f"(select '{source}' as source, * from {kind})" if source else kind
+        told = texts.replace("from kept k ", f"from {rows} k ")
+        assert told != texts
+        return self._dicts(f"{choosing}{select}{told} order by key", seed)
 
     def selected(self, caps: dict[str, int] = WITHOUT_CAPS, seed: int = 0) -> list[Any]:
         return self._dicts(f"from ({TEXT.format(**caps)}) order by key", seed)
