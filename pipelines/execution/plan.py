@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -65,9 +63,7 @@ def plan(part: Part, dataset: Dataset, plan_name: str) -> Plan:
     """
     stage, name = part.stage, part.stage.name
     entries = dataset.entries(name, part.variant)
-    # Keys first, texts of those alone that are pending; but a selection is made only once.
-    columns = "*" if stage.replaces else "key"
-    with items(part, dataset, columns) as connection:
+    with items(part, dataset) as connection:
         stale = {path for path, entry in entries.items() if entry.retry}
         if stage.replaces:
             stale |= _gone(entries, connection)
@@ -77,13 +73,12 @@ def plan(part: Part, dataset: Dataset, plan_name: str) -> Plan:
         if not pending:
             return Plan(total, 0, [])
         buckets = dataset.buckets(name, part.variant, buckets_for(total))
-        source = "wanted" if stage.replaces else f"({_told(part)})"
         # With others of the same prompt, as where a worker takes prompts through several stages.
-        is_of_prompt = "prompt_id" in connection.sql(f"from {source} limit 0").columns
+        is_of_prompt = "prompt_id" in connection.table("wanted").columns
         by = "prompt_id" if is_of_prompt and stage.intake == PROMPTS else "key"
         query = (
-            f"select *, (md5_number_lower({by}) % {buckets})::int as {BUCKET} from {source} "
-            f"where key in (select key {_PENDING}) order by {BUCKET}, key"
+            f"select *, (md5_number_lower({by}) % {buckets})::int as {BUCKET} {_PENDING} "
+            f"order by {BUCKET}, key"
         )
         reader = connection.sql(query).to_arrow_reader(_BATCH)
         return Plan(total, pending, work.write(dataset, name, part.variant, plan_name, reader))
@@ -139,16 +134,6 @@ def bound(part: Part) -> dict[str, Any]:
     """The settings that a stage's SQL names."""
     values = part.settings.named()
     return {n: v for n, v in values.items() if "." not in n and f"${n}" in part.stage.items}
-
-
-def _told(part: Part) -> str:
-    """The SQL of a stage's items with the settings in it: results with parameters do not stream."""
-    sql = part.stage.items
-    for name, value in bound(part).items():
-        said = quoted(value) if isinstance(value, str) else json.dumps(value)
-        kind = "::double" if isinstance(value, float) else ""
-        sql = re.sub(rf"\${name}\b", f"{said}{kind}", sql)
-    return sql
 
 
 def makers(part: Part) -> dict[str, str]:

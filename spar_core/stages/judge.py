@@ -125,12 +125,17 @@ JUDGE = Stage(
     name="judge",
     noun="responses",
     items="""
-        select min(response_id) as key, list(response_id order by response_id) as response_ids,
-               prompt_id, any_value(prompt) as prompt, any_value(checks) as checks,
-               any_value(response) as response
-        from responses join prompts using (prompt_id)
-        where prompt_id in (select prompt_id from scope)
-        group by prompt_id, case when $judge_once then md5(response) else response_id end""",
+        with asked as (
+            select response_id, prompt_id, prompt, checks, response
+            from responses join prompts using (prompt_id)
+            where prompt_id in (select prompt_id from scope))
+        select response_id as key, [response_id] as response_ids, prompt_id, prompt, checks,
+               response
+        from asked where not $judge_once
+        union all
+        select min(response_id), list(response_id order by response_id), prompt_id,
+               any_value(prompt), any_value(checks), any_value(response)
+        from asked where $judge_once group by prompt_id, md5(response)""",
     task=_judge,
     settings=_settings,
     writes=("judgements",),
