@@ -89,7 +89,7 @@ NAMED: dict[str, dict[str, Any]] = {
         "write.temperature": 0.7,
         "write.top_p": 0.9,
     },
-    "curate": {**RATING, "constrained": False, "seed": 0, "wording": backtranslation.fingerprint()},
+    "curate": {**RATING, "constrained": False, "seed": 0, "rubric": backtranslation.fingerprint()},
 }
 """By stage; runs are begun under these names, so that to change one is to refuse all of them."""
 
