@@ -136,7 +136,7 @@ def _relation(drawn: random.Random) -> str:
 
 
 def _task(drawn: random.Random) -> str:
-    return f"Task 9: {_words(drawn, TASK_CHARS)}"
+    return f"Task 9: {_instruction(drawn)}"
 
 
 def _instruction(drawn: random.Random) -> str:

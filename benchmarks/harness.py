@@ -99,6 +99,17 @@ def start(job: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def within(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """The exit code of a job that ends in so many seconds; None of one that is killed then."""
+    try:
+        return process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        process.kill()
+        process.wait()
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """Of a process and its children."""

@@ -7,7 +7,6 @@ tokens are told beside those of the undisturbed run and beside those of the rows
 
 from __future__ import annotations
 
-import subprocess
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -105,15 +104,10 @@ def _round(run: Path, line: list[str], spans: list[float], simulator: Simulator)
     simulator.reset()
     log, lived = run.with_suffix(".log"), []
     for span in spans:
-        process = harness.start("refine", "--run", str(run), *line, log=log)
-        try:
-            code = process.wait(timeout=span)
-        except subprocess.TimeoutExpired:
+        code = harness.within(harness.start("refine", "--run", str(run), *line, log=log), span)
+        if code is None:
             lived.append(round(span, 1))
             continue
-        finally:
-            process.kill()
-            process.wait()
         if code:
             raise JobFailed(f"the round ended with {code}:\n{log.read_text()[-2000:]}")
         break

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from benchmarks import harness, kills_on_clock, report
 from benchmarks.answers import stream
 from benchmarks.harness import JobFailed
 from benchmarks.report import Report
-from schemas.table import SPAR
+from schemas.table import MAIN, SPAR
 from spar_core.methods import METHODS
 from spar_core.methods.humpback import METHOD as HUMPBACK
 
@@ -30,11 +29,12 @@ WITHIN_S = (10.0, 40.0)
 _BUNDLED = harness.ROOT / "pipelines" / "demo" / "prompts.jsonl"
 _DONE, _SOME_FAILED = 0, 3
 
-_MADE = """
-    select pairs, answers, requests, completion_tokens, similarity, checked, confirmed,
-           checked_answers, passing_answers
-    from methods where variant = 'main' and method = '{method}'
-"""
+_MADE = (
+    *("pairs", "answers", "requests", "completion_tokens", "similarity", "checked", "confirmed"),
+    *("checked_answers", "passing_answers"),
+)
+"""What is told of a method, by its column in the view `methods`."""
+
 _TEXTS = "select any_value(response order by response_id) from responses group by prompt_id"
 
 
@@ -97,23 +97,18 @@ def _killed_once(run: Path, method: str, given: list[str], seed: int) -> Run:
     began, log = time.monotonic(), run.with_suffix(".log")
     line = ["--run", str(run), *given, *([] if method == SPAR else ["--method", method])]
     span = round(stream("methods embedded", seed, method).uniform(*WITHIN_S), 1)
-    process = harness.start("refine", *line, log=log)
-    killed = None
-    try:
-        code = process.wait(timeout=span)
-    except subprocess.TimeoutExpired:
-        killed = span
-    finally:
-        process.kill()
-        process.wait()
-    if killed is not None:
+    code = harness.within(harness.start("refine", *line, log=log), span)
+    killed = span if code is None else None
+    if code is None:
         code = harness.start("refine", *line, log=log).wait()
     if code not in (_DONE, _SOME_FAILED):
         raise JobFailed(f"{method} ended with {code}:\n{log.read_text()[-2000:]}")
     wall_s = round(time.monotonic() - began, 1)
     [(failures,)] = harness.query(run, "select count(*) from failures")
-    made = [list(row) for row in harness.query(run, _MADE.format(method=method))]
-    row = made[0] if made else [None] * 9
+    which = f"variant = '{MAIN}' and method = '{method}'"
+    query = f"select {', '.join(_MADE)} from methods where {which}"
+    made = [list(row) for row in harness.query(run, query)]
+    row = made[0] if made else [None] * len(_MADE)
     return Run(method, killed, wall_s, int(failures), kills_on_clock.twice(run), row)
 
 

@@ -124,6 +124,7 @@ def _settings(options: Namespace) -> JudgeStageSettings:
 JUDGE = Stage(
     name="judge",
     noun="responses",
+    # Only equal responses are grouped: to group all would take most of the planning of many.
     items="""
         with asked as (
             select response_id, prompt_id, prompt, checks, response
