@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 
@@ -45,13 +46,18 @@ _Files = dict[tuple[int, str], list[str]]
 
 
 def connect(
-    run: str, tables: tuple[str, ...] | None = None, *, locked: bool = False
+    run: str,
+    tables: tuple[str, ...] | None = None,
+    *,
+    made_by: Mapping[str, str] | None = None,
+    locked: bool = False,
 ) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB with views over a run's committed files.
 
     Args:
         run: a folder, local or `gs://`, `s3://`, ...
         tables: only these tables and `lineage`, and no questions; None for all.
+        made_by: by table the variant whose commits alone it shows.
         locked: for queries that others wrote: whatever a query says, it can read the run's
             committed files and no others, load no extension, change no setting, write no file to
             spill to and use no variable of Python. Statements other than queries can still write
@@ -59,7 +65,7 @@ def connect(
     """
     connection = duckdb.connect()
     connection.execute("set enable_progress_bar = false")
-    paths = define(connection, run, tables)
+    paths = define(connection, run, tables, made_by)
     if locked:
         lock(connection, paths)
     return connection
@@ -73,7 +79,10 @@ def lock(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> None:
 
 
 def define(
-    connection: duckdb.DuckDBPyConnection, run: str, tables: tuple[str, ...] | None = None
+    connection: duckdb.DuckDBPyConnection,
+    run: str,
+    tables: tuple[str, ...] | None = None,
+    made_by: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Create a run's views in the connection's database; see `connect`.
 
@@ -87,6 +96,8 @@ def define(
     entries = manifest.read(fs, root)
     for path, entry in entries.items():
         for name, file in entry.files.items():
+            if made_by and made_by.get(name, entry.variant) != entry.variant:
+                continue
             files[name].setdefault((manifest.iteration_of(path), file.form), []).append(
                 fs.unstrip_protocol(f"{root}/{file.path}").removeprefix("file://")
             )

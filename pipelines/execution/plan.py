@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from pipelines.execution import work
 from pipelines.execution.work import BUCKET, Work
-from schemas import TABLES
 from schemas.manifest import Entry, StoredKeys
 from schemas.prompts import TRAIN
 from schemas.table import MAIN
@@ -121,12 +120,14 @@ def reading(
         read: the variants of the tables whose rows these are.
     """
     with (
-        connect(dataset.run, (part.stage.intake, *read)) as connection,
+        connect(dataset.run, (part.stage.intake, *read), made_by=read) as connection,
         tempfile.TemporaryDirectory() as spill,
     ):
         connection.execute(f"set memory_limit = '{_MEMORY}'")
         connection.execute(f"set temp_directory = '{spill}'")
-        _narrow(connection, part, read, dataset.iteration)
+        # It hashes a text after a join instead of before, and takes the text through the join.
+        connection.execute("set disabled_optimizers = 'projection_pullup'")
+        _narrow(connection, part, tuple(read), dataset.iteration)
         yield connection
 
 
@@ -146,16 +147,14 @@ def makers(part: Part) -> dict[str, str]:
 
 
 def _narrow(
-    connection: duckdb.DuckDBPyConnection, part: Part, read: Mapping[str, str], iteration: int
+    connection: duckdb.DuckDBPyConnection, part: Part, read: Sequence[str], iteration: int
 ) -> None:
     """Views of the rows that the stage's variant uses, in place of those of the whole run."""
     catalog = connection.sql("select current_database()").fetchall()[0][0]
     intake = part.stage.intake
     for table in dict.fromkeys((intake, *read)):
-        where = f"iteration = {iteration}"
-        if table in read and "variant" in TABLES[table].schema.names:
-            where += f" and variant = {quoted(read[table])}"
-        query = f'select * exclude (iteration) from "{catalog}".main.{table} where {where}'
+        rows = f'"{catalog}".main.{table} where iteration = {iteration}'
+        query = f"select * exclude (iteration) from {rows}"
         connection.execute(f"create temp view {table} as {query}")
     split = TRAIN if part.stage.trains else part.split
     key = f"{intake.removesuffix('s')}_id"

@@ -69,13 +69,13 @@ VIEWS: dict[str, Question] = {
     "equal_responses": Question(
         "prompts to which the actor gave the same answer more than once",
         """
-        with texts as (
-            select iteration, variant, prompt_id, hash(response) as text, count(*) as copies
-            from responses group by all),
+        with answers as (
+            select iteration, variant, list(hash(response)) as texts
+            from responses group by iteration, variant, prompt_id),
         counted as (
-            select iteration, variant, prompt_id, sum(copies) as responses,
-                   count(*) as different
-            from texts group by all)
+            select iteration, variant, len(texts) as responses,
+                   len(list_distinct(texts)) as different
+            from answers)
         select iteration, variant, count(*) as prompts,
                count(*) filter (different < responses) as prompts_with_equal_responses,
                sum(responses)::bigint as responses,

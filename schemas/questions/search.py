@@ -19,15 +19,16 @@ VIEWS: dict[str, Question] = {
     "tree_shape": Question(
         "nodes by depth: how many are refined further, into how many, and how many pass",
         """
-        with children as (
-            select iteration, variant, parent_id as node_id, count(*) as children
+        with refined as (
+            select iteration, variant, depth - 1 as depth, count(*) as children,
+                   count(distinct hash(parent_id)) as parents
             from nodes where parent_id is not null group by all)
         select iteration, variant, depth, count(*) as nodes,
-               count(children) as refined_further,
-               round(avg(children), 2) as children_of_each,
+               coalesce(any_value(parents), 0) as refined_further,
+               round(any_value(children / parents), 2) as children_of_each,
                round(avg((verdict = 'yes')::int), 3) as share_passed,
                round(avg(value), 3) as value
-        from nodes left join children using (iteration, variant, node_id)
+        from nodes left join refined using (iteration, variant, depth)
         group by all order by all""",
     ),
     "refinements_needed": Question(
@@ -50,8 +51,8 @@ VIEWS: dict[str, Question] = {
                round(avg((c.value = p.value)::int), 3) as share_same,
                round(avg((c.value < p.value)::int), 3) as share_worse,
                round(avg(p.value), 3) as value_before, round(avg(c.value), 3) as value_after
-        from nodes c join nodes p on p.iteration = c.iteration and p.variant = c.variant
-            and p.node_id = c.parent_id
+        from nodes c join nodes p on hash(p.iteration, p.variant, p.node_id)
+            = hash(c.iteration, c.variant, c.parent_id)
         group by all order by all""",
     ),
     "unsolved_prompts": Question(

@@ -2,83 +2,91 @@
 --
 -- The kinds choose one after another. A sample's judge prompt is a prompt and a response: no two
 -- samples have the same one, and a kind passes over those that an earlier kind has kept. What a
--- cap leaves out has claimed nothing. Texts go by their hash until all is chosen: a run of many
--- prompts has millions, of which a few thousand are kept.
+-- cap leaves out has claimed nothing. A run of many prompts has millions of candidates, of which a
+-- few thousand are kept: until all is chosen a candidate is numbers, `draw` of its node or response
+-- and `said` of its judge prompt. The draw decides which of several is kept, and finds it again.
 with
-tree_refinement as (
-    select c.node_id || '.refine' as key, c.prompt_id, c.tree_id, c.node_id,
-           m.node_id as mended_id, null::varchar as response_id, md5(m.response) as said
-    from trees t
-    join nodes c on c.node_id = t.chosen_node_id
-    join nodes m on m.node_id = c.parent_id
-    where t.solved and t.prompt_id in (select prompt_id from scope)),
 kept_tree_refinement as (
-    select 'tree_refinement' as source, * from (
-        select * from tree_refinement
-        qualify row_number() over (
-            partition by prompt_id, said order by md5(key || ':' || $seed)) = 1)
-    order by md5(key || ':' || $seed) limit {tree_refinement}),
+    select 'tree_refinement' as source, min(draw) as draw, said from (
+        select md5_number(c.node_id || ':' || $seed) as draw, m.said
+        from trees t
+        join nodes c on c.node_id = t.chosen_node_id
+        join (select node_id, hash(prompt_id, response) as said from nodes) m
+            on m.node_id = c.parent_id
+        where t.solved and t.prompt_id in (select prompt_id from scope))
+    group by said order by draw limit {tree_refinement}),
 
 -- Nodes whose votes were split: of each tree one that passed and one that failed.
-split_node as (
-    select node_id || '.judge' as key, prompt_id, tree_id, node_id, null::varchar as mended_id,
-           null::varchar as response_id, md5(response) as said, verdict
-    from nodes
-    where depth > 0 and value > 0 and value < 1 and verdict in ('yes', 'no')
-      and prompt_id in (select prompt_id from scope)),
+split_node as materialized (
+    select draw, tree, said, passed from (
+        select prompt_id, md5_number(node_id || ':' || $seed) as draw,
+               md5_number(tree_id || ':' || $seed) as tree, hash(prompt_id, response) as said,
+               verdict = 'yes' as passed
+        from nodes
+        where depth > 0 and value > 0 and value < 1 and verdict in ('yes', 'no'))
+    where prompt_id in (select prompt_id from scope)),
 kept_tree_judgement_yes as (
-    select 'tree_judgement' as source, * exclude (verdict) from (
-        select * from split_node where verdict = 'yes'
-          and (prompt_id, said) not in (select prompt_id, said from kept_tree_refinement)
-        qualify row_number() over (partition by tree_id order by md5(node_id || ':' || $seed)) = 1)
-    order by md5(key || ':' || $seed) limit {tree_judgement_yes}),
+    select 'tree_judgement' as source, min(draw) as draw, arg_min(said, draw) as said
+    from split_node
+    where passed and said not in (select said from kept_tree_refinement)
+    group by tree order by tree limit {tree_judgement_yes}),
 kept_tree_judgement_no as (
-    select 'tree_judgement' as source, * exclude (verdict) from (
-        select * from split_node where verdict = 'no'
-          and (prompt_id, said) not in (
-              select prompt_id, said from kept_tree_refinement
-              union all select prompt_id, said from kept_tree_judgement_yes)
-        qualify row_number() over (partition by tree_id order by md5(node_id || ':' || $seed)) = 1)
-    order by md5(key || ':' || $seed) limit {tree_judgement_no}),
-
--- Sampled responses whose votes were split: equal ones once.
-split_response as (
-    select response_id || '.judge' as key, prompt_id, null::varchar as tree_id,
-           null::varchar as node_id, null::varchar as mended_id, response_id,
-           md5(response) as said, verdict
-    from judgements join responses using (response_id, prompt_id)
-    where value > 0 and value < 1 and verdict in ('yes', 'no')
-      and prompt_id in (select prompt_id from scope)),
-kept_of_trees as (
+    select 'tree_judgement' as source, min(draw) as draw, arg_min(said, draw) as said
+    from split_node
+    where not passed and said not in (
+        select said from kept_tree_refinement
+        union all select said from kept_tree_judgement_yes)
+    group by tree order by tree desc limit {tree_judgement_no}),
+kept_of_trees as materialized (
     from kept_tree_refinement union all from kept_tree_judgement_yes
     union all from kept_tree_judgement_no),
+
+-- Sampled responses whose votes were split: equal ones once.
+split_response as materialized (
+    select md5_number(response_id || ':' || $seed) as draw, said, verdict = 'yes' as passed
+    from judgements
+    join (select response_id, hash(prompt_id, response) as said from responses)
+        using (response_id)
+    where value > 0 and value < 1 and verdict in ('yes', 'no')
+      and prompt_id in (select prompt_id from scope)),
 kept_response_judgement_no as (
-    select 'response_judgement' as source, * exclude (verdict) from (
-        select * from split_response where verdict = 'no'
-          and (prompt_id, said) not in (select prompt_id, said from kept_of_trees)
-        qualify row_number() over (
-            partition by prompt_id, said order by md5(key || ':' || $seed)) = 1)
-    order by md5(key || ':' || $seed) limit {response_judgement_no}),
+    select min(draw) as draw, said from split_response
+    where not passed and said not in (select said from kept_of_trees)
+    group by said order by draw limit {response_judgement_no}),
 kept_response_judgement_yes as (
-    select 'response_judgement' as source, * exclude (verdict) from (
-        select * from split_response where verdict = 'yes'
-          and (prompt_id, said) not in (
-              select prompt_id, said from kept_of_trees
-              union all select prompt_id, said from kept_response_judgement_no)
-        qualify row_number() over (
-            partition by prompt_id, said order by md5(key || ':' || $seed)) = 1)
-    order by md5(key || ':' || $seed) limit {response_judgement_yes}),
-kept as materialized (
-    from kept_of_trees union all from kept_response_judgement_no
-    union all from kept_response_judgement_yes)
-select key, k.source, k.prompt_id, prompt, k.tree_id, k.node_id, k.response_id,
-       coalesce(m.response, n.response, r.response) as response,
-       if(k.source = 'tree_refinement', m.critique, coalesce(n.critique, j.critique)) as critique,
-       if(k.source = 'tree_refinement', n.reflection, null) as reflection,
-       if(k.source = 'tree_refinement', n.response, null) as refined,
-       coalesce(n.verdict, j.verdict) as verdict, coalesce(n.value, j.value) as value
-from kept k join prompts p on p.prompt_id = k.prompt_id
-left join nodes n on n.node_id = k.node_id
-left join nodes m on m.node_id = k.mended_id
-left join responses r on r.response_id = k.response_id
-left join judgements j on j.response_id = k.response_id
+    select min(draw) as draw, said from split_response
+    where passed and said not in (
+        select said from kept_of_trees union all select said from kept_response_judgement_no)
+    group by said order by draw limit {response_judgement_yes}),
+kept_of_responses as materialized (
+    from kept_response_judgement_no union all from kept_response_judgement_yes),
+
+kept_node as materialized (
+    select source, node_id, parent_id
+    from kept_of_trees join nodes on draw = md5_number(node_id || ':' || $seed)),
+node as materialized (
+    from nodes where node_id in (
+        select node_id from kept_node union all select parent_id from kept_node)),
+of_node as (
+    select source, node_id || '.judge' as key, prompt_id, tree_id, node_id, null as response_id,
+           response, critique, null as reflection, null as refined, verdict, value
+    from kept_node join node using (node_id) where source = 'tree_judgement'
+    union all
+    select source, c.node_id || '.refine', c.prompt_id, c.tree_id, c.node_id, null, m.response,
+           m.critique, c.reflection, c.response, c.verdict, c.value
+    from kept_node k join node c on c.node_id = k.node_id join node m on m.node_id = k.parent_id
+    where source = 'tree_refinement'),
+kept_response as materialized (
+    select response_id from responses
+    where md5_number(response_id || ':' || $seed) in (select draw from kept_of_responses)),
+response as materialized (
+    from responses where response_id in (select response_id from kept_response)),
+judgement as materialized (
+    from judgements where response_id in (select response_id from kept_response)),
+of_response as (
+    select 'response_judgement' as source, response_id || '.judge' as key, prompt_id, null as tree_id, null as node_id,
+           response_id, response, critique, null as reflection, null as refined, verdict, value
+    from response join judgement using (response_id, prompt_id))
+select key, s.source, prompt_id, prompt, tree_id, node_id, response_id, response, critique,
+       reflection, refined, verdict, value
+from (from of_node union all by name from of_response) s join prompts using (prompt_id)

@@ -13,12 +13,6 @@ from spar_core.preference import RFT_CAPS, Chosen
 from spar_core.stages import rft
 
 TEXT = (Path(rft.__file__).parent / "rft.sql").read_text()
-SOURCES = {
-    "tree_refinement": "tree_refinement",
-    "split_node": "tree_judgement",
-    "split_response": "response_judgement",
-}
-"""Of the kinds that nothing was chosen of yet."""
 WITHOUT_CAPS = dict.fromkeys(RFT_CAPS, 1000)
 
 
@@ -70,19 +64,14 @@ class Rows:
             )
 
     def of_kind(self, kind: str, caps: dict[str, int] = WITHOUT_CAPS, seed: int = 0) -> list[Any]:
-        """Rows of one common table expression of the selection."""
-        choosing, select, texts = TEXT.format(**caps).rpartition("select key, k.source")
-        source = SOURCES.get(kind)
-        rows = f"(select '{source}' as source, * from {kind})" if source else kind
-        told = texts.replace("from kept k ", f"from {rows} k ")
-        assert told != texts
-        return self._dicts(f"{choosing}{select}{told} order by key", seed)
+        """The selected rows of a kind that has a cap."""
+        source = kind.removesuffix("_yes").removesuffix("_no")
+        verdict = kind.removeprefix(f"{source}_")
+        selected = [row for row in self.selected(caps, seed) if row["source"] == source]
+        return [row for row in selected if verdict in (row["verdict"], source)]
 
     def selected(self, caps: dict[str, int] = WITHOUT_CAPS, seed: int = 0) -> list[Any]:
-        return self._dicts(f"from ({TEXT.format(**caps)}) order by key", seed)
-
-    def _dicts(self, query: str, seed: int) -> list[Any]:
-        result = self.db.execute(query, {"seed": seed} if "$seed" in query else None)
+        result = self.db.execute(f"from ({TEXT.format(**caps)}) order by key", {"seed": seed})
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
@@ -115,9 +104,8 @@ def test_refinements_of_one_response_are_kept_once(rows: Rows) -> None:
     for tree in ("t1", "t2"):
         rows.tree(tree, "p", SOLVED)
     rows.tree("t3", "q", SOLVED)
-    kept = rows.of_kind("kept_tree_refinement")
-    assert [row["prompt_id"] for row in kept] in (["p", "q"], ["q", "p"])
-    assert all(row["source"] == "tree_refinement" for row in kept)
+    assert {row["prompt_id"] for row in rows.of_kind("tree_refinement")} == {"p", "q"}
+    assert len(rows.selected()) == 2
 
 
 def test_split_nodes_are_refinements_whose_readable_votes_differed(rows: Rows) -> None:
@@ -130,25 +118,29 @@ def test_split_nodes_are_refinements_whose_readable_votes_differed(rows: Rows) -
         ],
     )
     rows.tree("other", "elsewhere", [("no", 0.2, "a"), ("yes", 0.6, "b")])
-    assert [row["key"] for row in rows.of_kind("split_node")] == ["t.1.judge"]
+    chosen = rows.selected(WITHOUT_CAPS | {"tree_refinement": 0})
+    assert [row["key"] for row in chosen] == ["t.1.judge"]
 
 
 def test_a_tree_gives_one_judgement_of_each_verdict(rows: Rows) -> None:
     nodes = [("no", 0.2, "bad"), ("no", 0.4, "n1"), ("no", 0.4, "n2")]
     nodes += [("yes", 0.6, "y1"), ("yes", 0.8, "y2")]
     rows.tree("t", "p", nodes, solved=False)
-    (yes,) = rows.of_kind("kept_tree_judgement_yes")
-    (no,) = rows.of_kind("kept_tree_judgement_no")
+    (yes,) = rows.of_kind("tree_judgement_yes")
+    (no,) = rows.of_kind("tree_judgement_no")
     assert yes["response"] in ("y1", "y2") and no["response"] in ("n1", "n2")
-    chosen = {rows.of_kind("kept_tree_judgement_yes", seed=s)[0]["response"] for s in range(20)}
+    chosen = {rows.of_kind("tree_judgement_yes", seed=s)[0]["response"] for s in range(20)}
     assert chosen == {"y1", "y2"}, "the seed chooses"
 
 
 def test_a_judgement_passes_over_a_response_that_a_refinement_is_kept_of(rows: Rows) -> None:
     rows.tree("t", "p", [("no", 0.2, "bad"), ("no", 0.4, "better"), ("yes", 1.0, "good")])
-    assert [row["response"] for row in rows.of_kind("split_node")] == ["better"]
-    assert [row["response"] for row in rows.of_kind("kept_tree_refinement")] == ["better"]
-    assert rows.of_kind("kept_tree_judgement_no") == []
+    assert [row["response"] for row in rows.of_kind("tree_refinement")] == ["better"]
+    rows.tree("u", "p", [("no", 0.2, "bad"), ("yes", 0.6, "better")], solved=False)
+    assert rows.of_kind("tree_judgement_yes") == rows.of_kind("tree_judgement_no") == []
+    without = WITHOUT_CAPS | {"tree_refinement": 0}
+    assert [row["key"] for row in rows.of_kind("tree_judgement_yes", without)] == ["u.1.judge"]
+    assert rows.of_kind("tree_judgement_no", without) == [], "said already"
 
 
 def test_split_responses_are_those_whose_readable_votes_differed(rows: Rows) -> None:
@@ -158,9 +150,9 @@ def test_split_responses_are_those_whose_readable_votes_differed(rows: Rows) -> 
     rows.response("none", "p", "no", 0.0)
     rows.response("unclear", "p", "unclear", 0.5)
     rows.response("other", "elsewhere", "yes", 0.8)
-    assert [row["key"] for row in rows.of_kind("split_response")] == ["r1.judge", "r2.judge"]
-    assert [row["key"] for row in rows.of_kind("kept_response_judgement_yes")] == ["r1.judge"]
-    assert [row["key"] for row in rows.of_kind("kept_response_judgement_no")] == ["r2.judge"]
+    assert [row["key"] for row in rows.selected()] == ["r1.judge", "r2.judge"]
+    assert [row["key"] for row in rows.of_kind("response_judgement_yes")] == ["r1.judge"]
+    assert [row["key"] for row in rows.of_kind("response_judgement_no")] == ["r2.judge"]
 
 
 def test_equal_responses_are_kept_once_and_no_goes_before_yes(rows: Rows) -> None:
@@ -168,8 +160,8 @@ def test_equal_responses_are_kept_once_and_no_goes_before_yes(rows: Rows) -> Non
     rows.response("n2", "p", "no", 0.2, "same")
     rows.response("y", "p", "yes", 0.6, "same")
     rows.response("of q", "q", "yes", 0.6, "same")
-    assert len(rows.of_kind("kept_response_judgement_no")) == 1
-    assert [row["key"] for row in rows.of_kind("kept_response_judgement_yes")] == ["of q.judge"]
+    assert len(rows.of_kind("response_judgement_no")) == 1
+    assert [row["key"] for row in rows.of_kind("response_judgement_yes")] == ["of q.judge"]
 
 
 def test_a_cap_that_cuts_a_refinement_leaves_its_judge_prompt_to_others(rows: Rows) -> None:
@@ -193,8 +185,8 @@ def test_each_kind_has_its_cap(rows: Rows, kind: str) -> None:
         rows.tree(f"u{number}", prompt, nodes, solved=False)
         rows.response(f"y{number}", prompt, "yes", 0.8)
         rows.response(f"n{number}", prompt, "no", 0.2)
-    assert len(rows.of_kind(f"kept_{kind}")) == 6
-    assert len(rows.of_kind(f"kept_{kind}", WITHOUT_CAPS | {kind: 2})) == 2
+    assert len(rows.of_kind(kind)) == 6
+    assert len(rows.of_kind(kind, WITHOUT_CAPS | {kind: 2})) == 2
 
 
 def test_no_judge_prompt_is_there_twice_whatever_the_caps(rows: Rows) -> None:
