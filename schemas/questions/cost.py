@@ -96,13 +96,21 @@ VIEWS: dict[str, Question] = {
             select iteration, variant, '3 refinement', completion_tokens
             from nodes where depth > 0
             union all
-            select iteration, variant, '4 tree', completion_tokens from trees)
-        select iteration, variant, item[3:] as item, count(*) as items,
-               round(avg(tokens), 0)::bigint as mean, quantile_disc(tokens, 0.5) as p50,
-               quantile_disc(tokens, 0.9) as p90, quantile_disc(tokens, 0.99) as p99,
-               max(tokens) as longest
-        from spent group by iteration, variant, spent.item
-        order by iteration, variant, spent.item""",
+            select iteration, variant, '4 tree', completion_tokens from trees),
+        counted as (
+            select *, sum(items) over up_to / sum(items) over whole as share
+            from (
+                select iteration, variant, item, tokens, count(*) as items
+                from spent group by all)
+            window whole as (partition by iteration, variant, item),
+                   up_to as (partition by iteration, variant, item order by tokens))
+        select iteration, variant, item[3:] as item, sum(items)::bigint as items,
+               round(sum(items * tokens) / sum(items), 0)::bigint as mean,
+               min(tokens) filter (share >= 0.5) as p50,
+               min(tokens) filter (share >= 0.9) as p90,
+               min(tokens) filter (share >= 0.99) as p99, max(tokens) as longest
+        from counted group by iteration, variant, counted.item
+        order by iteration, variant, counted.item""",
     ),
     "engine_use": Question(
         "what the engine was asked and how well it was kept busy, by stage",

@@ -124,6 +124,21 @@ def test_trees_are_told_apart_by_variant(held: Held) -> None:
     assert asked(held, spent) == [("dfs", 2, 400), ("main", 2, 2000), ("votes3", 1, 500)]
 
 
+def test_token_percentiles_are_those_of_the_rows(held: Held) -> None:
+    told = "select p50, p90, p99 from token_percentiles where item = 'tree' order by variant"
+    rows = """
+        select quantile_disc(completion_tokens, [0.5, 0.9, 0.99]) from trees
+        group by variant order by variant"""
+    assert [list(row) for row in asked(held, told)] == [row for (row,) in asked(held, rows)]
+
+
+def test_a_connection_shows_the_rows_of_a_variant_alone(run: str) -> None:
+    count = "select count(*), min(variant), max(variant) from {}"
+    with connect(run, ("trees", "judgements"), made_by={"trees": "dfs"}) as held:
+        assert asked(held, count.format("trees")) == [(2, "dfs", "dfs")]
+        assert asked(held, count.format("judgements")) == [(8, "main", "votes3")]
+
+
 def test_a_prompt_that_any_variant_solves_is_solved(held: Held) -> None:
     assert asked(held, "from unsolved_prompts") == []
     found = asked(held, "select prompt_id, solved, refinements from hardest_prompts()")
