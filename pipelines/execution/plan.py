@@ -102,11 +102,17 @@ def buckets_for(items: int) -> int:
 
 @contextmanager
 def items(part: Part, dataset: Dataset, columns: str = "*") -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the table `wanted`: a stage's items, or some of their columns."""
+    """A connection with the table `wanted`: a stage's items, or some of their columns.
+
+    Where little memory does not suffice for so many, they are asked for once more with much.
+    """
+    making = f"create temp table wanted as select {columns} from ({part.stage.items})"
     with reading(part, dataset, makers(part)) as connection:
-        connection.execute(
-            f"create temp table wanted as select {columns} from ({part.stage.items})", bound(part)
-        )
+        try:
+            connection.execute(making, bound(part))
+        except duckdb.OutOfMemoryException:
+            connection.execute("reset memory_limit")
+            connection.execute(making, bound(part))
         yield connection
 
 
@@ -114,7 +120,7 @@ def items(part: Part, dataset: Dataset, columns: str = "*") -> Iterator[duckdb.D
 def reading(
     part: Part, dataset: Dataset, read: Mapping[str, str]
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to the rows that a part reads: however many, it is held to little memory.
+    """A connection to the rows that a part reads, which is held to little memory.
 
     Args:
         read: the variants of the tables whose rows these are.

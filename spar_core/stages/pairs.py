@@ -25,7 +25,15 @@ async def _pair(context: Context[StageSettings], item: Item) -> Rows:
 PAIRS = Stage(
     name="pairs",
     noun="solved trees",
+    # Of all nodes first those that count: a join that has two texts to hold runs out of memory
+    # where there are many trees.
     items="""
+        with root as materialized (
+            from nodes where depth = 0 and tree_id in (
+                select tree_id from trees
+                where solved and prompt_id in (select prompt_id from scope))),
+        chosen as materialized (
+            from nodes where node_id in (select chosen_node_id from trees where solved))
         select t.tree_id as key, p.prompt, c.response as chosen, r.response as rejected,
                t.prompt_id, t.chosen_node_id, t.root_response_id as rejected_response_id,
                c.depth, c.value as chosen_value, r.value as rejected_value,
@@ -33,11 +41,10 @@ PAIRS = Stage(
                r.yes_votes as rejected_yes_votes, r.no_votes as rejected_no_votes,
                t.refinements, t.completion_tokens as tree_tokens,
                c.checked as chosen_checked, r.checked as rejected_checked
-        from trees t
-        join prompts p using (prompt_id)
-        join nodes c on c.node_id = t.chosen_node_id
-        join nodes r on r.tree_id = t.tree_id and r.depth = 0
-        where t.solved and t.prompt_id in (select prompt_id from scope)""",
+        from root r
+        join trees t using (tree_id)
+        join chosen c on c.node_id = t.chosen_node_id
+        join prompts p on p.prompt_id = t.prompt_id""",
     task=_pair,
     settings=lambda options: StageSettings(seed=options.seed),
     writes=("pairs",),

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from subprocess import Popen
@@ -187,7 +188,7 @@ def test_iterations_follow_each_other(
     assert_table(said)
 
 
-def assert_table(said: str) -> None:
+def assert_table(said: str, run: str = "run") -> None:
     """The table at the end tells what is in the run and in the trainings' records."""
     lines = [line.strip("│ ").split("│") for line in said.splitlines() if line.startswith("│")]
     held = {name.strip(): [value.strip() for value in values] for name, *values in lines}
@@ -200,7 +201,7 @@ def assert_table(said: str) -> None:
         "responses judged yes": "select round(count(*) filter (verdict = 'yes') / count(*), 3) "
         f"from judgements {per}",
     }.items():
-        assert held[name] == [str(value) for (value,) in query("run", sql)], name
+        assert held[name] == [str(value) for (value,) in query(run, sql)], name
     assert held["DPO steps"] == ["12", "12"]
     assert held["DPO loss"] == ["0.6123", "0.6123"]
     assert held["DPO accuracy"] == ["0.75", "0.75"]
@@ -414,6 +415,26 @@ def test_a_limit_holds_in_every_iteration(children: Children, place: Path) -> No
     assert dealt(place / "run") == {1: rounds.PROMPTS[:1], 2: rounds.PROMPTS[1:2]}
 
 
+def test_a_run_on_an_object_store_is_iterated_and_gone_on_with(
+    working: Children, place: Path, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = f"{bucket}/{uuid.uuid4().hex}"
+    argv = ["--run", run, *SMALL, "--model", "base", "--models", "models"]
+    working.ends = {4: 4}
+    assert iterate.main(argv) == 4
+    working.ends = {}
+    assert iterate.main(argv) == 0
+    assert working.done() == [*WHOLE[:5], *WHOLE[4:]]
+    check(run, responses=2)
+    said = capsys.readouterr().out
+    assert_table(said, run)
+
+    assert run_it("--models", "of-disk") == 0
+    for table, key in rounds.IDS.items():
+        ids = f"select iteration, {key} from {table} order by all"
+        assert query(run, ids) == query("run", ids) != []
+
+
 def test_checkpoints_may_lie_elsewhere(children: Children, place: Path) -> None:
     assert run_it("--models", "elsewhere") == 0
     assert sorted(path.name for path in (place / "elsewhere").glob("*-[23]")) == [
@@ -472,6 +493,8 @@ def test_a_checkpoint_that_was_exchanged_is_refused(
         (["--run", "memory://run"], "--models DIR is needed"),
         (["--models", "gs://bucket/models"], "--models must be a local folder"),
         (["--models", "model.gguf"], "cannot write to model.gguf"),
+        (["--detach"], "not for this job, which trains between its rounds"),
+        (["--attach"], "not for this job, which trains between its rounds"),
         (["--prompts", "nothing.jsonl"], "no such file: nothing.jsonl"),
         (["--iterations", "5"], "iteration 5 gets no prompt: prompts.jsonl has 4 different ones"),
     ],

@@ -10,9 +10,10 @@ import pytest
 
 from benchmarks import harness
 from pipelines import refine
-from pipelines.execution import runners
+from pipelines.execution import runners, running
+from spar_core.dataset import Dataset
 from tests.loopback import LoopbackServer
-from tests.pipelines.gates import Begin
+from tests.pipelines.gates import Begin, finish
 from tests.pipelines.rounds import check, command, tables
 from tests.pipelines.runners.cluster import Cluster
 from tests.pipelines.runners.workers import Pool, until
@@ -46,6 +47,31 @@ def test_a_round_on_flink_is_the_round_on_one_machine(
     assert {each["object-reuse-mode"] for each in flink.configurations()} == {True}
     check(run)
     assert tables(run) == tables(finished_run)
+
+
+def test_a_job_on_flink_is_left_alone_and_attached_to(
+    tmp_path: Path,
+    prompts: Path,
+    server: LoopbackServer,
+    begin: Begin,
+    finished_run: Path,
+    flink: Cluster,
+    pool: Pool,
+) -> None:
+    run = tmp_path / "run"
+    line = command(run, prompts, server.url, *flink.portable, *pool.options, "--together", "on")
+    before = len(flink.configurations())
+    code, said, _ = finish(begin(*line, "--detach"))
+    assert code == 0
+    noted = running.noted(Dataset(str(run), 1))
+    assert noted and noted.place.id and noted.place.id in said
+    until(lambda: len(flink.configurations()) > before, "the job on Flink")
+    code, said, _ = finish(begin(*line, "--attach"))
+    assert code == 0
+    assert f"attached to {noted.name}" in said
+    check(run)
+    assert tables(run) == tables(finished_run)
+    assert running.noted(Dataset(str(run), 1)) is None
 
 
 def test_a_round_of_several_workers_here_is_the_same(
