@@ -12,7 +12,7 @@ import json
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -170,9 +170,20 @@ def _of_job_server(place: Place) -> Result:
 
 def _attached(service: Any, id_: str) -> Result:
     messages = service.GetMessageStream(beam_job_api_pb2.JobMessagesRequest(job_id=id_))
-    states = service.GetStateStream(beam_job_api_pb2.GetJobStateRequest(job_id=id_))
-    result: Result = portable_runner.PipelineResult(service, id_, messages, states)
+    result: Result = portable_runner.PipelineResult(service, id_, messages, _states(service, id_))
     return result
+
+
+def _states(service: Any, id_: str) -> Iterator[Any]:
+    """A job's state, asked for until it has ended.
+
+    Flink's job server tells a new state to its streams one after the other, and stops at one whose
+    driver is gone: those behind it never hear that the job has ended.
+    """
+    while True:
+        told = service.GetState(beam_job_api_pb2.GetJobStateRequest(job_id=id_))
+        yield told
+        time.sleep(_POLL_S)
 
 
 def _of_dataflow(place: Place) -> Result:

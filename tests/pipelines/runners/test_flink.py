@@ -66,8 +66,9 @@ def test_a_job_on_flink_is_left_alone_and_attached_to(
     noted = running.noted(Dataset(str(run), 1))
     assert noted and noted.place.id and noted.place.id in said
     until(lambda: len(flink.configurations()) > before, "the job on Flink")
-    code, said, _ = finish(begin(*line, "--attach"))
-    assert code == 0
+    attached = begin(*line, "--attach")
+    said, _ = attached.communicate(timeout=600)
+    assert attached.returncode == 0, said
     assert f"attached to {noted.name}" in said
     check(run)
     assert tables(run) == tables(finished_run)
