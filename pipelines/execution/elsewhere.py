@@ -175,14 +175,13 @@ def _attached(service: Any, id_: str) -> Result:
 
 
 def _states(service: Any, id_: str) -> Iterator[Any]:
-    """A job's state, asked for until it has ended.
+    """A job's state, asked for again and again; whoever reads stops when it has ended.
 
     Flink's job server tells a new state to its streams one after the other, and stops at one whose
     driver is gone: those behind it never hear that the job has ended.
     """
     while True:
-        told = service.GetState(beam_job_api_pb2.GetJobStateRequest(job_id=id_))
-        yield told
+        yield service.GetState(beam_job_api_pb2.GetJobStateRequest(job_id=id_))
         time.sleep(_POLL_S)
 
 

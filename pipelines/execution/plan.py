@@ -133,7 +133,7 @@ def reading(
         connection.execute(f"set temp_directory = '{spill}'")
         # It hashes a text after a join instead of before, and takes the text through the join.
         connection.execute("set disabled_optimizers = 'projection_pullup'")
-        _narrow(connection, part, tuple(read), dataset.iteration)
+        _narrow(connection, part, read, dataset.iteration)
         yield connection
 
 
@@ -153,7 +153,7 @@ def makers(part: Part) -> dict[str, str]:
 
 
 def _narrow(
-    connection: duckdb.DuckDBPyConnection, part: Part, read: Sequence[str], iteration: int
+    connection: duckdb.DuckDBPyConnection, part: Part, read: Iterable[str], iteration: int
 ) -> None:
     """Views of the rows that the stage's variant uses, in place of those of the whole run."""
     catalog = connection.sql("select current_database()").fetchall()[0][0]
