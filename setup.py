@@ -65,7 +65,7 @@ setup(
         ]
     ),
     package_data={
-        "pipelines": ["demo/*.jsonl"],
+        "pipelines": ["demo/*.jsonl", "execution/beam_options.txt"],
         "spar_core": ["stages/*.sql", "engine/demo_refiner/*"],
         "training": ["configs/*.yaml"],
         "inspection": ["compare/*.j2", "report/*.j2", "report/*.css", "report/js/*.js"],

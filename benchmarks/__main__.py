@@ -1,7 +1,8 @@
 """Runs the measurements: markdown tables on stdout, raw results and plots in files.
 
-python -m benchmarks [saturation whole_round engines decoders methods client overhead savings kills
-    kills_everywhere queries million commits training adapters demo_refiner filters] [--quick]
+python -m benchmarks [saturation whole_round engines decoders methods client overhead peers
+    real_engine savings kills kills_everywhere queries million commits training adapters
+    demo_refiner filters] [--quick]
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from benchmarks import (
     methods,
     million,
     overhead,
+    peers,
     queries,
+    real_engine,
     report,
     saturation,
     savings,
@@ -41,6 +44,8 @@ FULL: dict[str, Callable[[], Report]] = {
     "methods": methods.measure,
     "client": client.measure,
     "overhead": overhead.measure,
+    "peers": peers.measure,
+    "real_engine": real_engine.measure,
     "savings": savings.measure,
     "kills": kills.measure,
     "kills_everywhere": kills.everywhere,
@@ -54,7 +59,7 @@ FULL: dict[str, Callable[[], Report]] = {
 }
 
 
-BY_NAME = ("kills_everywhere", "million")
+BY_NAME = ("kills_everywhere", "million", "real_engine")
 """Each takes as long as all others; only where they are named."""
 
 
@@ -70,6 +75,10 @@ def quick(plots: Path) -> dict[str, Callable[[], Report]]:
         "whole_round": lambda: whole_round.measure(whole_round.QUICK_PROMPTS, slots=32, speed=8),
         "client": lambda: client.measure(client.QUICK_REQUESTS, speeds=(60, 20)),
         "overhead": lambda: overhead.measure(overhead.QUICK_SIZES, plots=plots),
+        "peers": lambda: peers.measure(peers.QUICK_PROMPTS, slots=32, speed=8),
+        "real_engine": lambda: real_engine.measure(
+            real_engine.QUICK_PROMPTS, options=real_engine.QUICK
+        ),
         "savings": lambda: savings.measure(savings.QUICK_PROMPTS, slots=32, speed=8),
         "kills": lambda: kills.measure(kills.QUICK_PROMPTS, kills.QUICK_KILLS, slots=32, speed=8),
         "kills_everywhere": lambda: kills.everywhere(

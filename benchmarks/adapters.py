@@ -19,8 +19,8 @@ import aiohttp
 from benchmarks import harness, report
 from benchmarks.report import Report
 from spar_core.conversation import actor_messages
+from spar_core.engine.bundled import bundled_model
 from spar_core.engine.gguf import read_header
-from spar_core.engine.llamacpp import bundled_model
 
 REQUESTS, TOKENS = 64, 100
 QUICK_REQUESTS, QUICK_TOKENS = 4, 8

@@ -58,7 +58,7 @@ class Script:
         if "Final Judgement" in last:
             good = quality(last)
             return [self._judge(stream(chat, seed + i), good) for i in range(n)]
-        if "Score: <" in last:
+        if "Score: <the" in last:
             good = quality(last)
             return [self._rate(stream(chat, seed + i), good) for i in range(n)]
         for asked, say in _OTHERS.items():
@@ -135,6 +135,10 @@ def _relation(drawn: random.Random) -> str:
     return f"{_words(drawn, RELATION_CHARS)}\nRelation: {said}"
 
 
+def _relevance(drawn: random.Random) -> str:
+    return f"Reasons: {_words(drawn, RATE_CHARS)}\nScore: {drawn.choice((7, 9, 9, 10, 10))}"
+
+
 def _task(drawn: random.Random) -> str:
     return f"Task 9: {_instruction(drawn)}"
 
@@ -155,6 +159,7 @@ def _words(drawn: random.Random, mean_chars: float) -> str:
 
 
 _OTHERS: dict[str, Callable[[random.Random], str]] = {
+    "Score: <a whole number, 1 to 10>": _relevance,
     "Better grader:": _compare,
     "Write a Python function `evaluate": _function,
     "Relation: entailment, neutral or": _relation,

@@ -18,10 +18,11 @@ from random import Random
 
 from benchmarks import harness, report
 from benchmarks.report import Report
+from spar_core.checked_judging import Task
 from spar_core.checks.strict import follows
 from spar_core.decoding import SearchSettings, Team, decode
+from spar_core.engine.bundled import bundled_adapter
 from spar_core.engine.engines import Engines
-from spar_core.engine.llamacpp import bundled_adapter
 from spar_core.engine.protocol import Engine, Sampling, seed_of
 from spar_core.engine.spec import EngineSpec
 from spar_core.preference import similarity
@@ -144,7 +145,7 @@ async def _score(
 
     async def refined(number: int, text: Text) -> None:
         root = await judge(engine, text.prompt, text.response, settings, number)
-        tree = await decode(team, text.prompt, search, number, root=(text.response, root))
+        tree = await decode(team, Task(text.prompt), search, number, root=(text.response, root))
         best = tree.nodes[-1].response
         missed = [c["id"] for c in text.checks if not follows([c], text.response)]
         is_mended = follows(text.checks, best) is True

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.answers import stream
-from schemas.views import connect
+from schemas.views import connect, named_in
 
 ROOT = Path(__file__).parents[1]
 
@@ -99,6 +100,41 @@ def start(job: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def begin(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """A command in the project's folder, in a process group of its own, its output in a file."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            process_group=0,
+        )
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a command that `begin` started, and what it started in its group."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def end(process: subprocess.Popen[bytes], name: str, log: Path) -> None:
+    """Wait for a command, or kill it where the waiting is broken off.
+
+    Raises:
+        JobFailed: it did not end well.
+    """
+    try:
+        process.wait()
+    except BaseException:
+        kill(process)
+        raise
+    if process.returncode:
+        raise JobFailed(f"{name} ended with {process.returncode}:\n{log.read_text()[-2000:]}")
+
+
 def within(process: subprocess.Popen[bytes], seconds: float) -> int | None:
     """The exit code of a job that ends in so many seconds; None of one that is killed then."""
     try:
@@ -135,6 +171,6 @@ def run(job: str, *arguments: str, log: Path) -> Cost:
 
 def query(run_folder: Path | str, sql: str) -> list[tuple[Any, ...]]:
     """Rows of a query over a run's views."""
-    with connect(str(run_folder)) as connection:
+    with connect(str(run_folder), named_in(sql)) as connection:
         rows: list[tuple[Any, ...]] = connection.sql(sql).fetchall()
         return rows

@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,16 +55,28 @@ class Run:
     made: list[object]
 
 
-def measure(prompts: int = PROMPTS, *, run: Path = RUN, seed: int = 0) -> Report:
-    """Take the bundled prompts through all methods, one after the other."""
+def measure(
+    prompts: int = PROMPTS,
+    *,
+    run: Path = RUN,
+    seed: int = 0,
+    methods: Sequence[str] = tuple(METHODS),
+    options: Sequence[str] = (),
+) -> Report:
+    """Take the bundled prompts through the methods, one after the other.
+
+    Args:
+        options: more options of the methods that sample responses.
+    """
     machine = report.machine()
     run.parent.mkdir(parents=True, exist_ok=True)
-    file = ["--prompts", str(_BUNDLED), "--limit", str(prompts)]
-    done = [_killed_once(run, method, file, seed) for method in METHODS if method != HUMPBACK]
+    file = ["--prompts", str(_BUNDLED), "--limit", str(prompts), *options]
+    done = [_killed_once(run, method, file, seed) for method in methods if method != HUMPBACK]
     texts = run.parent / f"{run.name}-texts.jsonl"
     said = harness.query(run, _TEXTS)
     texts.write_text("".join(json.dumps({"text": text}) + "\n" for (text,) in sorted(said)))
-    done.append(_killed_once(run, HUMPBACK, ["--seeds", str(texts)], seed))
+    if HUMPBACK in methods:
+        done.append(_killed_once(run, HUMPBACK, ["--seeds", str(texts)], seed))
     where = f"{prompts} bundled prompts"
     killed = sum(one.killed_s is not None for one in done)
     wrong = [f"{one.method}: {said}" for one in done for said in one.twice]

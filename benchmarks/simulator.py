@@ -28,6 +28,8 @@ _TURN = 4
 """Steps between looks at who waits."""
 _BLOCK = 64
 """Characters of a block of the prefix cache: 16 tokens."""
+_BACKLOG = 2048
+"""Connections that may wait to be accepted, as with vLLM's server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,16 @@ class Speed:
 
 @dataclass(slots=True)
 class Stats:
-    """What was done since the last reset; times are of the engine's clock."""
+    """What was done since the last reset; times are of the engine's clock.
+
+    sequences: asked for. answered: those of requests that were answered.
+    """
 
     requests: int = 0
     failed: int = 0
     aborted: int = 0
     sequences: int = 0
+    answered: int = 0
     prompt_tokens: int = 0
     prefill_tokens: int = 0
     completion_tokens: int = 0
@@ -151,6 +157,7 @@ class Batcher:
             "failed": stats.failed,
             "aborted": stats.aborted,
             "sequences": stats.sequences,
+            "answered": stats.answered,
             "prompt_tokens": stats.prompt_tokens,
             "prefill_tokens": stats.prefill_tokens,
             "completion_tokens": stats.completion_tokens,
@@ -233,6 +240,7 @@ class Server:
             for generation in generations:
                 self._batcher.abort(generation)
             raise
+        stats.answered += n
         choices = [
             {
                 "index": i,
@@ -277,7 +285,7 @@ async def serve(port: int, speed: Speed, script: Script, fail_rate: float) -> No
     server = Server(batcher, script, fail_rate)
     runner = web.AppRunner(server.app(), access_log=None, handler_cancellation=True)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, "127.0.0.1", port, backlog=_BACKLOG).start()
     where = {"url": f"http://127.0.0.1:{runner.addresses[0][1]}"}
     sys.stdout.write(json.dumps(where) + "\n")
     sys.stdout.flush()

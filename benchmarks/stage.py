@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipelines.execution import job
+from pipelines.execution import command
 from spar_core.methods import METHODS
 from spar_core.stage import PROMPTS
 from spar_core.stages import self_instruct
@@ -25,7 +25,7 @@ stages before it come along: where they are done, they do nothing."""
 
 def main(argv: Sequence[str]) -> int:
     name, *rest = argv
-    return job.main(name, __doc__ or "", {"engine": JOBS[name]}, rest, choice="teacher")
+    return command.main(name, __doc__ or "", {"engine": JOBS[name]}, rest, choice="teacher")
 
 
 if __name__ == "__main__":

@@ -86,7 +86,8 @@ class Benchmark:
     answers: what its items need: `answer`, a decoder's answer to the prompt; `chat`, one answer to
         the chat of its details, at temperature 0; `refinement`, one of the text that is given; None
         where that text itself is scored.
-    check, grade: how an answer is scored; either may be None.
+    check, grade: how an answer is scored; either may be None. asked: what its judge is asked, as a
+        hash; "" where that is what a refiner is asked.
     figures: what it comes to, the headline first.
     """
 
@@ -98,6 +99,7 @@ class Benchmark:
     answers: str | None = "answer"
     check: Check | None = None
     grade: Grade | None = None
+    asked: str = ""
     hub: Hub | None = None
 
     @property

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from evaluation.benchmark import BadData
 
 
@@ -46,6 +44,8 @@ def rows_of(path: Path, remedy: str) -> Iterator[tuple[int, Any]]:
     if path.suffix != ".parquet":
         yield from json_lines(path, remedy)
         return
+    import pyarrow.parquet as pq
+
     try:
         yield from enumerate(pq.read_table(path).to_pylist(), 1)
     except (OSError, ValueError) as error:

@@ -12,7 +12,7 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from evaluation.benchmark import Finding, Scored
 from evaluation.benchmarks import BENCHMARKS
@@ -21,27 +21,44 @@ from schemas.evaluations import Evaluation
 from schemas.items import Item as BenchmarkItem
 from schemas.prompts import Check
 from schemas.scores import Score
+from spar_core.checked_judging import PROGRAM, Task
 from spar_core.dataset import Rows
 from spar_core.decoding.settings import Strategy
 from spar_core.engine.protocol import ChatRequest, Sampling, seed_of
 from spar_core.ids import answer_id
-from spar_core.stage import Context, Item, Stage, StageSettings
+from spar_core.stage import Context, Item, Options, Stage, StageSettings
 from spar_core.stages import decode
 from spar_core.stages.decode import DecodeSettings, answer_row, best_answer
 from spar_core.stages.judge import CONSTRAINED, FEWER_VOTES, VOTING, voting
-from spar_core.voting import JudgeSettings, judge
+from spar_core.voting import Checks, JudgeSettings, judge
 
-PROGRAM = "program"
 REFINED = "_refined"
 
 _INTAKE = "items"
 
 
+def _add_checks(group: Any) -> None:
+    group.add_argument(
+        "--checks",
+        choices=get_args(Checks),
+        default="report",
+        help="what the checks of a benchmark's items do for a decoder, beside its judge; with veto "
+        "or decide it knows what it will be scored by, so that the score is an upper bound "
+        "(default: report, nothing)",
+    )
+
+
+CHECKS_OF_ITEMS = Options("items with checks", _add_checks)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradeSettings(StageSettings):
-    """How the judge votes."""
+    """judge: how it votes. wording: what it is asked, as a hash, by the benchmarks that have
+    questions of their own.
+    """
 
     judge: JudgeSettings
+    wording: Mapping[str, str]
 
 
 async def _decode(context: Context[DecodeSettings], item: Item) -> Rows:
@@ -56,7 +73,10 @@ async def _decode(context: Context[DecodeSettings], item: Item) -> Rows:
             context.engines["refiner"], item["prompt"], item["given"], settings.search.judge, seed
         )
         root = (item["given"], replace(found, verdict="no"))
-    grown = await best_answer(context.engines, settings, item["prompt"], seed, root)
+    # What counts for nothing is not run: whoever answers needs no checkers.
+    checks = None if settings.search.judge.checks == "report" else item["checks"]
+    task = Task(item["prompt"], checks, is_complete=True)
+    grown = await best_answer(context.engines, settings, task, seed, root)
     model = context.engines.get("actor") or context.engines["refiner"]
     name = answer_id(context.iteration, key, context.variant)
     row = answer_row(key, item["benchmark"], grown, settings, model.name, name)
@@ -237,14 +257,14 @@ def _family(
         name=f"decode{suffix}",
         noun="items",
         items=f"""
-            select item_id as key, benchmark, prompt, details,
+            select item_id as key, benchmark, prompt, details, checks,
                    {"given" if suffix else "null::varchar as given"}
             from items where benchmark in {_named(*wanted)}
               and item_id in (select item_id from scope)""",
         task=_decode,
         settings=lambda options: decode.settings(options, decoder),
         writes=("answers",),
-        options=decode.OPTIONS,
+        options=(*decode.OPTIONS, CHECKS_OF_ITEMS),
         roles=roles,
         intake=_INTAKE,
     )
@@ -272,7 +292,11 @@ def _family(
         noun="answers",
         items=answers + _named(*wanted, by="grade") + ("" if suffix else texts),
         task=_grade,
-        settings=lambda options: GradeSettings(seed=options.seed, judge=voting(options)),
+        settings=lambda options: GradeSettings(
+            seed=options.seed,
+            judge=replace(voting(options), checks="report"),
+            wording={each.name: each.asked for each in BENCHMARKS.values() if each.asked},
+        ),
         writes=("scores",),
         options=(VOTING, CONSTRAINED, FEWER_VOTES),
         after=(answering,),

@@ -10,11 +10,12 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-import duckdb
-import fsspec
+from typing import TYPE_CHECKING
 
 from schemas.views import MANIFEST_TABLES, define, quoted
+
+if TYPE_CHECKING:
+    import duckdb
 
 READ_BY_DUCKDB = ("file", "gs", "s3")
 """File systems that DuckDB opens by itself, the last two with its extension httpfs."""
@@ -43,6 +44,9 @@ def write(run: str, path: str) -> Catalog:
         NoCatalog: `path` is something else, or DuckDB could not read the run by itself.
         OSError, duckdb.Error: it cannot be read or written.
     """
+    import duckdb
+    import fsspec
+
     fs, _ = fsspec.core.url_to_fs(run)
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
     if not set(READ_BY_DUCKDB) & set(protocols):
@@ -93,6 +97,8 @@ def _stamp(
     connection: duckdb.DuckDBPyConnection, run: str, files: list[str], names: list[str]
 ) -> None:
     """The table `snapshot`: of what, when, and which names are ours."""
+    import fsspec
+
     fs, root = fsspec.core.url_to_fs(run)
     place = fs.unstrip_protocol(root).removeprefix("file://")
     connection.execute(
@@ -127,6 +133,8 @@ def _checked(path: str) -> str:
 def _check_ours(path: str, target: str) -> None:
     if not os.path.isfile(target):
         raise NoCatalog(f"{path} stays as it is: it is no file")
+    import duckdb
+
     try:
         with duckdb.connect(target, read_only=True) as connection:
             held = {name for (name,) in connection.execute(_NAMES).fetchall()}

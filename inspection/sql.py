@@ -13,9 +13,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
-import fsspec
 from rich.console import Console
 
 from inspection import catalog
@@ -27,12 +26,15 @@ from schemas.views import connect, quoted
 from terminal.exits import BAD_USAGE, DONE, INTERRUPTED, complain
 from terminal.text import as_table, as_text
 
+if TYPE_CHECKING:
+    import duckdb
+
 TABLE_ROWS = 10_000
 """More rows than this are no table to look at."""
 
 _BATCH = 1000
 _ERROR_CHARS = 500
-_SPARE_BYTES, _SPARE_BYTES_PER_CORE = 1 << 30, 1 << 27
+SPARE_BYTES, SPARE_BYTES_PER_CORE = 1 << 30, 1 << 27
 """Address space beside what DuckDB may use: of Python, and of each thread."""
 
 _SHAPES = {
@@ -75,6 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--format", choices=_SHAPES, default="table", help="of the rows (default: table)"
     )
     options = parser.parse_args(argv)
+    import duckdb
+
     # Off a terminal rows are not folded to a width that nobody has.
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
     out = Console(highlight=False, width=width if options.sql else None)
@@ -101,6 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _is_out_of_memory(error: Exception) -> bool:
     """DuckDB may run out of it once more while it words its error."""
+    import duckdb
+
     kinds = (duckdb.OutOfMemoryException, MemoryError)
     return isinstance(error, kinds) or "std::bad_alloc" in str(error)
 
@@ -133,6 +139,8 @@ def select(
 @contextmanager
 def _asked(run: str, sql: str, shape: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """The answer to a query, to be fetched from; its rows are shaped for a format."""
+    import duckdb
+
     with connect(run, locked=True) as connection:
         statements = connection.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
@@ -159,7 +167,7 @@ def _bounded_memory(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     [(allowed,)] = connection.execute(limit).fetchall()
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     size = pages * resource.getpagesize() + allowed
-    size += _SPARE_BYTES + _SPARE_BYTES_PER_CORE * (os.cpu_count() or 1)
+    size += SPARE_BYTES + SPARE_BYTES_PER_CORE * (os.cpu_count() or 1)
     before, most = resource.getrlimit(resource.RLIMIT_AS)
     if before != resource.RLIM_INFINITY:
         size = min(size, before)
@@ -211,6 +219,8 @@ def _write_catalog(run: str, file: str, out: Console) -> None:
 
 
 def _check_run(run: str) -> None:
+    import fsspec
+
     fs, root = fsspec.core.url_to_fs(run)
     if not manifest.read(fs, root):
         raise FileNotFoundError(f"no run at {run} (python -m pipelines.refine makes one)")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 from rich.console import Console
 
 from schemas.views import connect
 from terminal.text import as_table
 
+if TYPE_CHECKING:
+    import duckdb
+
 _TITLES = {
     "pair_quality": "Pair quality",
     "variants": "Variants and methods",
     "solved_by_depth": "Trees, by the depth of their chosen node",
+    "left_out_responses": "Sampled responses left out: cut off, or empty",
     "verdicts": "Verdicts on the sampled responses",
     "rating_scores": "The actor's ratings of its own answers, by score",
     "battle_outcomes": "Comparisons of ratings, by the place that won",
@@ -26,6 +30,11 @@ _TITLES = {
     "engine_use": "Use of the engine, by stage",
     "failures_by_cause": "Failures, by cause",
 }
+
+NOT_DENIED = "chosen_checked is distinct from false"
+"""SQL of the pairs whose chosen side no program denies."""
+
+_READ = (*_TITLES, "pairs", "judgements", "trees", "lesson_kinds")
 
 _TURNED = {"pair_quality", "variants", "engine_use", "judge_bias"}
 """Views shown with a row for each column."""
@@ -43,15 +52,15 @@ def print_summary(run: str, console: Console, iteration: int | None = None) -> N
     Where data rounds are of one variant, or of one method, no table says so that has no other.
     """
     where = "" if iteration is None else f" where iteration = {int(iteration)}"
-    with connect(run) as connection:
+    with connect(run, _READ) as connection:
         hidden = _hidden(connection, where)
         is_empty = True
         for view, title in _TITLES.items():
             if view == "variants" and {"variant", "method"} <= hidden:
                 continue
             columns, rows = _shown(connection.sql(f"select * from {view}{where}"), hidden)
-            if view == "pair_quality" and not rows and _is_judged(connection, where):
-                console.print("No pairs yet: no tree is solved.")
+            if view == "pair_quality" and not rows and (why := _no_pairs(connection, where)):
+                console.print(f"No pairs yet: {why}.")
                 is_empty = False
             if view in _TURNED:
                 columns, rows = _turned(columns, rows)
@@ -60,14 +69,56 @@ def print_summary(run: str, console: Console, iteration: int | None = None) -> N
             if rows:
                 console.print(as_table(columns, rows, title))
                 is_empty = False
+            if view == "lesson_counts" and rows:
+                _warn_of_kinds(connection, console, where)
         if is_empty:
             console.print("There is nothing to sum up yet.")
+        elif denied := _denied(connection, where):
+            console.print(denied, markup=False, soft_wrap=True)
 
 
-def _is_judged(connection: duckdb.DuckDBPyConnection, where: str) -> bool:
-    """Whether there is anything that pairs could have come of."""
-    query = f"(from judgements select 1{where}) union all (from trees select 1{where}) limit 1"
-    return bool(connection.sql(query).fetchall())
+def _warn_of_kinds(connection: duckdb.DuckDBPyConnection, console: Console, where: str) -> None:
+    """Say of which kinds of constraints a refiner does not learn judgements of both verdicts."""
+    one_sided = connection.execute(
+        f"select kind, sum(yes), sum(no) from (from lesson_kinds{where}) group by kind "
+        "having sum(learnt_yes) = 0 or sum(learnt_no) = 0 order by kind"
+    ).fetchall()
+    if one_sided:
+        kinds = ", ".join(f"{kind} ({yes} Yes, {no} No)" for kind, yes, no in one_sided)
+        console.print(
+            f"warning: the refiner learns no judgement on {kinds}: there must be lessons of both "
+            "verdicts on prompts that ask for the same kinds",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _no_pairs(connection: duckdb.DuckDBPyConnection, where: str) -> str:
+    """Why there are no pairs yet; "" where there is nothing that they could have come of."""
+    [(trees, solved)] = connection.sql(
+        f"select count(*), count(*) filter (solved) from trees{where}"
+    ).fetchall()
+    if solved:
+        return "python -m pipelines.pairs makes them of the solved trees"
+    if trees:
+        return "no tree is solved"
+    [(judged,)] = connection.sql(f"select count(*) from judgements{where}").fetchall()
+    return "no tree has been grown" if judged else ""
+
+
+def _denied(connection: duckdb.DuckDBPyConnection, where: str) -> str:
+    """How many pairs have a chosen side that a program denies, and what leaves them out."""
+    rows = connection.sql(
+        "select variant, count(*) filter (chosen_checked = false) as denied, count(*) "
+        f"from pairs{where} group by variant having denied > 0 order by variant"
+    ).fetchall()
+    if not rows:
+        return ""
+    told = "; ".join(f"{denied:,} of the {pairs:,} of {name}" for name, denied, pairs in rows)
+    return (
+        f"The checks of their prompts deny the chosen side of pairs: {told}. Train without them: "
+        f"--where {shlex.quote(NOT_DENIED)}; a --variant with --checks veto makes none."
+    )
 
 
 def _hidden(connection: duckdb.DuckDBPyConnection, where: str) -> set[str]:

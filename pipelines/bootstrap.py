@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipelines.execution import job
+from pipelines.execution import command
 from spar_core.stages.teach import TEACHERS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return job.main("bootstrap", __doc__ or "", TEACHERS, argv, choice="teacher", default_run="")
+    return command.main(
+        "bootstrap", __doc__ or "", TEACHERS, argv, choice="teacher", default_run=""
+    )
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.bootstrap_options import Bootstrap, Command
-from pipelines.execution.parts import depends_on
-from pipelines.execution.prompt_files import InputError
+from pipelines.execution.parts import depends_on, settings_of
 from pipelines.iterate_options import Loop
 from pipelines.iterations import FIRST, number, training
 from pipelines.steps import Steps
@@ -25,6 +24,7 @@ from spar_core import variants
 from spar_core.dataset import Dataset
 from spar_core.stages.sample import SAMPLE
 from spar_core.variants import SettingsDiffer
+from terminal.exits import InputError
 from terminal.text import as_table
 
 MOST = 1000
@@ -114,7 +114,7 @@ def _hold(name: str, command: Command, claimed: dict[str, Any]) -> None:
     """From now on these are the settings of a job that is done."""
     job = command.job
     for stage in job.stages:
-        claimed |= depends_on(job, stage, stage.settings(job.options))
+        claimed |= depends_on(job, stage, settings_of(job, stage))
     variants.hold(job.dataset, name, claimed)
 
 

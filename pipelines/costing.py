@@ -48,10 +48,10 @@ _MAKERS = {
 _VOTES = "list_transform(votes, lambda v: {'vote': v.vote, 'chars': strlen(v.text)}) as votes"
 _QUERIES = {
     "responses": "select prompt_id, prompt_tokens, completion_tokens from of_responses",
-    "judgements": "select prompt_id, prompt_tokens, completion_tokens, verdict, "
+    "judgements": "select prompt_id, prompt_tokens, completion_tokens, outcome, "
     f"md5(response) as text, {_VOTES} "
     "from of_judgements join (select response_id, response from of_responses) using (response_id)",
-    "nodes": "select prompt_id, parent_id, depth, prompt_tokens, completion_tokens, verdict, "
+    "nodes": "select prompt_id, parent_id, depth, prompt_tokens, completion_tokens, outcome, "
     f"md5(response) as text, strlen(response) + strlen(reflection) as chars, {_VOTES} "
     "from of_nodes where depth > 0",
     "trees": "select prompt_id, strategy, malformed, prompt_tokens, completion_tokens "
@@ -223,13 +223,13 @@ def _judging(row: Row, prompt_tokens: int, tokens: int) -> Judging:
         Cast(vote["vote"], round(tokens * vote["chars"] / chars) if chars else 0) for vote in votes
     )
     rounds = (casts,) if casts and tokens else ()
-    return Judging(prompt_tokens, rounds, row["text"], row["verdict"] == "yes")
+    return Judging(prompt_tokens, rounds, row["text"], row["outcome"] == "yes")
 
 
 def _levels(tree: Row, nodes: Sequence[Row]) -> tuple[tuple[Refining, ...], ...]:
     """A search as it went: BFS refines the nodes of a level at once, others one after another."""
     of_parent: dict[str, list[Row]] = {}
-    for node in nodes:
+    for node in _copies_unjudged(nodes):
         of_parent.setdefault(node["parent_id"], []).append(node)
     of_level: dict[Any, list[Refining]] = {}
     for parent, children in of_parent.items():
@@ -244,6 +244,17 @@ def _levels(tree: Row, nodes: Sequence[Row]) -> tuple[tuple[Refining, ...], ...]
     (first, *beside), *later = levels
     both = Refining(first.prompt_tokens + lost.prompt_tokens, (*first.children, *lost.children))
     return ((both, *beside), *later)
+
+
+def _copies_unjudged(nodes: Sequence[Row]) -> list[Row]:
+    """The nodes, without the votes that a copy of an earlier text took over: they cost nothing."""
+    seen: set[tuple[str, str]] = set()
+    rows = []
+    for node in nodes:
+        judged = (node["text"], str(node["votes"]))
+        rows.append({**node, "votes": []} if judged in seen else node)
+        seen.add(judged)
+    return rows
 
 
 def _refining(children: Sequence[Row]) -> Refining:

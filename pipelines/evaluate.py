@@ -14,7 +14,7 @@ from evaluation import data
 from evaluation.benchmark import BadData, Benchmark
 from evaluation.benchmarks import BENCHMARKS
 from evaluation.stages import stages
-from pipelines.execution import item_intake, job
+from pipelines.execution import command, item_intake
 from pipelines.execution.options import Job, Stages, parse
 from schemas.items import Item
 from schemas.table import MAIN
@@ -41,8 +41,8 @@ _SHOWN = """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    own = job.Own(_add, _read, _show)
-    return job.main(
+    own = command.Own(_add, _check, _read, _show)
+    return command.main(
         "evaluate", __doc__ or "", METHODS, argv, choice="decoder", default_run="", own=own
     )
 
@@ -124,6 +124,10 @@ def _chosen(options: Namespace) -> tuple[list[Benchmark], Strategy]:
             f"--decoder {decoder} is not for {', '.join(chats)}: its chats are answered once"
         )
     return chosen, decoder
+
+
+def _check(asked: Job) -> None:
+    _chosen(asked.options)
 
 
 def _read(asked: Job, out: Console) -> tuple[Job, Sequence[str]]:

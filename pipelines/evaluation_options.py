@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from evaluation.benchmark import Benchmark
 from pipelines import evaluate, quoted
-from pipelines.execution.options import Parser, underscored
+from pipelines.execution.parser import Parser, underscored
 from schemas.table import MAIN
 from terminal.exits import UsageError
 

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Console
 
-from pipelines import bootstrapping, evaluating
-from pipelines.execution import intake, lease
-from pipelines.execution.inference import INTERRUPTED, RunStopped
+from pipelines.execution.child import ChildEnded
 from pipelines.execution.lease import LeaseLost, RunLocked
-from pipelines.execution.options import DEMO_PROMPTS
-from pipelines.execution.parts import depends_on
-from pipelines.execution.prompt_files import InputError
-from pipelines.execution.session import Session
-from pipelines.iterate_options import Loop, understand
-from pipelines.iterations import FIRST, ROLES, Record, roles, table
-from pipelines.steps import ChildEnded, Steps
-from schemas.views import connect
-from spar_core import variants
+from pipelines.execution.stop import INTERRUPTED, RunStopped
+from pipelines.iterate_options import understand
 from spar_core.variants import SettingsDiffer
-from terminal.exits import (
-    BAD_USAGE,
-    DONE,
-    OTHER_SETTINGS,
-    STOPPED,
-    WITH_FAILURES,
-    UsageError,
-    complain,
-)
+from terminal.exits import BAD_USAGE, OTHER_SETTINGS, STOPPED, InputError, UsageError, complain
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,9 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     again = "run the same command again to go on"
     try:
         loop = understand(__doc__ or "", sys.argv[1:] if argv is None else argv)
-        session = Session()
-        with session.noticing(), _locked(loop) as lock:
-            return run(Steps(loop, session, lock, out))
+        from pipelines.iterating import iterate  # loads DuckDB and Arrow
+
+        return iterate(loop, out)
     except (UsageError, InputError, RunLocked) as error:
         return complain(err, str(error), BAD_USAGE)
     except SettingsDiffer as error:
@@ -54,166 +34,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return complain(err, f"{str(error) or INTERRUPTED}: {again}", STOPPED)
     except OSError as error:
         return complain(err, f"cannot go on: {error}\n{again}", STOPPED)
-
-
-@contextmanager
-def _locked(loop: Loop) -> Iterator[int]:
-    """Hold the run against other processes that iterate; each round locks the run itself.
-
-    Yields the lock's open file: a child that holds it too keeps the run locked while it lives.
-    """
-    path = loop.models.folder / ".lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    except OSError as error:
-        raise UsageError(f"cannot write to {loop.models.folder}: {error.strerror}") from None
-    with lease.locked(path, loop.run) as held:
-        yield held
-
-
-def run(steps: Steps) -> int:
-    """Do what is left of the iterations; returns the exit code."""
-    loop, out = steps.loop, steps.out
-    done = [loop.models.record(t) for t in range(1, loop.iterations + 1)]
-    _check_settings(loop, done)
-    if all(record.is_done for record in done):
-        out.print(
-            f"all {loop.iterations} iterations are done; for more give a higher --iterations, and "
-            "new prompts",
-            markup=False,
-        )
-    else:
-        if not done[0].refined:
-            _check_trainings(steps)
-        # Files of prompts are looked at before any work; evolved ones have to be there first.
-        if loop.bootstrap and not loop.job.files:
-            bootstrapping.begin(steps, loop.bootstrap)
-        _deal(loop, done, out)
-        if loop.bootstrap:
-            bootstrapping.begin(steps, loop.bootstrap)
-    last = _iterations(steps)
-    out.print()
-    if loop.bootstrap:
-        out.print(bootstrapping.table(loop))
-    out.print(table(loop.run, loop.models, last))
-    if loop.evaluating:
-        out.print(evaluating.table(loop, loop.evaluating, last + 1))
-    for role in ROLES:
-        out.print(f"{role.name}: {loop.models.of(role, last + 1)}", markup=False)
-    return WITH_FAILURES if _failures(loop) else DONE
-
-
-def _iterations(steps: Steps) -> int:
-    """Do the iterations, and evaluate the models that begin each and the last ones.
-
-    Returns:
-        How many are done: all, unless an actor got worse and that is to be the end. It is not
-        where a loop went on from such an actor before.
-    """
-    loop = steps.loop
-    for iteration in range(1, loop.iterations + 2):
-        if how := loop.evaluating:
-            evaluating.evaluate(steps, how, iteration)
-            went_on = loop.models.record(iteration).is_done
-            if how.stops and not went_on and evaluating.is_worse(steps, how, iteration):
-                return iteration - 1
-        if iteration <= loop.iterations:
-            _iterate(steps, iteration)
-    return loop.iterations
-
-
-def _check_settings(loop: Loop, records: Sequence[Record]) -> None:
-    """Refuse other settings than those of what is done; what is in progress checks its own."""
-    bootstrapping.check(loop)
-    if records[0].refined:
-        _claim(loop)
-    for iteration, record in enumerate([loop.models.record(0), *records]):
-        for role in roles(iteration):
-            held, wanted = record.trained.get(role.name), loop.arguments[role]
-            if held is not None and held != wanted:
-                raise SettingsDiffer(
-                    f"the {role.name} of iteration {iteration + 1} in {loop.run} was made with "
-                    f"other settings ({role.training}: {shlex.join(held)!r} -> "
-                    f"{shlex.join(wanted)!r})"
-                )
-
-
-def _check_trainings(steps: Steps) -> None:
-    """Have the trainings look at their arguments, hours before they are needed."""
-    loop = steps.loop
-    for role in (*(FIRST if loop.bootstrap else ()), *ROLES):
-        if arguments := loop.arguments[role]:
-            given = ["--data", loop.run, "--model", loop.models.first[role.name]]
-            given += ["--output", str(loop.models.made(role, 1)), "--check", *role.given]
-            command = [sys.executable, "-m", role.training, *given, *arguments]
-            steps.run(command, f"{role.training} --check")
-
-
-def _claim(loop: Loop) -> None:
-    """Later iterations go on with the models and the settings of the first round."""
-    job = loop.job
-    claimed: dict[str, Any] = {}
-    for stage in job.stages:
-        if stage.roles:
-            claimed |= depends_on(job, stage, stage.settings(job.options))
-    variants.hold(job.dataset, "iterate", claimed)
-
-
-def _deal(loop: Loop, records: Sequence[Record], out: Console) -> None:
-    """Deal prompts to the iterations whose data rounds are not done."""
-    ahead = [iteration for iteration, record in enumerate(records, 1) if not record.refined]
-    files = loop.job.files
-    if not ahead:
-        return
-    if loop.bootstrap and not files:
-        files = bootstrapping.others(loop, out)
-    if not files:
-        with connect(loop.run, ("prompts",)) as connection:
-            query = "select distinct iteration from prompts"
-            held = {iteration for (iteration,) in connection.sql(query).fetchall()}
-        for iteration in ahead if held else ():
-            if iteration not in held:
-                raise InputError(
-                    f"iteration {iteration} of {loop.run} has no prompts yet: give --prompts"
-                )
-        if held:
-            return
-        files = str(DEMO_PROMPTS)
-    with lease.held(loop.job.dataset):
-        dealt = intake.deal(loop.run, ahead, files, loop.job.limit)
-    said = f"prompts: {dealt.prompts} from {files}, dealt to {loop.iterations} iterations"
-    if dealt.added < dealt.prompts:
-        said += f"; {dealt.prompts - dealt.added} were in the run already"
-    if dealt.failures:
-        said += f"; {dealt.failures} rows left out (see `failures`)"
-    out.print(said, markup=False)
-
-
-def _iterate(steps: Steps, iteration: int) -> None:
-    record = steps.loop.models.record(iteration)
-    if not record.refined:
-        with steps.noted(iteration, record):
-            _refine(steps, iteration)
-            record.refined = True
-    steps.train(iteration, record)
-
-
-def _refine(steps: Steps, iteration: int) -> None:
-    actor, refiner = (steps.model(role, iteration) for role in ROLES)
-    steps.announce(iteration, f"a data round with actor {actor}, refiner {refiner}")
-    given = ["--iteration", str(iteration), "--actor_model", actor, "--refiner_model", refiner]
-    command = [sys.executable, "-m", "pipelines.refine", *steps.loop.options, *given]
-    steps.run(command, f"the data round of iteration {iteration}")
-    if iteration == 1:
-        _claim(steps.loop)
-
-
-def _failures(loop: Loop) -> int:
-    with connect(loop.run, ("failures",)) as connection:
-        query = "select count(*) from failures where iteration <= ?"
-        last = loop.iterations + (loop.evaluating is not None)
-        return int(connection.execute(query, [last]).fetchall()[0][0])
 
 
 if __name__ == "__main__":

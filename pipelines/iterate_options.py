@@ -13,11 +13,13 @@ from pathlib import Path
 from pipelines import bootstrap_options, evaluation_options, quoted
 from pipelines.bootstrap_options import Bootstrap
 from pipelines.evaluation_options import Evaluating
-from pipelines.execution.options import Job, Parser, add_arguments, parse, underscored
+from pipelines.execution.options import Job, add_arguments, parse
+from pipelines.execution.parser import Parser, underscored
 from pipelines.iterations import ACTOR, FIRST, REFINER, ROLES, Models, Role
 from schemas.table import MAIN, SPAR
 from spar_core.dataset import Dataset
 from spar_core.methods import spar
+from spar_core.stages import decontamination
 from spar_core.stages.drawing import whole
 from terminal.exits import UsageError
 
@@ -82,6 +84,7 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
     ours = Parser(add_help=False, allow_abbrev=False)
     _add_arguments(ours)
     ours.add_argument("--prompts")
+    decontamination.add(ours, "prompts")
     ours.add_argument("--iteration")
     mine, rest = ours.parse_known_args(given)
     if mine.iteration is not None:
@@ -97,7 +100,9 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
             "only, and a server at --engine_url stays with its model"
         )
     rest = ["--run", options.run, "--engine", options.engine, *rest]
-    prompts = () if mine.prompts is None else ("--prompts", mine.prompts)
+    prompts = [] if mine.prompts is None else ["--prompts", mine.prompts]
+    if mine.decontaminate:
+        prompts += ["--decontaminate", *mine.decontaminate]
     job = parse("iterate", description, {SPAR: spar.STAGES}, [*rest, *prompts])
     launch = quoted.split("launch", options.launch)
     _check_launch(launch)

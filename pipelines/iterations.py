@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.table import Table
 
-from pipelines.execution.prompt_files import InputError
 from schemas.checkpoint import RECORD
 from schemas.table import SPAR
 from schemas.views import connect
+from terminal.exits import InputError
 from terminal.text import as_table
 
 

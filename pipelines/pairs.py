@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipelines.execution import job
+from pipelines.execution import command
 from spar_core.methods import METHODS
 
 _SELECTIONS = {
@@ -17,7 +17,7 @@ STAGES = {method: stages for method, stages in _SELECTIONS.items() if stages}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return job.main("pairs", __doc__ or "", STAGES, argv)
+    return command.main("pairs", __doc__ or "", STAGES, argv)
 
 
 if __name__ == "__main__":

@@ -6,56 +6,37 @@ is assumed where neither is given.
 
 from __future__ import annotations
 
-import random
-import re
 import sys
-import time
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 
-from pipelines import costing
-from pipelines.execution import job as jobs
-from pipelines.execution import plan as planning
-from pipelines.execution.intakes import intake_of
-from pipelines.execution.intakes import rows as rows_of
-from pipelines.execution.options import DEMO_PROMPTS, Job, Stages, parse
-from pipelines.execution.parts import Claimed, depends_on, parts, together
-from pipelines.execution.plan import Part, buckets_for
-from pipelines.execution.prompt_files import InputError, find
-from pipelines.execution.prompt_files import read as read_rows
-from pipelines.forecast import Asked, Source, show
-from schemas.views import connect
-from spar_core import variants
+from pipelines.execution import command
+from pipelines.execution.options import Job, parse
 from spar_core.costs import assumed
-from spar_core.costs.assumed import Assumptions, Bounds
-from spar_core.costs.prediction import Measured, Model, Used, Width, changed, learn, seconds
-from spar_core.costs.savings import SAVINGS, with_options
-from spar_core.costs.taken import JUDGE, STAGES, Taken
-from spar_core.dataset import Dataset
-from spar_core.engine import addresses
+from spar_core.costs.assumed import Assumptions
+from spar_core.costs.taken import STAGES
 from spar_core.engine.protocol import EngineGone
-from spar_core.ids import prompt_id
 from spar_core.methods import METHODS
 from spar_core.stages.drawing import between, whole
-from spar_core.stages.judge import voting
 from spar_core.variants import SettingsDiffer
-from spar_core.voting import JudgeSettings
-from terminal.exits import BAD_USAGE, DONE, OTHER_SETTINGS, STOPPED, UsageError, complain
+from terminal.exits import (
+    BAD_USAGE,
+    DONE,
+    OTHER_SETTINGS,
+    STOPPED,
+    InputError,
+    UsageError,
+    complain,
+)
 
-
-def _engine_stages(stages: Stages) -> tuple[str, ...]:
-    return tuple(stage.name for stage in stages if stage.roles)
-
-
-PLANNED = {name: some for name, some in METHODS.items() if {*_engine_stages(some)} <= {*STAGES}}
+PLANNED = {
+    name: stages
+    for name, stages in METHODS.items()
+    if {stage.name for stage in stages if stage.roles} <= {*STAGES}
+}
 """Methods whose requests can be told from the tables."""
-
-_NO_MATTER = re.compile(r"\.model: .* -> ''$|\b(stop_votes|stop_level|judge_once): False -> True$")
-"""Settings that differ without making a plan another's: a server that is not asked has not said
-which model it has, and what saves tokens is reckoned in."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         job = parse("plan", __doc__ or "", PLANNED, argv, add=_add)
         _check(job)
         if not job.options.probe:
-            _foretell(job, out)
+            from pipelines.planner import foretell  # loads DuckDB and Arrow
+
+            foretell(job, out)
             return DONE
     except (UsageError, InputError) as error:
         return complain(err, str(error), BAD_USAGE)
@@ -72,9 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return complain(err, f"{error}; plan with these, or another --run", OTHER_SETTINGS)
     except (EngineGone, OSError) as error:
         return complain(err, str(error), STOPPED)
-    probe = _Probe()
-    own = jobs.Own(_add, probe.read, probe.show)
-    return jobs.main("plan", __doc__ or "", PLANNED, argv, own=own)
+    from pipelines.planner import Probe
+
+    probe = Probe()
+    own = command.Own(_add, _check, probe.read, probe.show)
+    return command.main("plan", __doc__ or "", PLANNED, argv, own=own)
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -94,7 +79,7 @@ def _add(parser: ArgumentParser) -> None:
         type=_assumptions,
         metavar="NAME=VALUE,...",
         help="what is assumed where neither is given: "
-        + ", ".join(f"{name}={value:g}" for name, value in _assumed().items()),
+        + ", ".join(f"{name}={value:g}" for name, value in assumed.values(Assumptions()).items()),
     )
     group.add_argument(
         "--engine_count",
@@ -139,11 +124,6 @@ def _assumptions(text: str) -> Assumptions:
         raise ArgumentTypeError(str(error)) from None
 
 
-def _assumed() -> dict[str, float]:
-    names = Assumptions.__dataclass_fields__
-    return {name: getattr(Assumptions(), name) for name in names}
-
-
 def _check(job: Job) -> None:
     options = job.options
     given = [name for name in ("probe", "from_run", "assume") if getattr(options, name)]
@@ -155,264 +135,6 @@ def _check(job: Job) -> None:
         raise UsageError("--probe waits for its prompts: --detach and --attach are not for it")
     if options.iterations and job.dataset.iteration != 1:
         raise UsageError("--iteration is not for --iterations: these begin with the first")
-
-
-def _width(job: Job, claimed: Sequence[Claimed]) -> Width:
-    """How the job asks its engines.
-
-    Raises:
-        UsageError: the list of servers is no good.
-    """
-    specs = [job.engines[role] for stage in job.stages for role in stage.roles]
-    try:
-        counts = [len(addresses.current(spec.url)) if spec.url else 1 for spec in specs]
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    slots = max(spec.slots for spec in specs)
-    stages = _engine_stages(job.stages)
-    return Width(slots, stages, max(counts), together=bool(together(job, claimed)))
-
-
-def _asked(job: Job, width: Width, left: int) -> Asked:
-    options = job.options
-    engines = options.engine_count or [width.engines * times for times in (1, 2, 4, 8)]
-    is_on = {name: getattr(options, name[2:], None) for name in SAVINGS}
-    return Asked(
-        prompts=left,
-        width=width,
-        engines=tuple(dict.fromkeys(engines)),
-        price=options.gpu_hour,
-        savings=tuple(name for name, on in is_on.items() if on is False),
-        voting=voting(options),
-        iterations=options.iterations or 0,
-        step_s={"dpo": options.dpo_step_s, "rft": options.rft_step_s},
-        devices=options.train_devices,
-    )
-
-
-def _foretell(job: Job, out: Console) -> None:
-    """Plan without asking any engine."""
-    is_begun = any(job.dataset.entries(name) for name in STAGES)
-    claimed = parts(jobs.with_models(job) if is_begun else job, None)
-    width, voted = _width(job, claimed), voting(job.options)
-    asked = _asked(job, width, len(_left(job, [each.part for each in claimed])))
-    if job.options.from_run:
-        model, source = _of_run(job, width, voted)
-    else:
-        model, source = _of_assumptions(job, width)
-    show(model, asked, source, out)
-
-
-def _left(job: Job, claimed: Sequence[Part]) -> list[str]:
-    """Ids of the prompts that a round would do; the run is not written to.
-
-    Raises:
-        InputError: there are none, or they are done.
-    """
-    with connect(job.dataset.run, ("prompts",)) as connection:
-        query = "select prompt_id from prompts where iteration = ? and split = ? order by position"
-        bound = [job.dataset.iteration, job.split]
-        held = [key for (key,) in connection.execute(query, bound).fetchall()]
-    files = job.files or ("" if held and not job.is_demo else str(DEMO_PROMPTS))
-    wanted = (_ids(files, job.split) if files else held)[: job.limit]
-    if not wanted:
-        raise InputError(f"no prompt in {files}")
-    done = {*held} - {*_pending(claimed, job.dataset)}
-    left = [key for key in wanted if key not in done]
-    _require_left(job, left, len(wanted))
-    return left
-
-
-def _ids(files: str, split: str) -> list[str]:
-    """Ids of the prompts of files, each once."""
-    rows = (row for path in find(files) for row in read_rows(path))
-    return list(
-        dict.fromkeys(
-            prompt_id(row.prompt)
-            for row in rows
-            if row.prompt is not None and (row.split or split) == split
-        )
-    )
-
-
-def _require_left(job: Job, left: Sequence[str], prompts: int) -> None:
-    if not left:
-        raise InputError(
-            f"all {prompts} prompts of {job.dataset.run} are done: nothing is left to plan; what "
-            "they took is in the views token_cost and engine_use of inspection.sql"
-        )
-
-
-def _pending(claimed: Sequence[Part], dataset: Dataset) -> list[str]:
-    """Ids of the prompts with anything to ask for, in their order."""
-    found: list[str] = []
-    for part in claimed:
-        if not part.stage.roles:
-            continue
-        entries = dataset.entries(part.stage.name, part.variant).values()
-        done = planning.keys_of(entry for entry in entries if not entry.retry)
-        with planning.items(part, dataset, "key, prompt_id") as connection:
-            connection.register("done", done)
-            query = "select distinct prompt_id from wanted anti join done using (key) order by all"
-            found += [key for (key,) in connection.sql(query).fetchall()]
-    return list(dict.fromkeys(found))
-
-
-def _of_run(job: Job, width: Width, voted: JudgeSettings) -> tuple[Model, Source]:
-    """What an earlier run teaches, with the options that the command line has beyond it.
-
-    Raises:
-        InputError: its iteration has no responses.
-    """
-    dataset = Dataset(job.options.from_run, job.dataset.iteration)
-    makers = {
-        stage.name: variants.made_by(dataset, stage.name, job.variant) for stage in job.stages
-    }
-    rows = costing.read(dataset, makers, voted, seed=job.options.seed)
-    spent = costing.used(dataset, makers)
-    lacking = [name for name in width.stages if name not in spent]
-    if not rows.taken or lacking:
-        what = f"{lacking[0]} has asked nothing" if rows.taken else "it has no responses"
-        raise InputError(
-            f"no round to learn from in iteration {dataset.iteration} of {dataset.run}: {what}"
-        )
-    model = learn(Measured(rows.prompts, rows.taken, spent), width)
-    said = f"Predicted from {rows.prompts:,} prompts of {dataset.run}"
-    if other := _other_settings(job, dataset):
-        said += f", which was made with other settings than these: {other}"
-    return _with_savings(model, job, voted), Source(f"{said}.", rows, is_measured=True)
-
-
-def _other_settings(job: Job, dataset: Dataset) -> str:
-    """What the earlier run was made with that is otherwise here, in words; "" for nothing."""
-    found: list[str] = []
-    for stage in job.stages:
-        claim = depends_on(job, stage, stage.settings(job.options))
-        try:
-            variants.find(dataset, stage.name, job.variant, claim)
-        except SettingsDiffer as error:
-            found += str(error).rpartition(" (")[2].removesuffix(")").split(", ")
-    named = [each for each in found if not _NO_MATTER.search(each)]
-    return ", ".join(dict.fromkeys(named))
-
-
-def _with_savings(model: Model, job: Job, voted: JudgeSettings) -> Model:
-    """The model as it would be with the saving options of the command line."""
-    on = tuple(name for name in SAVINGS if getattr(job.options, name[2:], False))
-
-    def change(each: Taken) -> Taken:
-        return with_options(each, on, voted.votes, voted.quorum)
-
-    return changed(model, change) if on else model
-
-
-def _of_assumptions(job: Job, width: Width) -> tuple[Model, Source]:
-    o = job.options
-    held = o.assume or Assumptions()
-    bounds = Bounds(
-        o.responses,
-        o.votes,
-        *(getattr(o, name, 1) for name in ("branch", "keep", "depth", "budget")),
-    )
-    some = assumed.taken(held, bounds, width.stages, o.seed)
-    model = learn(Measured(len(some), some), width, assumed.clock(held.engine, width.slots))
-    pairs = sum(_makes_pair(each) for each in some)
-    rows = costing.Rows(some, len(some), pairs, 0, 0.0)
-    values = ", ".join(f"{name} {getattr(held, name):g}" for name in _assumed())
-    said = f"Nothing was measured; assumed (--assume, docs/plan.md): {values}."
-    return _with_savings(model, job, voting(o)), Source(said, rows, is_measured=False)
-
-
-def _makes_pair(taken: Taken) -> bool:
-    return any(j.passed for level in taken.levels for each in level for j in each.judgings)
-
-
-@dataclass(slots=True)
-class _Probe:
-    """Does some of a job's prompts, and notes what they take.
-
-    began: when; outside of it nothing is paid for. before: what the engines had been asked.
-    """
-
-    began: float = field(default_factory=time.monotonic)
-    ids: list[str] = field(default_factory=list)
-    left: int = 0
-    width: Width = field(default_factory=lambda: Width(1))
-    makers: dict[str, str] = field(default_factory=dict)
-    before: dict[str, Used] = field(default_factory=dict)
-
-    def read(self, job: Job, out: Console) -> tuple[Job, Sequence[str]]:
-        """Read the job's prompts and draw some of those that are left.
-
-        Raises:
-            InputError: there are fewer, or none.
-        """
-        job, scope = intake_of(job.stages)(job, out)
-        job = jobs.with_models(job)
-        with_claims = parts(job, scope)
-        self.width = _width(job, with_claims)
-        claimed = [each.part for each in with_claims]
-        pending = _pending(claimed, job.dataset)
-        wanted = job.options.probe
-        _require_left(job, pending, len(scope) if scope is not None else rows_of(job, "prompts"))
-        if wanted > len(pending):
-            raise InputError(
-                f"--probe {wanted} is more than the {len(pending)} prompts that are left: run "
-                "them, or give a smaller one"
-            )
-        _fix_buckets(claimed, job, len(pending))
-        drawn = random.Random(f"probe {job.options.seed}")
-        self.ids = sorted(drawn.sample(pending, wanted))
-        self.left = len(pending) - wanted
-        self.makers = {part.stage.name: part.variant for part in claimed}
-        self.before = costing.used(job.dataset, self.makers)
-        out.print(f"probe: {wanted} of {len(pending)} prompts", markup=False)
-        return job, self.ids
-
-    def show(self, job: Job, out: Console) -> None:
-        """Say what the others will take."""
-        took = time.monotonic() - self.began
-        width, voted = self.width, voting(job.options)
-        rows = costing.read(job.dataset, self.makers, voted, self.ids)
-        spent = _since(costing.used(job.dataset, self.makers), self.before)
-        model = learn(Measured(rows.prompts, rows.taken, spent), width)
-        busy = sum(seconds(model, rows.prompts, width).values())
-        outside = replace(model.measured, outside_s=max(0.0, took - busy))
-        tokens = sum(used.completion_tokens for used in spent.values())
-        said = (
-            f"The probe did {rows.prompts:,} prompts in {took:.0f} s, {busy:.0f} s of them with "
-            f"the engine at work, for {tokens:,.0f} completion tokens. Their rows are part of the "
-            "run: the same options given to pipelines.refine go on from them."
-        )
-        show(
-            replace(model, measured=outside),
-            _asked(job, width, self.left),
-            Source(said, rows, is_measured=True),
-            out,
-        )
-
-
-def _since(now: dict[str, Used], before: dict[str, Used]) -> dict[str, Used]:
-    none = Used(0, 0, 0, 0)
-    return {
-        stage: Used(
-            used.requests - was.requests,
-            used.prompt_tokens - was.prompt_tokens,
-            used.completion_tokens - was.completion_tokens,
-            used.seconds - was.seconds,
-        )
-        for stage, used in now.items()
-        for was in (before.get(stage, none),)
-        if used.requests > was.requests
-    }
-
-
-def _fix_buckets(claimed: Sequence[Part], job: Job, prompts: int) -> None:
-    """Fix the stages' buckets for all prompts, of which the probe's are few."""
-    for part in claimed:
-        if not part.stage.replaces:
-            items = prompts * (job.options.responses if part.stage.name == JUDGE else 1)
-            job.dataset.buckets(part.stage.name, part.variant, buckets_for(items))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Iterator, Sequence
 
-from pipelines.execution.options import underscored
+from pipelines.execution.parser import underscored
 from terminal.exits import UsageError
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipelines.execution import job
+from pipelines.execution import command
 from spar_core.methods import METHODS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return job.main("refine", __doc__ or "", METHODS, argv)
+    return command.main("refine", __doc__ or "", METHODS, argv)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.execution import child
-from pipelines.execution.inference import INTERRUPTED, RunStopped
-from pipelines.execution.prompt_files import InputError
+from pipelines.execution.child import ChildEnded
 from pipelines.execution.session import Session
+from pipelines.execution.stop import INTERRUPTED, RunStopped
 from pipelines.iterate_options import Loop
 from pipelines.iterations import Record, Role, roles, rows
 from schemas.table import MAIN
@@ -25,15 +25,8 @@ from terminal.exits import (
     OTHER_SETTINGS,
     STOPPED,
     WITH_FAILURES,
+    InputError,
 )
-
-
-class ChildEnded(Exception):
-    """A program that this job ran could not do its work; "" where it has said why itself."""
-
-    def __init__(self, code: int, message: str = "") -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)

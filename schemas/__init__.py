@@ -15,6 +15,7 @@ from schemas.nodes import NODES
 from schemas.pairs import PAIRS
 from schemas.prompts import PROMPTS
 from schemas.ratings import RATINGS
+from schemas.relevances import RELEVANCES
 from schemas.responses import RESPONSES
 from schemas.rft import RFT
 from schemas.scores import SCORES
@@ -31,7 +32,7 @@ TABLES: dict[str, Table] = {  # type: ignore[type-arg]
     for table in (
         *(SEEDS, DRAFTS, EVOLUTIONS, PROMPTS, RESPONSES, JUDGEMENTS, NODES, TREES, PAIRS, RFT),
         *(LESSONS, SFT_ACTOR, SFT_REFINER, ITEMS, ANSWERS, SCORES, EVALUATIONS, DROPS, FAILURES),
-        *(VERIFIERS, VERIFICATIONS),
+        *(VERIFIERS, VERIFICATIONS, RELEVANCES),
         *(RATINGS, BATTLES, JUDGE_PAIRS),
         *(BACKTRANSLATIONS, CURATIONS),
     )

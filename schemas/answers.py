@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.table import MAIN, VARIANT, Table
 
 
@@ -15,9 +13,10 @@ class Answer:
 
     item_id: of the benchmark's item, of a prompt its prompt_id. benchmark: "" of a prompt.
     decoder: `given` of answers that somebody else made. votes: on each response, 0 where none are
-    asked. budget: responses that were allowed; responses: that were made. passed: whether the
-    decoder's own judge let it pass; value: the share of its votes that said Yes. model: who
-    answered. Tokens are of the whole search, judgements included.
+    asked. budget: responses that were allowed; responses: that were written, refinements that could
+    not be read among them (not in runs begun before these counted). passed: whether the decoder's
+    own judge let it pass; value: the share of its votes that said Yes. model: who answered. Tokens
+    are of the whole search, judgements included.
     """
 
     answer_id: str
@@ -39,23 +38,21 @@ class Answer:
 ANSWERS = Table(
     "answers",
     Answer,
-    pa.schema(
-        [
-            ("answer_id", pa.string()),
-            ("item_id", pa.string()),
-            ("benchmark", pa.string()),
-            ("decoder", pa.string()),
-            ("votes", pa.int32()),
-            ("budget", pa.int32()),
-            ("response", pa.string()),
-            ("model", pa.string()),
-            ("responses", pa.int32()),
-            ("passed", pa.bool_()),
-            ("value", pa.float64()),
-            ("prompt_tokens", pa.int64()),
-            ("completion_tokens", pa.int64()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "answer_id": "string",
+        "item_id": "string",
+        "benchmark": "string",
+        "decoder": "string",
+        "votes": "int32",
+        "budget": "int32",
+        "response": "string",
+        "model": "string",
+        "responses": "int32",
+        "passed": "bool",
+        "value": "double",
+        "prompt_tokens": "int64",
+        "completion_tokens": "int64",
+        "variant": "string",
+    },
     reads=VARIANT,
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.table import MAIN, VARIANT, Table
 
 
@@ -28,16 +26,14 @@ class Backtranslation:
 BACKTRANSLATIONS = Table(
     "backtranslations",
     Backtranslation,
-    pa.schema(
-        [
-            ("backtranslation_id", pa.string()),
-            ("seed_id", pa.string()),
-            ("instruction", pa.string()),
-            ("model", pa.string()),
-            ("prompt_tokens", pa.int64()),
-            ("completion_tokens", pa.int64()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "backtranslation_id": "string",
+        "seed_id": "string",
+        "instruction": "string",
+        "model": "string",
+        "prompt_tokens": "int64",
+        "completion_tokens": "int64",
+        "variant": "string",
+    },
     reads=VARIANT,
 )

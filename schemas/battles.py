@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.table import MAIN, VARIANT, Table
 
 
@@ -32,20 +30,18 @@ class Battle:
 BATTLES = Table(
     "battles",
     Battle,
-    pa.schema(
-        [
-            ("response_id", pa.string()),
-            ("prompt_id", pa.string()),
-            ("first_rating_id", pa.string()),
-            ("second_rating_id", pa.string()),
-            ("winner", pa.string()),
-            ("text", pa.string()),
-            ("model", pa.string()),
-            ("finish_reason", pa.string()),
-            ("prompt_tokens", pa.int64()),
-            ("completion_tokens", pa.int64()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "response_id": "string",
+        "prompt_id": "string",
+        "first_rating_id": "string",
+        "second_rating_id": "string",
+        "winner": "string",
+        "text": "string",
+        "model": "string",
+        "finish_reason": "string",
+        "prompt_tokens": "int64",
+        "completion_tokens": "int64",
+        "variant": "string",
+    },
     reads=VARIANT,
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.table import MAIN, VARIANT, Table
 
 
@@ -33,19 +31,17 @@ class Curation:
 CURATIONS = Table(
     "curations",
     Curation,
-    pa.schema(
-        [
-            ("backtranslation_id", pa.string()),
-            ("seed_id", pa.string()),
-            ("scores", pa.list_(pa.float64())),
-            ("critiques", pa.list_(pa.string())),
-            ("value", pa.float64()),
-            ("kept", pa.bool_()),
-            ("model", pa.string()),
-            ("prompt_tokens", pa.int64()),
-            ("completion_tokens", pa.int64()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "backtranslation_id": "string",
+        "seed_id": "string",
+        "scores": ["double"],
+        "critiques": ["string"],
+        "value": "double",
+        "kept": "bool",
+        "model": "string",
+        "prompt_tokens": "int64",
+        "completion_tokens": "int64",
+        "variant": "string",
+    },
     reads=VARIANT,
 )

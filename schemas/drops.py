@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.table import MAIN, VARIANT, Table
 
 
@@ -31,17 +29,15 @@ class Drop:
 DROPS = Table(
     "drops",
     Drop,
-    pa.schema(
-        [
-            ("stage", pa.string()),
-            ("key", pa.string()),
-            ("what", pa.string()),
-            ("cause", pa.string()),
-            ("message", pa.string()),
-            ("near", pa.string()),
-            ("prompt_id", pa.string()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "stage": "string",
+        "key": "string",
+        "what": "string",
+        "cause": "string",
+        "message": "string",
+        "near": "string",
+        "prompt_id": "string",
+        "variant": "string",
+    },
     reads=VARIANT,
 )

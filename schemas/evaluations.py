@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-
 from schemas.table import MAIN, VARIANT, Table
 
 
@@ -55,31 +53,29 @@ class Evaluation:
     variant: str = MAIN
 
 
-_PART = pa.struct([("over", pa.float64()), ("under", pa.float64())])
+_PART = {"over": "double", "under": "double"}
 
 EVALUATIONS = Table(
     "evaluations",
     Evaluation,
-    pa.schema(
-        [
-            ("benchmark", pa.string()),
-            ("metric", pa.string()),
-            ("part", pa.string()),
-            ("value", pa.float64()),
-            ("low", pa.float64()),
-            ("high", pa.float64()),
-            ("scored", pa.int64()),
-            ("items", pa.int64()),
-            ("decoder", pa.string()),
-            ("votes", pa.int32()),
-            ("budget", pa.int32()),
-            ("model", pa.string()),
-            ("scorer", pa.string()),
-            ("responses", pa.float64()),
-            ("tokens", pa.float64()),
-            ("units", pa.list_(pa.struct([("key", pa.string()), ("parts", pa.list_(_PART))]))),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "benchmark": "string",
+        "metric": "string",
+        "part": "string",
+        "value": "double",
+        "low": "double",
+        "high": "double",
+        "scored": "int64",
+        "items": "int64",
+        "decoder": "string",
+        "votes": "int32",
+        "budget": "int32",
+        "model": "string",
+        "scorer": "string",
+        "responses": "double",
+        "tokens": "double",
+        "units": [{"key": "string", "parts": [_PART]}],
+        "variant": "string",
+    },
     reads=VARIANT,
 )

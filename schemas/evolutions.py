@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-
 from schemas.prompts import TRAIN, Check
 from schemas.table import MAIN, VARIANT, Table
 
@@ -22,7 +20,7 @@ class Evolution:
     verdict: of the writer on its own prompt, `consistent` or `contradictory`; null where it gave
     none.
     dropped: the cause in one word, null for what is kept (docs/evolve.md lists them). why: it in
-    words. near: what it is too much like: a seed's id or a benchmark's file.
+    words. near: what it is too much like: a seed's id or a benchmark's file and row.
     signature, bands: of the prompt, as in `seeds`.
     """
 
@@ -53,34 +51,32 @@ class Evolution:
 EVOLUTIONS = Table(
     "evolutions",
     Evolution,
-    pa.schema(
-        [
-            ("evolution_id", pa.string()),
-            ("seed_id", pa.string()),
-            ("seed", pa.string()),
-            ("writer", pa.string()),
-            ("main", pa.string()),
-            ("further", pa.list_(pa.string())),
-            ("refused", pa.list_(pa.string())),
-            ("constraints", pa.list_(pa.string())),
-            ("prompt", pa.string()),
-            ("prompt_id", pa.string()),
-            ("checks", pa.list_(pa.struct([("id", pa.string()), ("kwargs", pa.string())]))),
-            ("verdict", pa.string()),
-            ("dropped", pa.string()),
-            ("why", pa.string()),
-            ("near", pa.string()),
-            ("position", pa.int64()),
-            ("split", pa.string()),
-            ("signature", pa.list_(pa.int64())),
-            ("bands", pa.list_(pa.int64())),
-            ("prompt_tokens", pa.int64()),
-            ("completion_tokens", pa.int64()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "evolution_id": "string",
+        "seed_id": "string",
+        "seed": "string",
+        "writer": "string",
+        "main": "string",
+        "further": ["string"],
+        "refused": ["string"],
+        "constraints": ["string"],
+        "prompt": "string",
+        "prompt_id": "string",
+        "checks": [{"id": "string", "kwargs": "string"}],
+        "verdict": "string",
+        "dropped": "string",
+        "why": "string",
+        "near": "string",
+        "position": "int64",
+        "split": "string",
+        "signature": ["int64"],
+        "bands": ["int64"],
+        "prompt_tokens": "int64",
+        "completion_tokens": "int64",
+        "variant": "string",
+    },
     reads=VARIANT,
 )
 
-DRAFTS = Table("drafts", Evolution, EVOLUTIONS.schema, EVOLUTIONS.reads)
+DRAFTS = Table("drafts", Evolution, EVOLUTIONS.columns, EVOLUTIONS.reads)
 """Evolutions as their writer left them: near duplicates among the prompts are still there."""

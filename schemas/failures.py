@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.table import MAIN, VARIANT, Table
 
 PAYLOAD_CHARS = 4000
@@ -35,16 +33,14 @@ class Failure:
 FAILURES = Table(
     "failures",
     Failure,
-    pa.schema(
-        [
-            ("stage", pa.string()),
-            ("key", pa.string()),
-            ("error", pa.string()),
-            ("message", pa.string()),
-            ("attempts", pa.int32()),
-            ("payload", pa.string()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "stage": "string",
+        "key": "string",
+        "error": "string",
+        "message": "string",
+        "attempts": "int32",
+        "payload": "string",
+        "variant": "string",
+    },
     reads=VARIANT,
 )

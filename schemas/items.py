@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.prompts import Check
 from schemas.table import Table
 
@@ -37,19 +35,17 @@ class Item:
 ITEMS = Table(
     "items",
     Item,
-    pa.schema(
-        [
-            ("item_id", pa.string()),
-            ("benchmark", pa.string()),
-            ("key", pa.string()),
-            ("prompt", pa.string()),
-            ("position", pa.int64()),
-            ("category", pa.string()),
-            ("level", pa.int32()),
-            ("checks", pa.list_(pa.struct([("id", pa.string()), ("kwargs", pa.string())]))),
-            ("given", pa.string()),
-            ("label", pa.string()),
-            ("details", pa.string()),
-        ]
-    ),
+    {
+        "item_id": "string",
+        "benchmark": "string",
+        "key": "string",
+        "prompt": "string",
+        "position": "int64",
+        "category": "string",
+        "level": "int32",
+        "checks": [{"id": "string", "kwargs": "string"}],
+        "given": "string",
+        "label": "string",
+        "details": "string",
+    },
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.pairs import Message
 from schemas.table import MAIN, MESSAGES, VARIANT, Table
 
@@ -40,26 +38,24 @@ class JudgePair:
 JUDGE_PAIRS = Table(
     "judge_pairs",
     JudgePair,
-    pa.schema(
-        [
-            ("pair_id", pa.string()),
-            ("prompt", MESSAGES),
-            ("chosen", MESSAGES),
-            ("rejected", MESSAGES),
-            ("prompt_id", pa.string()),
-            ("response_id", pa.string()),
-            ("method", pa.string()),
-            ("similarity", pa.float64()),
-            ("chosen_chars", pa.int32()),
-            ("rejected_chars", pa.int32()),
-            ("chosen_rating_id", pa.string()),
-            ("rejected_rating_id", pa.string()),
-            ("chosen_elo", pa.float64()),
-            ("rejected_elo", pa.float64()),
-            ("chosen_score", pa.float64()),
-            ("rejected_score", pa.float64()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "pair_id": "string",
+        "prompt": MESSAGES,
+        "chosen": MESSAGES,
+        "rejected": MESSAGES,
+        "prompt_id": "string",
+        "response_id": "string",
+        "method": "string",
+        "similarity": "double",
+        "chosen_chars": "int32",
+        "rejected_chars": "int32",
+        "chosen_rating_id": "string",
+        "rejected_rating_id": "string",
+        "chosen_elo": "double",
+        "rejected_elo": "double",
+        "chosen_score": "double",
+        "rejected_score": "double",
+        "variant": "string",
+    },
     reads=VARIANT,
 )

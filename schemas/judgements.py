@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
-from schemas.table import MAIN, VARIANT, VOTES, Table
+from schemas.table import MAIN, OUTCOME, VARIANT, VOTES, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +21,17 @@ class Judgement:
     """A verdict by majority.
 
     verdict: `yes`, `no`, `tie`, or `no_quorum` where too few votes could be read.
-    value: share of Yes among the votes that could be read, 0 to 1; None without any.
-    critique: the text of a vote that agrees with the verdict.
+    value: share of Yes among the votes that could be read, 0 to 1; None without any. Where the
+        checks alone decide (`--checks decide`; `model` is `program`, there are no votes) 1 or 0.
+    critique: the text of a vote that agrees with the outcome, or the program's where none does.
     checked: whether the response passes the prompt's checks; None without any, or where one could
         not be run.
+    checks_met: share of the checks that the response meets; None without any, and under
+        `--checks report`.
+    outcome: what counts: the verdict, unless the program's checks say something else. `no` where
+        they deny the response; `disputed`, neither passed nor failed, where checks that are
+        complete let it pass and the judge does not.
+    asked_again: so many of the votes were asked for because those before gave no verdict.
     """
 
     response_id: str
@@ -43,28 +48,32 @@ class Judgement:
     completion_tokens: int
     checked: bool | None = None
     variant: str = MAIN
+    checks_met: float | None = None
+    outcome: str = ""
+    asked_again: int = 0
 
 
 JUDGEMENTS = Table(
     "judgements",
     Judgement,
-    pa.schema(
-        [
-            ("response_id", pa.string()),
-            ("prompt_id", pa.string()),
-            ("verdict", pa.string()),
-            ("value", pa.float64()),
-            ("yes_votes", pa.int32()),
-            ("no_votes", pa.int32()),
-            ("unparsed_votes", pa.int32()),
-            ("critique", pa.string()),
-            ("votes", VOTES),
-            ("model", pa.string()),
-            ("prompt_tokens", pa.int64()),
-            ("completion_tokens", pa.int64()),
-            ("checked", pa.bool_()),
-            ("variant", pa.string()),
-        ]
-    ),
-    reads=VARIANT,
+    {
+        "response_id": "string",
+        "prompt_id": "string",
+        "verdict": "string",
+        "value": "double",
+        "yes_votes": "int32",
+        "no_votes": "int32",
+        "unparsed_votes": "int32",
+        "critique": "string",
+        "votes": VOTES,
+        "model": "string",
+        "prompt_tokens": "int64",
+        "completion_tokens": "int64",
+        "checked": "bool",
+        "variant": "string",
+        "checks_met": "double",
+        "outcome": "string",
+        "asked_again": "int32",
+    },
+    reads=VARIANT | OUTCOME,
 )

@@ -12,11 +12,13 @@ import glob
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import fsspec
+from typing import TYPE_CHECKING
 
 from schemas.manifest import FOLDER, SETTINGS, Entry, iteration_of, named
 from schemas.table import MAIN
+
+if TYPE_CHECKING:
+    import fsspec
 
 STAGES = ("sample", "judge", "tree_search", "pairs", "rft")
 """A data round's variant has a link for each of these, and for whatever else the run has seen."""

@@ -18,13 +18,13 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
-import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
+from schemas.table import MAIN, arrow_schema
 
-from schemas.table import MAIN
+if TYPE_CHECKING:
+    import fsspec
+    import pyarrow as pa
 
 FOLDER = "_manifest"
 
@@ -36,7 +36,7 @@ GONE = ".gone"
 SETTINGS = ".settings"
 """What a stage's settings are kept in, beside its folder and under the folder's name."""
 
-KEYS = pa.schema([("work", pa.string()), ("key", pa.string())])
+KEYS = {"work": "string", "key": "string"}
 """Columns of a file of keys; those of a work are a row group."""
 
 _ENTRY = re.compile(r"(iteration=\d+/[^/]+)/([^/]+)\.(\d+)(\.json|\.gone)")
@@ -129,12 +129,19 @@ class StoredKeys(Sequence[str]):
 
     def table(self) -> pa.Table:
         """All of them, with their works."""
-        return pq.read_table(pa.BufferReader(self._fs.cat_file(self.path)), schema=KEYS)
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        data = pa.BufferReader(self._fs.cat_file(self.path))
+        return pq.read_table(data, schema=arrow_schema(KEYS))
 
     def of(self, work: str) -> list[str]:
         """The keys of a work."""
         if work not in self.works:
             return []
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         file = pq.ParquetFile(pa.BufferReader(self._fs.cat_file(self.path)))
         keys: list[str] = file.read_row_group(self.works.index(work), ["key"])["key"].to_pylist()
         return keys

@@ -13,7 +13,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "meta_rewarding": ("sample", "rate", "meta_rewarding", "meta_judge", "judge_pairs"),
     "self": ("sample", "judge", "self"),
     "humpback": ("backtranslate", "curate"),
-    "autoif": ("sample", "verifiers", "verify", "autoif"),
+    "autoif": ("sample", "verifiers", "verify", "relevance", "autoif"),
 }
 """The stages by the method's name: what they ask of engines is what the method costs.
 

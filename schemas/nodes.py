@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.judgements import VoteRecord
-from schemas.table import MAIN, VARIANT, VOTES, Table
+from schemas.table import MAIN, OUTCOME, VARIANT, VOTES, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +17,8 @@ class Node:
     best-of-N and greedy ones children of the root. `order` numbers the nodes of a tree as they
     were made. Tokens are those spent to refine and to judge this node (0 for the root, which an
     earlier stage judged); the prompt tokens of a refine request stand on the first of the
-    siblings it made. `checked` is as in `judgements`.
+    siblings it made. `checked`, `checks_met`,
+    `outcome` and `asked_again` are as in `judgements`.
     """
 
     tree_id: str
@@ -41,33 +40,37 @@ class Node:
     completion_tokens: int
     checked: bool | None = None
     variant: str = MAIN
+    checks_met: float | None = None
+    outcome: str = ""
+    asked_again: int = 0
 
 
 NODES = Table(
     "nodes",
     Node,
-    pa.schema(
-        [
-            ("tree_id", pa.string()),
-            ("node_id", pa.string()),
-            ("parent_id", pa.string()),
-            ("prompt_id", pa.string()),
-            ("depth", pa.int32()),
-            ("order", pa.int32()),
-            ("response", pa.string()),
-            ("reflection", pa.string()),
-            ("critique", pa.string()),
-            ("verdict", pa.string()),
-            ("value", pa.float64()),
-            ("yes_votes", pa.int32()),
-            ("no_votes", pa.int32()),
-            ("unparsed_votes", pa.int32()),
-            ("votes", VOTES),
-            ("prompt_tokens", pa.int64()),
-            ("completion_tokens", pa.int64()),
-            ("checked", pa.bool_()),
-            ("variant", pa.string()),
-        ]
-    ),
-    reads=VARIANT,
+    {
+        "tree_id": "string",
+        "node_id": "string",
+        "parent_id": "string",
+        "prompt_id": "string",
+        "depth": "int32",
+        "order": "int32",
+        "response": "string",
+        "reflection": "string",
+        "critique": "string",
+        "verdict": "string",
+        "value": "double",
+        "yes_votes": "int32",
+        "no_votes": "int32",
+        "unparsed_votes": "int32",
+        "votes": VOTES,
+        "prompt_tokens": "int64",
+        "completion_tokens": "int64",
+        "checked": "bool",
+        "variant": "string",
+        "checks_met": "double",
+        "outcome": "string",
+        "asked_again": "int32",
+    },
+    reads=VARIANT | OUTCOME,
 )

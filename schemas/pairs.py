@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.table import MAIN, MESSAGES, SPAR, VARIANT, Table
 
 
@@ -60,34 +58,32 @@ class Pair:
 PAIRS = Table(
     "pairs",
     Pair,
-    pa.schema(
-        [
-            ("pair_id", pa.string()),
-            ("prompt", MESSAGES),
-            ("chosen", MESSAGES),
-            ("rejected", MESSAGES),
-            ("prompt_id", pa.string()),
-            ("rejected_response_id", pa.string()),
-            ("method", pa.string()),
-            ("similarity", pa.float64()),
-            ("chosen_chars", pa.int32()),
-            ("rejected_chars", pa.int32()),
-            ("tree_id", pa.string()),
-            ("chosen_node_id", pa.string()),
-            ("depth", pa.int32()),
-            ("chosen_value", pa.float64()),
-            ("rejected_value", pa.float64()),
-            ("chosen_yes_votes", pa.int32()),
-            ("chosen_no_votes", pa.int32()),
-            ("rejected_yes_votes", pa.int32()),
-            ("rejected_no_votes", pa.int32()),
-            ("refinements", pa.int32()),
-            ("tree_tokens", pa.int64()),
-            ("chosen_checked", pa.bool_()),
-            ("rejected_checked", pa.bool_()),
-            ("chosen_response_id", pa.string()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "pair_id": "string",
+        "prompt": MESSAGES,
+        "chosen": MESSAGES,
+        "rejected": MESSAGES,
+        "prompt_id": "string",
+        "rejected_response_id": "string",
+        "method": "string",
+        "similarity": "double",
+        "chosen_chars": "int32",
+        "rejected_chars": "int32",
+        "tree_id": "string",
+        "chosen_node_id": "string",
+        "depth": "int32",
+        "chosen_value": "double",
+        "rejected_value": "double",
+        "chosen_yes_votes": "int32",
+        "chosen_no_votes": "int32",
+        "rejected_yes_votes": "int32",
+        "rejected_no_votes": "int32",
+        "refinements": "int32",
+        "tree_tokens": "int64",
+        "chosen_checked": "bool",
+        "rejected_checked": "bool",
+        "chosen_response_id": "string",
+        "variant": "string",
+    },
     reads=VARIANT | {"method": f"replace(method, 'refined', '{SPAR}')"},
 )

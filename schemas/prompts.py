@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.table import Table
 
 TRAIN = "train"
@@ -25,6 +23,8 @@ class Prompt:
     """A prompt; `position` is its place among the run's prompts, `source` the file and line.
 
     checks: what a program can check of an answer; None where there is nothing.
+    checks_complete: whether the checks are all that the prompt asks for, so that a program alone
+        can say whether an answer follows it.
     split: what the prompt is for: `train`, or whatever evaluation calls its own.
     """
 
@@ -34,20 +34,23 @@ class Prompt:
     position: int
     checks: list[Check] | None = None
     split: str = TRAIN
+    checks_complete: bool = False
 
 
 PROMPTS = Table(
     "prompts",
     Prompt,
-    pa.schema(
-        [
-            ("prompt_id", pa.string()),
-            ("prompt", pa.string()),
-            ("source", pa.string()),
-            ("position", pa.int64()),
-            ("checks", pa.list_(pa.struct([("id", pa.string()), ("kwargs", pa.string())]))),
-            ("split", pa.string()),
-        ]
-    ),
-    reads={"split": f"coalesce(split, '{TRAIN}')"},
+    {
+        "prompt_id": "string",
+        "prompt": "string",
+        "source": "string",
+        "position": "int64",
+        "checks": [{"id": "string", "kwargs": "string"}],
+        "split": "string",
+        "checks_complete": "bool",
+    },
+    reads={
+        "split": f"coalesce(split, '{TRAIN}')",
+        "checks_complete": "coalesce(checks_complete, false)",
+    },
 )

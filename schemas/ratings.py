@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.table import MAIN, VARIANT, Table
 
 
@@ -33,20 +31,18 @@ class Rating:
 RATINGS = Table(
     "ratings",
     Rating,
-    pa.schema(
-        [
-            ("rating_id", pa.string()),
-            ("response_id", pa.string()),
-            ("prompt_id", pa.string()),
-            ("number", pa.int32()),
-            ("score", pa.float64()),
-            ("critique", pa.string()),
-            ("model", pa.string()),
-            ("finish_reason", pa.string()),
-            ("prompt_tokens", pa.int64()),
-            ("completion_tokens", pa.int64()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "rating_id": "string",
+        "response_id": "string",
+        "prompt_id": "string",
+        "number": "int32",
+        "score": "double",
+        "critique": "string",
+        "model": "string",
+        "finish_reason": "string",
+        "prompt_tokens": "int64",
+        "completion_tokens": "int64",
+        "variant": "string",
+    },
     reads=VARIANT,
 )

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.table import MAIN, VARIANT, Table
+
+CUT = ("length", "content_filter")
+"""Reasons to finish of an answer that is not whole."""
+
+WHOLE = f"coalesce(finish_reason, 'stop') not in {CUT} and trim(response) <> ''"
+"""SQL of the responses that ended by themselves and say something: all others are kept and counted
+(view `left_out_responses`), and are judged by nobody, no side of a pair and no lesson."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +47,21 @@ class Response:
 RESPONSES = Table(
     "responses",
     Response,
-    pa.schema(
-        [
-            ("response_id", pa.string()),
-            ("prompt_id", pa.string()),
-            ("response", pa.string()),
-            ("model", pa.string()),
-            (
-                "sampling",
-                pa.struct(
-                    [
-                        ("temperature", pa.float64()),
-                        ("top_p", pa.float64()),
-                        ("max_tokens", pa.int32()),
-                        ("seed", pa.int64()),
-                    ]
-                ),
-            ),
-            ("finish_reason", pa.string()),
-            ("prompt_tokens", pa.int64()),
-            ("completion_tokens", pa.int64()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "response_id": "string",
+        "prompt_id": "string",
+        "response": "string",
+        "model": "string",
+        "sampling": {
+            "temperature": "double",
+            "top_p": "double",
+            "max_tokens": "int32",
+            "seed": "int64",
+        },
+        "finish_reason": "string",
+        "prompt_tokens": "int64",
+        "completion_tokens": "int64",
+        "variant": "string",
+    },
     reads=VARIANT,
 )

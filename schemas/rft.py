@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.pairs import Message
 from schemas.table import MAIN, MESSAGES, SPAR, VARIANT, Table
 
@@ -36,21 +34,19 @@ class RftSample:
 RFT = Table(
     "rft",
     RftSample,
-    pa.schema(
-        [
-            ("rft_id", pa.string()),
-            ("messages", MESSAGES),
-            ("task", pa.string()),
-            ("label", pa.string()),
-            ("source", pa.string()),
-            ("value", pa.float64()),
-            ("prompt_id", pa.string()),
-            ("tree_id", pa.string()),
-            ("node_id", pa.string()),
-            ("response_id", pa.string()),
-            ("method", pa.string()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "rft_id": "string",
+        "messages": MESSAGES,
+        "task": "string",
+        "label": "string",
+        "source": "string",
+        "value": "double",
+        "prompt_id": "string",
+        "tree_id": "string",
+        "node_id": "string",
+        "response_id": "string",
+        "method": "string",
+        "variant": "string",
+    },
     reads=VARIANT | {"method": f"coalesce(method, '{SPAR}')"},
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.table import MAIN, VARIANT, Table
 
 
@@ -36,21 +34,19 @@ class Score:
 SCORES = Table(
     "scores",
     Score,
-    pa.schema(
-        [
-            ("item_id", pa.string()),
-            ("benchmark", pa.string()),
-            ("metric", pa.string()),
-            ("value", pa.float64()),
-            ("scorer", pa.string()),
-            ("number", pa.int32()),
-            ("constraint", pa.string()),
-            ("answer_id", pa.string()),
-            ("critique", pa.string()),
-            ("prompt_tokens", pa.int64()),
-            ("completion_tokens", pa.int64()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "item_id": "string",
+        "benchmark": "string",
+        "metric": "string",
+        "value": "double",
+        "scorer": "string",
+        "number": "int32",
+        "constraint": "string",
+        "answer_id": "string",
+        "critique": "string",
+        "prompt_tokens": "int64",
+        "completion_tokens": "int64",
+        "variant": "string",
+    },
     reads=VARIANT,
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.prompts import TRAIN
 from schemas.table import Table
 
@@ -30,15 +28,13 @@ class Seed:
 SEEDS = Table(
     "seeds",
     Seed,
-    pa.schema(
-        [
-            ("seed_id", pa.string()),
-            ("seed", pa.string()),
-            ("source", pa.string()),
-            ("position", pa.int64()),
-            ("signature", pa.list_(pa.int64())),
-            ("bands", pa.list_(pa.int64())),
-            ("split", pa.string()),
-        ]
-    ),
+    {
+        "seed_id": "string",
+        "seed": "string",
+        "source": "string",
+        "position": "int64",
+        "signature": ["int64"],
+        "bands": ["int64"],
+        "split": "string",
+    },
 )

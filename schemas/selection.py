@@ -10,9 +10,10 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import duckdb
+if TYPE_CHECKING:
+    import duckdb
 
 COLUMNS = ("method", "variant")
 """The columns that say whose a row is."""
@@ -108,6 +109,8 @@ class Choice:
 
     def of(self, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
         """The relation's rows that are of what was named; it must have the columns."""
+        import duckdb
+
         for column in COLUMNS:
             if names := [duckdb.ConstantExpression(name) for name in self.named(column)]:
                 relation = relation.filter(duckdb.ColumnExpression(column).isin(*names))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.pairs import Message
 from schemas.table import MAIN, MESSAGES, VARIANT, Table
 
@@ -39,19 +37,17 @@ class SftActor:
 SFT_ACTOR = Table(
     "sft_actor",
     SftActor,
-    pa.schema(
-        [
-            ("sft_id", pa.string()),
-            ("messages", MESSAGES),
-            ("prompt_id", pa.string()),
-            ("source", pa.string()),
-            ("teacher", pa.string()),
-            ("response_id", pa.string()),
-            ("value", pa.float64()),
-            ("checked", pa.bool_()),
-            ("method", pa.string()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "sft_id": "string",
+        "messages": MESSAGES,
+        "prompt_id": "string",
+        "source": "string",
+        "teacher": "string",
+        "response_id": "string",
+        "value": "double",
+        "checked": "bool",
+        "method": "string",
+        "variant": "string",
+    },
     reads=VARIANT | {"method": f"coalesce(method, '{BOOTSTRAP}')"},
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.pairs import Message
 from schemas.table import MAIN, MESSAGES, VARIANT, Table
 
@@ -39,24 +37,22 @@ class SftRefiner:
 SFT_REFINER = Table(
     "sft_refiner",
     SftRefiner,
-    pa.schema(
-        [
-            ("sft_id", pa.string()),
-            ("messages", MESSAGES),
-            ("task", pa.string()),
-            ("label", pa.string()),
-            ("source", pa.string()),
-            ("teacher", pa.string()),
-            ("prompt_id", pa.string()),
-            ("response_id", pa.string()),
-            ("value", pa.float64()),
-            ("checked", pa.bool_()),
-            ("similarity", pa.float64()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "sft_id": "string",
+        "messages": MESSAGES,
+        "task": "string",
+        "label": "string",
+        "source": "string",
+        "teacher": "string",
+        "prompt_id": "string",
+        "response_id": "string",
+        "value": "double",
+        "checked": "bool",
+        "similarity": "double",
+        "variant": "string",
+    },
     reads=VARIANT,
 )
 
-LESSONS = Table("lessons", SftRefiner, SFT_REFINER.schema, SFT_REFINER.reads)
+LESSONS = Table("lessons", SftRefiner, SFT_REFINER.columns, SFT_REFINER.reads)
 """All that filters left, before judgements of both verdicts are balanced."""

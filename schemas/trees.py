@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.table import MAIN, VARIANT, Table
 
 
@@ -38,23 +36,21 @@ class Tree:
 TREES = Table(
     "trees",
     Tree,
-    pa.schema(
-        [
-            ("tree_id", pa.string()),
-            ("prompt_id", pa.string()),
-            ("root_response_id", pa.string()),
-            ("strategy", pa.string()),
-            ("solved", pa.bool_()),
-            ("chosen_node_id", pa.string()),
-            ("chosen_depth", pa.int32()),
-            ("chosen_value", pa.float64()),
-            ("refinements", pa.int32()),
-            ("malformed", pa.int32()),
-            ("model", pa.string()),
-            ("prompt_tokens", pa.int64()),
-            ("completion_tokens", pa.int64()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "tree_id": "string",
+        "prompt_id": "string",
+        "root_response_id": "string",
+        "strategy": "string",
+        "solved": "bool",
+        "chosen_node_id": "string",
+        "chosen_depth": "int32",
+        "chosen_value": "double",
+        "refinements": "int32",
+        "malformed": "int32",
+        "model": "string",
+        "prompt_tokens": "int64",
+        "completion_tokens": "int64",
+        "variant": "string",
+    },
     reads=VARIANT,
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.table import MAIN, VARIANT, Table
 
 
@@ -32,18 +30,16 @@ class Verification:
 VERIFICATIONS = Table(
     "verifications",
     Verification,
-    pa.schema(
-        [
-            ("response_id", pa.string()),
-            ("prompt_id", pa.string()),
-            ("accepted", pa.int32()),
-            ("rejected", pa.int32()),
-            ("undecided", pa.int32()),
-            ("pass_rate", pa.float64()),
-            ("model", pa.string()),
-            ("checked", pa.bool_()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "response_id": "string",
+        "prompt_id": "string",
+        "accepted": "int32",
+        "rejected": "int32",
+        "undecided": "int32",
+        "pass_rate": "double",
+        "model": "string",
+        "checked": "bool",
+        "variant": "string",
+    },
     reads=VARIANT,
 )

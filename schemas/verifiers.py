@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from schemas.table import MAIN, VARIANT, Table
 
 
@@ -53,36 +51,23 @@ class Verifier:
 VERIFIERS = Table(
     "verifiers",
     Verifier,
-    pa.schema(
-        [
-            ("verifier_id", pa.string()),
-            ("prompt_id", pa.string()),
-            ("code", pa.string()),
-            (
-                "cases",
-                pa.list_(
-                    pa.struct(
-                        [
-                            ("response", pa.string()),
-                            ("expected", pa.bool_()),
-                            ("agreed", pa.bool_()),
-                        ]
-                    )
-                ),
-            ),
-            ("outcome", pa.string()),
-            ("answered", pa.int32()),
-            ("tests", pa.int32()),
-            ("tests_passed", pa.int32()),
-            ("translation", pa.string()),
-            ("relation", pa.string()),
-            ("dropped", pa.string()),
-            ("why", pa.string()),
-            ("model", pa.string()),
-            ("prompt_tokens", pa.int64()),
-            ("completion_tokens", pa.int64()),
-            ("variant", pa.string()),
-        ]
-    ),
+    {
+        "verifier_id": "string",
+        "prompt_id": "string",
+        "code": "string",
+        "cases": [{"response": "string", "expected": "bool", "agreed": "bool"}],
+        "outcome": "string",
+        "answered": "int32",
+        "tests": "int32",
+        "tests_passed": "int32",
+        "translation": "string",
+        "relation": "string",
+        "dropped": "string",
+        "why": "string",
+        "model": "string",
+        "prompt_tokens": "int64",
+        "completion_tokens": "int64",
+        "variant": "string",
+    },
     reads=VARIANT,
 )

@@ -6,24 +6,29 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
-
-import duckdb
-import fsspec
-import pyarrow as pa
-from fsspec.asyn import AsyncFileSystem
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from schemas import TABLES, lineage, manifest
-from schemas.manifest import is_local
-from schemas.questions import MACROS, VIEWS
+from schemas.manifest import Entry, is_local
+from schemas.questions import MACROS, VIEWS, Question
+from schemas.table import Kind, arrow_schema
+
+if TYPE_CHECKING:
+    import duckdb
+    import fsspec
+    import pyarrow as pa
 
 MEMORY = "50%"
 """What SQL that others wrote may use of the machine's memory."""
 
+SMALL_ROWS = 256
+"""Rows of a file that is read whole from an object store."""
+
 _LOCKS = (
-    f"set memory_limit = '{MEMORY}'",
     "set temp_directory = ''",
     "set python_enable_replacements = false",
     "set autoload_known_extensions = false",
@@ -50,22 +55,27 @@ def connect(
     tables: tuple[str, ...] | None = None,
     *,
     made_by: Mapping[str, str] | None = None,
+    entries: Mapping[str, Entry] | None = None,
     locked: bool = False,
 ) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB with views over a run's committed files.
 
     Args:
         run: a folder, local or `gs://`, `s3://`, ...
-        tables: only these tables and `lineage`, and no questions; None for all.
+        tables: only these tables, views and macros, what they read, and `lineage`; None for all.
         made_by: by table the variant whose commits alone it shows.
+        entries: of the manifest, by path, where they are read already: the views show what these
+            commit, and there is no `lineage`.
         locked: for queries that others wrote: whatever a query says, it can read the run's
             committed files and no others, load no extension, change no setting, write no file to
             spill to and use no variable of Python. Statements other than queries can still write
             to the committed files: keep them out (`inspection.sql` does).
     """
+    import duckdb
+
     connection = duckdb.connect()
     connection.execute("set enable_progress_bar = false")
-    paths = define(connection, run, tables, made_by)
+    paths = define(connection, run, tables, made_by, entries)
     if locked:
         lock(connection, paths)
     return connection
@@ -74,7 +84,7 @@ def connect(
 def lock(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> None:
     """Hold a connection to these files, for queries that others wrote; see `connect`."""
     connection.execute(f"set allowed_paths = {_listed(sorted({*paths, *_literal(paths)}))}")
-    for setting in _LOCKS:
+    for setting in (f"set memory_limit = '{MEMORY}'", *_LOCKS):
         connection.execute(setting)
 
 
@@ -83,40 +93,79 @@ def define(
     run: str,
     tables: tuple[str, ...] | None = None,
     made_by: Mapping[str, str] | None = None,
+    entries: Mapping[str, Entry] | None = None,
 ) -> list[str]:
     """Create a run's views in the connection's database; see `connect`.
 
     Returns:
         The paths of the committed files that the views read, absolute.
     """
+    import fsspec
+
     fs, root = fsspec.core.url_to_fs(run)
-    if not is_local(fs):
-        connection.register_filesystem(for_duckdb(fs))
     files: dict[str, _Files] = {name: {} for name in TABLES}
-    entries = manifest.read(fs, root)
-    for path, entry in entries.items():
+    small: list[str] = []
+    committed = manifest.read(fs, root) if entries is None else entries
+    for path, entry in committed.items():
         for name, file in entry.files.items():
             if made_by and made_by.get(name, entry.variant) != entry.variant:
                 continue
-            files[name].setdefault((manifest.iteration_of(path), file.form), []).append(
-                fs.unstrip_protocol(f"{root}/{file.path}").removeprefix("file://")
-            )
-    for name in tables or TABLES:
-        _create_view(connection, name, files[name])
-    _create_table(connection, "lineage", _lineage(lineage.read(fs, root, entries)))
-    if tables is None:
-        _create_questions(connection, entries)
+            at = fs.unstrip_protocol(f"{root}/{file.path}").removeprefix("file://")
+            files[name].setdefault((manifest.iteration_of(path), file.form), []).append(at)
+            if file.rows <= SMALL_ROWS:
+                small.append(at)
+    if not is_local(fs):
+        connection.register_filesystem(for_duckdb(fs, small))
+    wanted = _with_sources(tables) if tables is not None else None
+    for name in TABLES:
+        if wanted is None or name in wanted:
+            _create_view(connection, name, files[name])
+    if entries is None:
+        _create_table(connection, "lineage", _lineage(lineage.read(fs, root, committed)))
+    if wanted is None or "usage" in wanted:
+        _create_table(connection, "usage", _usage(committed))
+    for name, question in _QUESTIONS.items():
+        if wanted is None or name in wanted:
+            _create_question(connection, name, question)
+    if wanted is None:
+        _create_contents(connection)
     return [path for some in files.values() for paths in some.values() for path in paths]
 
 
-def _create_questions(
-    connection: duckdb.DuckDBPyConnection, entries: dict[str, manifest.Entry]
-) -> None:
-    _create_table(connection, "usage", _usage(entries))
-    for name, view in VIEWS.items():
-        connection.execute(f"create view {name} as {view.sql}")
-    for name, macro in MACROS.items():
-        connection.execute(f"create macro {name}({macro.parameters}) as table {macro.sql}")
+def named_in(sql: str) -> tuple[str, ...]:
+    """The tables, views and macros whose names stand in a query."""
+    return tuple(sorted(_NAMES & {*_WORD.findall(sql)}))
+
+
+_WORD = re.compile(r"\w+")
+_QUESTIONS = {**VIEWS, **MACROS}
+_NAMES = {*TABLES, *MANIFEST_TABLES, *_QUESTIONS}
+
+
+def _with_sources(names: Iterable[str]) -> set[str]:
+    """Names of tables and views, and of those that the views read."""
+    found: set[str] = set()
+    new = {*names}
+    while new:
+        found |= new
+        new = {
+            source
+            for name in new & _QUESTIONS.keys()
+            for source in named_in(_QUESTIONS[name].sql)
+            if source not in found
+        }
+    return found
+
+
+def _create_question(connection: duckdb.DuckDBPyConnection, name: str, question: Question) -> None:
+    if name in MACROS:
+        connection.execute(f"create macro {name}({question.parameters}) as table {question.sql}")
+    else:
+        connection.execute(f"create view {name} as {question.sql}")
+
+
+def _create_contents(connection: duckdb.DuckDBPyConnection) -> None:
+    """The view that lists all tables, views and macros."""
     rows = [
         *((name, "table", _first_line(table.row.__doc__)) for name, table in TABLES.items()),
         *((name, "table", what) for name, what in MANIFEST_TABLES.items()),
@@ -138,17 +187,17 @@ def _first_line(text: str | None) -> str:
     return (text or "").partition("\n")[0]
 
 
-def for_duckdb(fs: fsspec.AbstractFileSystem) -> fsspec.AbstractFileSystem:
-    """The file system to register for files of it.
+def for_duckdb(
+    fs: fsspec.AbstractFileSystem, small: Sequence[str] = ()
+) -> fsspec.AbstractFileSystem:
+    """The file system to register for committed files of it.
 
-    DuckDB reads pieces here and there and leaves files to be collected: a cache that reads ahead in
-    tasks of its own, as gcsfs has it, then reads in vain and complains of tasks that were dropped.
+    Args:
+        small: paths of the files that are read whole; see `CommittedFiles`.
     """
-    if not isinstance(fs, AsyncFileSystem):
-        return fs
-    own = type(fs)(**{**fs.storage_options, "skip_instance_cache": True})
-    own.open = partial(own.open, cache_type="readahead")
-    return own
+    from schemas.small_files import CommittedFiles
+
+    return fs if is_local(fs) else CommittedFiles(fs, small)
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str, files: _Files) -> None:
@@ -156,7 +205,7 @@ def _create_view(connection: duckdb.DuckDBPyConnection, name: str, files: _Files
 
     Files of one form are read by the first one's columns: opening all to compare takes seconds.
     """
-    parts = [_no_rows(connection, name)] + [
+    parts = [_no_rows(name)] + [
         f"select *, {iteration} as iteration from read_parquet("
         f"{files_listed(some)}, hive_partitioning = false)"
         for (iteration, _), some in sorted(files.items())
@@ -168,22 +217,37 @@ def _create_view(connection: duckdb.DuckDBPyConnection, name: str, files: _Files
     )
 
 
-def _no_rows(connection: duckdb.DuckDBPyConnection, name: str) -> str:
+@cache
+def _no_rows(name: str) -> str:
     """A query that gives the table's columns and nothing else."""
-    schema = TABLES[name].schema.append(pa.field("iteration", pa.int32()))
-    connection.register("_none", schema.empty_table())
-    columns = connection.execute("describe _none").fetchall()
-    connection.unregister("_none")
-    nulls = ", ".join(f'null::{column[1]} as "{column[0]}"' for column in columns)
+    columns: dict[str, Kind] = {**TABLES[name].columns, "iteration": "int32"}
+    nulls = ", ".join(f'null::{_sql_type(kind)} as "{column}"' for column, kind in columns.items())
     return f"select {nulls} where false"
 
 
-def _usage(entries: dict[str, manifest.Entry]) -> pa.Table:
+_SQL_TYPES = {
+    "string": "varchar",
+    "bool": "boolean",
+    "int32": "integer",
+    "int64": "bigint",
+    "double": "double",
+}
+
+
+def _sql_type(kind: Kind) -> str:
+    """A column's type in DuckDB's SQL."""
+    if isinstance(kind, str):
+        return _SQL_TYPES[kind]
+    if isinstance(kind, Mapping):
+        fields = ", ".join(f'"{name}" {_sql_type(each)}' for name, each in kind.items())
+        return f"struct({fields})"
+    return f"{_sql_type(kind[0])}[]"
+
+
+def _usage(entries: Mapping[str, Entry]) -> pa.Table:
     """What the commits say of their use of the engine: a row each."""
-    schema = pa.schema(
-        [("iteration", pa.int32()), ("stage", pa.string()), ("variant", pa.string())]
-        + [(name, pa.float64()) for name in manifest.USAGE]
-    )
+    columns: dict[str, Kind] = {"iteration": "int32", "stage": "string", "variant": "string"}
+    columns |= dict.fromkeys(manifest.USAGE, "double")
     rows = [
         {
             "iteration": manifest.iteration_of(path),
@@ -194,13 +258,18 @@ def _usage(entries: dict[str, manifest.Entry]) -> pa.Table:
         for path, entry in entries.items()
         if entry.usage
     ]
-    return pa.Table.from_pylist(rows, schema=schema)
+    return _arrow_table(columns, rows)
 
 
 def _lineage(links: list[lineage.Link]) -> pa.Table:
-    names = ("variant", "stage", "made_by")
-    schema = pa.schema([("iteration", pa.int32()), *((name, pa.string()) for name in names)])
-    return pa.Table.from_pylist([asdict(link) for link in links], schema=schema)
+    columns = {"iteration": "int32", **dict.fromkeys(("variant", "stage", "made_by"), "string")}
+    return _arrow_table(columns, [asdict(link) for link in links])
+
+
+def _arrow_table(columns: Mapping[str, Kind], rows: list[dict[str, Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.Table.from_pylist(rows, schema=arrow_schema(columns))
 
 
 def _literal(paths: list[str]) -> list[str]:

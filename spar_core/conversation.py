@@ -40,7 +40,23 @@ _JUDGEMENT = "Final Judgement (if the Output accurately follows the Prompt):"
 _REFLECTION = "Reflection on how to refine the Output:"
 _REFINED = "Final Refined Output:"
 
-_SAID_VOTE = re.compile(r"(?<![^\W_])(?:(Yes or No)|(Yes|No|YES|NO))(?![^\W_])")
+_VERDICT = r"final\s+judge?ment(?![^\W_])"
+_VERDICT_LINE = re.compile(rf"^(?:[^\w\n]|[\d_])*+{_VERDICT}", re.IGNORECASE | re.MULTILINE)
+_VERDICT_ANYWHERE = re.compile(_VERDICT, re.IGNORECASE)
+_FORM = re.compile(r"\([^()\n]*\)[\s*_]*[:：]|\byes\s*(?:or|[/|])\s*no\b", re.IGNORECASE)
+"""What a verdict line repeats of the form: the bracket before the colon, and the two words."""
+
+_SAID_VOTE = re.compile(
+    r"(?<![^\W_])(?:yes|no)(?=[ \t]*(?:[^\w\s]|_|[\r\n]|\Z)"
+    r"|\s+(?:because|since|as|for|due|it|the|this|that)\b)",
+    re.IGNORECASE,
+)
+"""A Yes or No that stands alone, or before a reason; not one of `no commas` or `No faults`."""
+
+_REFLECTION_LABEL = re.compile(rf"\A[#*_\s]*{_REFLECTION[:-1]}[*_\s]*:[*_]*", re.IGNORECASE)
+_REFINED_LABEL = re.compile(rf"(?<![#*_ \t])[#*_ \t]*+{_REFINED[:-1]}[*_\s]*:[*_]*", re.IGNORECASE)
+"""The labels with the Markdown round them."""
+
 _REFINED_OUTPUT = re.compile(r"\[\[start\]\](.*?)\[\[end\]\]", re.DOTALL)
 
 
@@ -65,14 +81,19 @@ def refine_messages(prompt: str, response: str, critique: str) -> list[Message]:
 
 
 def read_vote(text: str) -> Vote | None:
-    """The first Yes or No after `Final Judgement`; None where there is none."""
-    _, found, verdict = text.partition("Final Judgement")
+    """The first Yes or No of the last verdict; None where there is none.
+
+    The verdict begins with the last line that begins with `Final Judgement`, or, where no line
+    does, where these words stand last: a judge may quote a verdict or think aloud before. Case,
+    Markdown and the spelling `Judgment` do not matter.
+    """
+    found = [*_VERDICT_LINE.finditer(text)] or [*_VERDICT_ANYWHERE.finditer(text)]
     if not found:
         return None
-    for echo, vote in _SAID_VOTE.findall(verdict):
-        if not echo:
-            return "Yes" if vote.upper() == "YES" else "No"
-    return None
+    said = _SAID_VOTE.search(_FORM.sub(" ", text[found[-1].end() :]))
+    if said is None:
+        return None
+    return "Yes" if said.group().lower() == "yes" else "No"
 
 
 class Refinement(NamedTuple):
@@ -83,14 +104,18 @@ class Refinement(NamedTuple):
 
 
 def read_refinement(text: str) -> Refinement | None:
-    """What stands between `[[start]]` and `[[end]]`; None where either is missing or nothing is."""
-    found = _REFINED_OUTPUT.search(text)
-    if not found or not found.group(1).strip():
+    """What stands between the last `[[start]]` and `[[end]]`; None where there is nothing.
+
+    The last complete one counts: a refiner may write a draft before it.
+    """
+    found = [*_REFINED_OUTPUT.finditer(text)]
+    if not found or not found[-1].group(1).strip():
         return None
-    before = text[: found.start()]
-    reflection = before.rpartition(_REFINED)[0] if _REFINED in before else before
-    reflection = reflection.strip().removeprefix(_REFLECTION).strip()
-    return Refinement(reflection, found.group(1).strip())
+    before = text[: found[-1].start()]
+    if labels := [*_REFINED_LABEL.finditer(before)]:
+        before = before[: labels[-1].start()]
+    reflection = _REFLECTION_LABEL.sub("", before.strip()).strip()
+    return Refinement(reflection, found[-1].group(1).strip())
 
 
 def write_judgement(verification: str, vote: Vote) -> str:

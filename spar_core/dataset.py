@@ -25,15 +25,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
-
-import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from schemas import TABLES, manifest
 from schemas.manifest import GONE, DataFile, Entry, EntryList, Held, is_local
 from schemas.table import MAIN
+
+if TYPE_CHECKING:
+    import fsspec
 
 Rows = dict[str, list[Any]]
 """Rows of several tables, by the table's name."""
@@ -41,7 +40,7 @@ Rows = dict[str, list[Any]]
 SWEEP_AGE_S = 3600.0
 """Where writers may live on other machines, only files older than this are swept."""
 
-_WRITE_S = SWEEP_AGE_S / 2
+WRITE_S = SWEEP_AGE_S / 2
 """A commit that took longer to write its files writes them again: they might be swept."""
 
 
@@ -78,6 +77,8 @@ class Dataset:
     @property
     def fs(self) -> fsspec.AbstractFileSystem:
         if "fs" not in self._open:
+            import fsspec
+
             self._open["fs"], self._open["root"] = fsspec.core.url_to_fs(self.run)
         return self._open["fs"]
 
@@ -165,7 +166,7 @@ class Dataset:
                 for table, rows in _merged(fresh).items()
                 if rows
             }
-            if time.monotonic() - began > _WRITE_S:
+            if time.monotonic() - began > WRITE_S:
                 continue
             keys = tuple(item.key for item in fresh)
             entry = Entry(stage, bucket, part, keys, files, retry, dict(usage), variant)
@@ -207,6 +208,9 @@ class Dataset:
         return not (latest and latest.does_cover(bucket, part))
 
     def _write(self, table: str, name: str, rows: list[Any], variant: str) -> DataFile:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         held = TABLES[table].to_arrow(rows)
         if variant != MAIN and "variant" in held.column_names:
             column = pa.array([variant] * len(held), pa.string())

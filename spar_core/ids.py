@@ -6,13 +6,33 @@ Rows that a variant made with settings of its own bear its name.
 from __future__ import annotations
 
 import hashlib
+import re
 
+from schemas.methods import STAGES
 from schemas.table import MAIN
+from spar_core.filters.words import unicode_form
+
+_PARTS = re.compile(r"[rs]?\d+|a|answer|b|e|judge|pair|refine|root|t")
+"""Parts of names that are no variant's."""
+
+
+def is_reserved(variant: str) -> bool:
+    """Whether a variant may not be called so: its rows would have the names of main's."""
+    return _PARTS.fullmatch(variant) is not None or variant in STAGES
 
 
 def prompt_id(prompt: str) -> str:
     """Derived from the text alone."""
     return "p" + hashlib.sha256(prompt.encode()).hexdigest()[:16]
+
+
+def form_id(prompt: str) -> str:
+    """Equal for prompts that differ only in white space, case or Unicode form.
+
+    Forms are those of the same characters (NFC): `x²` and `x2` are two.
+    """
+    normal = unicode_form("NFC", unicode_form("NFC", prompt).casefold())
+    return prompt_id(" ".join(normal.split()))
 
 
 def seed_id(seed: str) -> str:

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from schemas import TABLES, manifest
 from schemas.manifest import KEYS, MERGED, Commit, DataFile, Entry, EntryList, Range, StoredKeys
-from schemas.table import MAIN
+from schemas.table import MAIN, arrow_schema
 from spar_core.dataset import SWEEP_AGE_S, Dataset
 
 WORTH_IT = 512
@@ -40,7 +40,7 @@ _GROUP_ROWS = 20_000
 """Rows of a row group."""
 
 _READ_AT_ONCE = 64
-_WRITE_S = SWEEP_AGE_S / 2
+WRITE_S = SWEEP_AGE_S / 2
 """After so long a list is written of what is merged until then: its files might be swept."""
 
 _LOST = 10
@@ -167,11 +167,11 @@ class _Writer:
             )
             for table, rows in group.tables.items()
         }
-        buffer, works = io.BytesIO(), sorted(group.keys)
-        with pq.ParquetWriter(buffer, KEYS, compression="zstd") as writer:
+        buffer, works, schema = io.BytesIO(), sorted(group.keys), arrow_schema(KEYS)
+        with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
             for work in works:
                 keys = group.keys[work]
-                writer.write_table(pa.table([[work] * len(keys), keys], schema=KEYS))
+                writer.write_table(pa.table([[work] * len(keys), keys], schema=schema))
         path = f"{self.place}/{self.put_beside(buffer.getvalue(), 'keys')}"
         stored = StoredKeys(self.dataset.fs, path, group.settled, works)
         return Entry(self.stage, MERGED, 0, stored, files, usage=group.usage, variant=self.variant)
@@ -241,7 +241,7 @@ def _written(writer: _Writer, read: Iterable[_Read], began: float) -> _Merged:
         if group.is_full:
             merged.entries.append(writer.put(group))
             group = _Group()
-            if time.monotonic() - began > _WRITE_S:
+            if time.monotonic() - began > WRITE_S:
                 return merged
     if group.settled or group.usage:
         merged.entries.append(writer.put(group))

@@ -40,7 +40,10 @@ Better grader: <the letter>"""
 
 _REASONS = "Comparison:"
 _BETTER = "Better grader:"
-_SAID_BETTER = re.compile(r"Better grader:[\s*_<\[(]*(?:Grader\s+)?([AB])\b(?!\s*(?:or|and|/)\b)")
+_SAID_BETTER = re.compile(
+    r"(?i:better\s+grader)[\s*_]*[:：][\s*_<\[(\"{$]*(?:\\boxed\{)?(?i:grader\s+)?"
+    r"([AB])\b(?!\s*(?:/|(?i:or|and|tie|draw)\b))"
+)
 
 _SIDES: dict[str, Side] = {"A": "first", "B": "second"}
 _ELO = 400 / math.log(10)

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from rapidfuzz import fuzz
-
 from schemas.pairs import Message, Pair
 from schemas.rft import RftSample
 from spar_core.conversation import (
@@ -35,6 +33,8 @@ RFT_CAPS: dict[str, int] = {
 
 def similarity(one: str, other: str) -> float:
     """How alike two texts are, 0 to 1: 1 - (insertions + deletions) / summed length."""
+    from rapidfuzz import fuzz
+
     return float(fuzz.ratio(one, other)) / 100
 
 
@@ -50,8 +50,12 @@ class Sides(TypedDict):
 
 
 def sides(prompt: str, chosen: str, rejected: str) -> Sides | None:
-    """The two sides of a pair with their likeness; None where both are the same text."""
-    if chosen.strip() == rejected.strip():
+    """The two sides of a pair with their likeness; None where both are the same text.
+
+    White space round a text tells nothing of the instruction: neither side has it.
+    """
+    chosen, rejected = chosen.strip(), rejected.strip()
+    if chosen == rejected:
         return None
     return Sides(
         prompt=[Message("user", prompt)],

@@ -7,6 +7,7 @@ being the response's value (arXiv 2401.10020).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from spar_core.conversation import hashed, verdict_grammar
 from spar_core.engine.protocol import Message
@@ -35,7 +36,18 @@ Score: <the sum, a whole number>"""
 
 _REASONS = "Points:"
 _SCORE = "Score:"
-_SAID_SCORE = re.compile(r"Score:[\s*_<\[(]*(\d+(?:\.\d+)?)")
+_SAID_SCORE = re.compile(
+    r"(?<![^\W_])score[\s*_]*(?:\([^()\n]*\)[\s*_]*)?[:：][\s*_<\[({$]*(?:\\boxed\{)?"
+    r"(?P<first>\d+(?:\.\d+)?)"
+    r"(?:[\s*_]*\+[^=\n]*=[\s*_]*(?P<sum>\d+(?:\.\d+)?))?",
+    re.IGNORECASE,
+)
+
+
+def mean_of_readable(scores: Sequence[float | None]) -> float | None:
+    """The mean of the scores that could be read; None unless more than half of them could."""
+    read = [score for score in scores if score is not None]
+    return sum(read) / len(read) if 2 * len(read) > len(scores) else None
 
 
 def rate_messages(prompt: str, response: str) -> list[Message]:
@@ -43,10 +55,15 @@ def rate_messages(prompt: str, response: str) -> list[Message]:
     return [{"role": "user", "content": RATE.format(prompt=prompt, response=response)}]
 
 
+def read_number(text: str) -> float | None:
+    """The number after the last `Score:`, None where there is none; of numbers added up the sum."""
+    found = [*_SAID_SCORE.finditer(text)]
+    return float(found[-1]["sum"] or found[-1]["first"]) if found else None
+
+
 def read_score(text: str) -> float | None:
     """The number after the last `Score:`; None where there is none, or none from 0 to 5."""
-    found: list[str] = _SAID_SCORE.findall(text)
-    score = float(found[-1]) if found else None
+    score = read_number(text)
     return score if score is not None and score <= HIGHEST else None
 
 

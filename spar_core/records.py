@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from schemas.judgements import Judgement, VoteRecord
 from schemas.nodes import Node
 from schemas.trees import Tree
+from spar_core.checked_judging import PROGRAM
 from spar_core.ids import node_id
 from spar_core.tree import SearchTree, TreeNode
 from spar_core.voting import Ballot, Judged, Verdict
@@ -17,9 +18,7 @@ def vote_records(judged: Judged) -> list[VoteRecord]:
     return [VoteRecord(b.vote, b.text, b.finish_reason) for b in judged.ballots]
 
 
-def judgement_row(
-    response_id: str, prompt_id: str, judged: Judged, model: str, checked: bool | None = None
-) -> Judgement:
+def judgement_row(response_id: str, prompt_id: str, judged: Judged, model: str) -> Judgement:
     return Judgement(
         response_id=response_id,
         prompt_id=prompt_id,
@@ -30,10 +29,13 @@ def judgement_row(
         unparsed_votes=judged.unparsed_votes,
         critique=judged.critique,
         votes=vote_records(judged),
-        model=model,
+        model=PROGRAM if judged.by_program else model,
         prompt_tokens=judged.prompt_tokens,
         completion_tokens=judged.completion_tokens,
-        checked=checked,
+        checked=judged.checked,
+        checks_met=judged.checks_met,
+        outcome=judged.settled,
+        asked_again=judged.asked_again,
     )
 
 
@@ -41,23 +43,25 @@ def judged_of_row(row: Mapping[str, Any]) -> Judged:
     """A judgement read back; what it cost was counted where it was made."""
     ballots = tuple(Ballot(v["vote"], v["text"], v["finish_reason"]) for v in row["votes"])
     verdict: Verdict = row["verdict"]
-    return Judged(ballots, verdict, row["value"], row["critique"])
+    return Judged(
+        ballots,
+        verdict,
+        row["value"],
+        row["critique"],
+        outcome=None if row["outcome"] == verdict else row["outcome"],
+        checked=row["checked"],
+        checks_met=row["checks_met"],
+        asked_again=row["asked_again"] or 0,
+        by_program=row["verdict"] in ("yes", "no") and not ballots,
+    )
 
 
-def node_rows(
-    tree: str, prompt_id: str, grown: SearchTree, checked: Sequence[bool | None] | None = None
-) -> list[Node]:
-    """Rows of all nodes; `checked` says of each whether it passes the prompt's checks."""
-    checked = checked or [None] * len(grown.nodes)
-    return [
-        _node_row(tree, prompt_id, node, passed, is_given=node in grown.given)
-        for node, passed in zip(grown.nodes, checked, strict=True)
-    ]
+def node_rows(tree: str, prompt_id: str, grown: SearchTree) -> list[Node]:
+    """Rows of all nodes of a tree."""
+    return [_node_row(tree, prompt_id, node, is_given=node in grown.given) for node in grown.nodes]
 
 
-def _node_row(
-    tree: str, prompt_id: str, node: TreeNode, checked: bool | None, *, is_given: bool
-) -> Node:
+def _node_row(tree: str, prompt_id: str, node: TreeNode, *, is_given: bool) -> Node:
     judged = node.judged
     return Node(
         tree_id=tree,
@@ -77,7 +81,10 @@ def _node_row(
         votes=vote_records(judged),
         prompt_tokens=0 if is_given else node.prompt_tokens + judged.prompt_tokens,
         completion_tokens=0 if is_given else node.completion_tokens + judged.completion_tokens,
-        checked=checked,
+        checked=judged.checked,
+        checks_met=judged.checks_met,
+        outcome=judged.settled,
+        asked_again=judged.asked_again,
     )
 
 

@@ -27,7 +27,7 @@ async def sample(
         Response(
             response_id=response_id(iteration, prompt_id, number, variant),
             prompt_id=prompt_id,
-            response=choice.text,
+            response=choice.text.strip(),
             model=engine.name,
             sampling=SamplingRecord(
                 sampling.temperature, sampling.top_p, sampling.max_tokens, seed

@@ -36,12 +36,14 @@ class TreeNode:
         return self.judged.value or 0.0
 
     @property
-    def rank(self) -> tuple[bool, float, int]:
-        """Sorts nodes best first: what passes, then by value; of equals the one made first.
+    def rank(self) -> tuple[bool, float, float, int]:
+        """Sorts nodes best first: what passes, then by the share of checks met where checks count,
+        then by value; of equals the one made first.
 
         A verdict comes before a value: three votes of five that passed beat two that all said Yes.
         """
-        return (not self.judged.passed, -self.score, self.order)
+        checks_met = self.judged.checks_met or 0.0
+        return (not self.judged.passed, -checks_met, -self.score, self.order)
 
 
 def ranked(nodes: Sequence[TreeNode]) -> list[TreeNode]:
@@ -76,8 +78,13 @@ class SearchTree:
 
     @property
     def made(self) -> int:
-        """How many responses the search made: what its budget bounds."""
+        """How many responses the search made that could be read."""
         return len(self.nodes) - len(self.given)
+
+    @property
+    def written(self) -> int:
+        """How many responses the search had written, those that could not be read among them."""
+        return self.made + self.malformed
 
     @property
     def refinements(self) -> int:

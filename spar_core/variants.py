@@ -25,9 +25,19 @@ Settings = Mapping[str, Any]
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 """What a variant may be called."""
 
+_BEFORE = {"checks": "report", "ask_again": 0, "counts_malformed": False}
+"""Settings that came later, by the last part of their names, with what was so before."""
+
+_LATER = {"arguments", "chat", "relevance", "texts", "wording"}
+"""Parts of names that came later without a value of before: what a run was made with is not known
+where its claim lacks such a name, and is not compared."""
+
 _AS = "as"
 INPUT = "from."
 """Settings whose names begin so say of which variant a stage's inputs are."""
+
+_ALWAYS_THERE = {"judge": "judge.votes", "search": "search.budget"}
+"""A setting of each group that is in every claim of a stage that has such settings."""
 
 _LIMIT = "max_tokens"
 """Settings whose names end so only cut answers off: a smaller or larger one may go on, so that
@@ -70,13 +80,16 @@ def find(dataset: Dataset, stage: str, variant: str, settings: Settings) -> str:
 
 def claim(dataset: Dataset, stage: str, variant: str, maker: str, settings: Settings) -> None:
     """Write down what a variant runs a stage with, or whose rows it uses."""
-    text = json.dumps({_AS: maker} if maker != variant else dict(settings), indent=1)
     path = _path(dataset, stage, variant)
     dataset.fs.makedirs(dataset.manifest, exist_ok=True)
-    if not dataset.create(path, text.encode()) and _read(dataset, stage, variant) != _plain(
-        json.loads(text)
-    ):
-        dataset.replace(path, text.encode())
+    wanted = {_AS: maker} if maker != variant else _plain(settings)
+    if dataset.create(path, json.dumps(wanted, indent=1).encode()):
+        return
+    held = _read(dataset, stage, variant) or {}
+    if is_begun(dataset, stage, variant):
+        wanted = _as_old_as(held, wanted)
+    if held != wanted:
+        dataset.replace(path, json.dumps(wanted, indent=1).encode())
 
 
 def hold(dataset: Dataset, name: str, settings: Settings) -> None:
@@ -89,6 +102,44 @@ def hold(dataset: Dataset, name: str, settings: Settings) -> None:
     if held is not None:
         _check(dataset, name, MAIN, held, _plain(settings))
     claim(dataset, name, MAIN, MAIN, settings)
+
+
+def begun_with(dataset: Dataset, stages: Sequence[str], variant: str, setting: str) -> Any:
+    """The value of a setting of how responses are judged, or searched for, that a run goes on with.
+
+    It is the one that this iteration was begun with. Where it is not begun, and an earlier one was
+    before the setting was there, it is what was so before. None where neither tells.
+
+    Args:
+        stages: whose settings are looked at.
+        setting: a name that begins with `judge.` or `search.`. Of a search only the variant's own
+            tells: others are other searches.
+    """
+    group = setting.partition(".")[0]
+    names = dict.fromkeys((variant, MAIN) if group == "judge" else (variant,))
+    for iteration in range(dataset.iteration, -1, -1):
+        is_this = iteration == dataset.iteration
+        there = dataset if is_this else Dataset(dataset.run, iteration)
+        for name in names:
+            for stage in stages:
+                claim = _read(there, stage, name)
+                if claim and _tells(claim, group) and is_begun(there, stage, name):
+                    is_older = setting not in claim
+                    return _value(claim, setting) if is_this or is_older else None
+    return None
+
+
+def begun_checks(dataset: Dataset, stage: str, variant: str) -> Any:
+    """What checks did in the rows of a stage that a variant made; None where it does not judge."""
+    claim = _read(dataset, stage, variant) or {}
+    is_told = _tells(claim, "judge") and is_begun(dataset, stage, variant)
+    return _value(claim, "judge.checks") if is_told else None
+
+
+def _tells(claim: Settings, group: str) -> bool:
+    """Whether a claim says how it judges or searches: a greedy answer has no search."""
+    is_greedy = group == "search" and claim.get("search.strategy") == "greedy"
+    return _ALWAYS_THERE[group] in claim and not is_greedy
 
 
 def is_begun(dataset: Dataset, stage: str, variant: str) -> bool:
@@ -106,7 +157,8 @@ def _shared(dataset: Dataset, stage: str, variant: str, wanted: Settings) -> str
     paths = sorted(dataset.fs.glob(f"{glob.escape(dataset.manifest)}/{folder}{SETTINGS}"))
     names: list[str] = [path.rpartition("@")[2].removesuffix(SETTINGS) for path in paths]
     for name in (MAIN, *names):
-        if name != variant and _read(dataset, stage, name) == wanted:
+        held = _read(dataset, stage, name) if name != variant else None
+        if held is not None and _AS not in held and not _differing(held, wanted):
             return name
     return variant
 
@@ -116,15 +168,28 @@ def _has_rows(dataset: Dataset, variant: str) -> bool:
 
 
 def _check(dataset: Dataset, stage: str, variant: str, begun: Settings, wanted: Settings) -> None:
-    names = [n for n in sorted({*begun, *wanted}) if begun.get(n) != wanted.get(n)]
+    names = _differing(begun, wanted)
     if all(name.endswith(_LIMIT) for name in names):
         return
-    changes = ", ".join(f"{n}: {begun.get(n)!r} -> {wanted.get(n)!r}" for n in names)
+    changes = ", ".join(f"{n}: {_value(begun, n)!r} -> {_value(wanted, n)!r}" for n in names)
     whose = "" if variant == MAIN else f" of variant {variant}"
     raise SettingsDiffer(
         f"stage {stage}{whose} of iteration {dataset.iteration} in {dataset.run} was begun with "
         f"other settings ({changes})"
     )
+
+
+def _differing(begun: Settings, wanted: Settings) -> list[str]:
+    """The names under which settings differ from those that rows were made with."""
+    return [
+        name
+        for name in sorted({*begun, *wanted})
+        if _value(begun, name) != _value(wanted, name) and (name in begun or not _came_later(name))
+    ]
+
+
+def _came_later(name: str) -> bool:
+    return not _LATER.isdisjoint(name.split("."))
 
 
 def _read(dataset: Dataset, stage: str, variant: str) -> dict[str, Any] | None:
@@ -143,6 +208,21 @@ def _plain(settings: Settings) -> dict[str, Any]:
     """Settings as they are read back."""
     plain: dict[str, Any] = json.loads(json.dumps(dict(settings)))
     return plain
+
+
+def _value(settings: Settings, name: str) -> Any:
+    """A setting's value; where the claim is older than the setting, what was so before."""
+    return settings.get(name, _BEFORE.get(name.rpartition(".")[2]))
+
+
+def _as_old_as(held: Settings, wanted: Settings) -> dict[str, Any]:
+    """Settings without those that a claim is older than, where they say what was so before: by what
+    it lacks it is known for an old one."""
+    return {
+        name: value
+        for name, value in wanted.items()
+        if name in held or name.rpartition(".")[2] not in _BEFORE or _value({}, name) != value
+    }
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

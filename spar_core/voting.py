@@ -10,6 +10,14 @@ from spar_core.conversation import Vote, judge_grammar, judge_messages, read_vot
 from spar_core.engine.protocol import ChatRequest, Engine, Sampling
 
 Verdict = Literal["yes", "no", "tie", "no_quorum", "unjudged"]
+Outcome = Verdict | Literal["disputed"]
+
+Checks = Literal["report", "veto", "decide"]
+"""What a program's checks do beside the judge.
+
+report: nothing but stand in the tables. veto: a response passes only where the program lets it.
+decide: as veto, and where the checks are all that a prompt asks for, no judge is asked.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +33,14 @@ class Ballot:
 class Judged:
     """What the votes say of a response, and what they cost.
 
-    value: share of Yes among the votes that could be read; None without any.
+    verdict: of the votes. value: share of Yes among the votes that could be read; None without any.
+    outcome: whether the response passes or fails, where the program's checks have a say in it
+        (`spar_core.checked_judging`); None where it is the verdict.
+    checked: whether the response passes the prompt's checks; None without any, or where one that
+        would decide could not be run. checks_met: share of the checks that it meets, where they
+        count; None where they do not.
+    by_program: whether the checks alone gave the verdict: then there are no votes.
+    asked_again: so many of the votes were asked for because those before gave no verdict.
     """
 
     ballots: tuple[Ballot, ...]
@@ -34,6 +49,16 @@ class Judged:
     critique: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    outcome: Outcome | None = None
+    checked: bool | None = None
+    checks_met: float | None = None
+    by_program: bool = False
+    asked_again: int = 0
+
+    @property
+    def settled(self) -> Outcome:
+        """The outcome: the verdict, unless the program's checks say something else."""
+        return self.outcome or self.verdict
 
     @property
     def yes_votes(self) -> int:
@@ -49,8 +74,8 @@ class Judged:
 
     @property
     def passed(self) -> bool:
-        """Whether more than half of the votes that count are Yes."""
-        return self.verdict == "yes"
+        """Whether more than half of the votes that count are Yes, and no check denies it."""
+        return self.settled == "yes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +85,8 @@ class JudgeSettings:
     quorum: so many votes must be readable for a verdict.
     constrained: whether a grammar holds votes to the wire format.
     stop_votes: whether to stop once the votes left cannot change the verdict.
+    checks: what the checks of a prompt do beside the votes.
+    ask_again: how often at most more votes are asked for where there is no verdict.
     """
 
     sampling: Sampling
@@ -67,6 +94,8 @@ class JudgeSettings:
     quorum: int = 3
     constrained: bool = False
     stop_votes: bool = False
+    checks: Checks = "report"
+    ask_again: int = 0
 
 
 def count(ballots: Sequence[Ballot], quorum: int) -> Judged:
@@ -102,11 +131,18 @@ async def judge(
     """Ask for all votes in one request and count them.
 
     With `settings.stop_votes` ask in several: each time for the fewest votes that can make the
-    majority certain. The verdict is the one that all votes would have given.
+    majority certain. The verdict is the one that all votes would have given. Where there is none
+    then, for a tie or for votes that cannot be read, ask again, `settings.ask_again` times at most.
     """
     ballots: list[Ballot] = []
-    prompt_tokens = completion_tokens = 0
-    while asked := votes_to_ask(ballots, settings):
+    prompt_tokens = completion_tokens = rounds = more = 0
+    while True:
+        asked = votes_to_ask(ballots, settings)
+        if not asked and rounds < settings.ask_again:
+            asked = votes_to_ask_again(ballots, settings)
+            rounds, more = rounds + 1, more + asked
+        if not asked:
+            break
         answer = await engine.chat(
             ChatRequest(
                 messages=tuple(judge_messages(prompt, response)),
@@ -125,12 +161,13 @@ async def judge(
         count(ballots, settings.quorum),
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
+        asked_again=more,
     )
 
 
 def votes_to_ask(ballots: Sequence[Ballot], settings: JudgeSettings) -> int:
     """How many votes to ask for next; 0 when the verdict stands."""
-    left = settings.votes - len(ballots)
+    left = max(0, settings.votes - len(ballots))
     if not settings.stop_votes or not left:
         return left
     yes = sum(ballot.vote == "Yes" for ballot in ballots)
@@ -142,3 +179,14 @@ def votes_to_ask(ballots: Sequence[Ballot], settings: JudgeSettings) -> int:
         return 0
     decisive = (left - lead) // 2 + 1
     return min(left, max(1, decisive, settings.quorum - yes - no))
+
+
+def votes_to_ask_again(ballots: Sequence[Ballot], settings: JudgeSettings) -> int:
+    """How many more votes to ask for once all were cast; 0 where they gave a verdict.
+
+    As many as could not be read, and one more of a tie.
+    """
+    cast = count(ballots, settings.quorum)
+    if cast.verdict in ("yes", "no"):
+        return 0
+    return max(1, settings.votes - cast.yes_votes - cast.no_votes)

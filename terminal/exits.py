@@ -25,6 +25,10 @@ class UsageError(Exception):
     """A command line that cannot be meant."""
 
 
+class InputError(Exception):
+    """The input as a whole is no good."""
+
+
 def complain(console: Console, message: str, code: int) -> int:
     """Say in one line what went wrong; returns the exit code."""
     if message:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from benchmarks import object_store
 from pipelines import refine
 from tests.loopback import LoopbackServer, serving
 from tests.pipelines import rounds
+from tests.pipelines.rounds import FinishedRound
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +31,7 @@ def bucket() -> Iterator[str]:
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries in this process follow at once."""
-    monkeypatch.setattr("spar_core.engine.openai._wait", lambda _: 0.001)
+    monkeypatch.setattr("spar_core.engine.openai.backoff_s", lambda *_: 0.001)
 
 
 @pytest.fixture
@@ -46,11 +48,25 @@ def server() -> Iterator[LoopbackServer]:
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the whole round on `rounds.PROMPTS`; for reading only."""
+def finished_round(tmp_path_factory: pytest.TempPathFactory) -> FinishedRound:
+    """A round that is done; for reading only."""
     folder = tmp_path_factory.mktemp("finished")
     prompts = rounds.write_prompts(folder / "prompts.jsonl")
     with serving(rounds.story) as running:
         code = refine.main(rounds.command(folder / "run", prompts, running.url))
     assert code == 0
-    return folder / "run"
+    return FinishedRound(
+        folder / "run", running.bodies, running.prompt_tokens, running.completion_tokens
+    )
+
+
+@pytest.fixture(scope="session")
+def finished_run(finished_round: FinishedRound) -> Path:
+    """The run of `finished_round`; for reading only."""
+    return finished_round.run
+
+
+@pytest.fixture
+def copied_run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of `finished_run` at `run` in the test's folder, which the test may change."""
+    return shutil.copytree(finished_run, tmp_path / "run")

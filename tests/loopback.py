@@ -12,6 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
+from spar_core.engine.protocol import ChatRequest
+
 Body = dict[str, Any]
 Answer = list[str] | web.StreamResponse
 """The texts of the choices, or any other response."""
@@ -20,12 +22,14 @@ Answer = list[str] | web.StreamResponse
 class LoopbackServer:
     """Serves `/v1/chat/completions` and `/v1/models`; remembers the bodies it was sent.
 
-    models: what it lists. prompt_tokens, completion_tokens: as its answers told them.
+    models: what it lists, owned by `owner` where that is told. prompt_tokens, completion_tokens: as
+    its answers told them.
     """
 
     def __init__(self, answer: Callable[[Body], Answer], port: int = 0) -> None:
         self._answer = answer
         self.models = ["loopback"]
+        self.owner = ""
         self.bodies: list[Body] = []
         self.headers: list[dict[str, str]] = []
         self.prompt_tokens = self.completion_tokens = 0
@@ -50,7 +54,9 @@ class LoopbackServer:
         return runner, server.sockets[0].getsockname()[1]
 
     async def _models(self, _: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [{"id": m} for m in self.models]})
+        owned = {"owned_by": self.owner} if self.owner else {}
+        cards = [{"id": name} | owned for name in self.models]
+        return web.json_response({"object": "list", "data": cards})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body: Body = await request.json()
@@ -80,6 +86,19 @@ class LoopbackServer:
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+def as_script(
+    answer: Callable[[Body], Answer], model: str = "scripted"
+) -> Callable[[ChatRequest], list[str]]:
+    """What plays a server of a model, as the script of an engine in memory."""
+
+    def play(request: ChatRequest) -> list[str]:
+        said = answer({"model": model, "messages": list(request.messages), "n": request.n})
+        assert isinstance(said, list), "only texts can be said without a server"
+        return said
+
+    return play
 
 
 @contextmanager

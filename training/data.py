@@ -7,14 +7,15 @@ import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import duckdb
-import fsspec
+from typing import TYPE_CHECKING
 
 from schemas import TABLES, manifest
 from schemas.manifest import is_local
 from schemas.selection import COLUMNS, Choice, Kinds
 from schemas.views import connect, files_listed, for_duckdb, lock
+
+if TYPE_CHECKING:
+    import duckdb
 
 Row = dict[str, object]
 
@@ -50,6 +51,8 @@ class Selection:
 
 def is_run(data: str) -> bool:
     """Whether this is a run's folder (and not files)."""
+    import fsspec
+
     fs, root = fsspec.core.url_to_fs(data)
     return bool(fs.isdir(f"{root}/{manifest.FOLDER}"))
 
@@ -80,6 +83,8 @@ def select(
         NothingLeft: that job has not written any.
         SelectionError: the rows left are of several methods or variants, or of none chosen.
     """
+    import duckdb
+
     try:
         held = is_run(data)
         connection = _open_run(data, table, made_by) if held else _open_files(data, table)
@@ -105,6 +110,9 @@ def _open_run(run: str, table: str, made_by: str) -> duckdb.DuckDBPyConnection:
 
 
 def _open_files(data: str, table: str) -> duckdb.DuckDBPyConnection:
+    import duckdb
+    import fsspec
+
     fs, path = fsspec.core.url_to_fs(data)
     found = [path] if fs.isfile(path) else sorted(p for p in fs.glob(path) if fs.isfile(p))
     if not found:
@@ -144,6 +152,8 @@ def _select(
     where: str,
     choice: Choice,
 ) -> Selection:
+    import duckdb
+
     there = connection.sql("from data").columns
     columns = next((some for some in wanted if set(some) <= set(there)), None)
     if columns is None:

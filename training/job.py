@@ -27,7 +27,7 @@ from training.card import write_card
 from training.curves import draw, write_csv
 from training.data import DataError, NothingLeft, Row, Selection, select
 from training.examples import Example
-from training.options import Arguments, TaskArguments, parse
+from training.options import Arguments, TaskArguments, look, parse
 from training.output import Output, OutputDiffers, OutputTaken, Record, called
 
 _DEFAULTS: dict[str, Any] = {
@@ -92,6 +92,10 @@ def main(
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     err = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        look(argv, tasks or ())
+    except UsageError as error:
+        return _complain(err, str(error), BAD_USAGE)
     try:
         import torch
         import trl

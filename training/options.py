@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -80,6 +81,33 @@ class TaskArguments(Arguments):
     )
 
 
+class Parser(argparse.ArgumentParser):
+    """Raises UsageError where argparse would exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def look(argv: Sequence[str] | None, tasks: Collection[str] = ()) -> None:
+    """Look at our own arguments alone, before TRL is loaded, which takes ten seconds.
+
+    Those of a configuration file are left to TRL, and so is the help.
+
+    Raises:
+        UsageError: one is missing, or a value is no good.
+    """
+    given = _given(argv)
+    if {"-h", "--help", "--config"} & {argument.partition("=")[0] for argument in given}:
+        return
+    parser = Parser(add_help=False, allow_abbrev=False)
+    for name in ("data", "model", "output"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--task")
+    options, _ = parser.parse_known_args(given)
+    if tasks:
+        _check_task(options.task, tasks)
+
+
 def parse(
     job: str,
     description: str,
@@ -99,11 +127,10 @@ def parse(
     """
     from trl import ModelConfig, TrlParser
 
-    class Parser(TrlParser):  # type: ignore[misc]
-        def error(self, message: str) -> NoReturn:
-            raise UsageError(message)
+    class WholeParser(TrlParser):  # type: ignore[misc]
+        error = Parser.error
 
-    parser = Parser(
+    parser = WholeParser(
         (TaskArguments if tasks else Arguments, config, ModelConfig),
         prog=f"python -m training.{job}",
         description=description,
@@ -112,10 +139,9 @@ def parse(
         allow_abbrev=False,
     )
     parser.set_defaults(**defaults)
-    given = [_named(argument) for argument in (sys.argv[1:] if argv is None else argv)]
     try:
         arguments, training, model, unknown = parser.parse_args_and_config(
-            given, return_remaining_strings=True
+            _given(argv), return_remaining_strings=True
         )
     except (ValueError, TypeError, OSError) as error:
         raise UsageError(str(error)) from None
@@ -123,8 +149,8 @@ def parse(
         name = unknown[0].partition("=")[0]
         close = difflib.get_close_matches(name, parser._option_string_actions, n=1)
         raise UsageError(f"no option {name}" + (f"; did you mean {close[0]}?" if close else ""))
-    if tasks and arguments.task not in (None, *tasks):
-        raise UsageError(f"--task is {' or '.join(tasks)}, not {arguments.task!r}")
+    if tasks:
+        _check_task(arguments.task, tasks)
     if training.eval_strategy != "no" and not arguments.eval_data:
         raise UsageError(f"--eval_strategy {training.eval_strategy.value} needs --eval_data")
     training.output_dir = arguments.output
@@ -135,6 +161,15 @@ def parse(
         elif names is not None:
             arguments = replace(arguments, **{name: str(names)})
     return arguments, training, model
+
+
+def _given(argv: Sequence[str] | None) -> list[str]:
+    return [_named(argument) for argument in (sys.argv[1:] if argv is None else argv)]
+
+
+def _check_task(task: str | None, tasks: Collection[str]) -> None:
+    if task not in (None, *tasks):
+        raise UsageError(f"--task is {' or '.join(tasks)}, not {task!r}")
 
 
 def _named(argument: str) -> str:

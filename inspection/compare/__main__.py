@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import duckdb
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
@@ -65,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="write a page with charts instead of printing tables; replaced if there",
     )
     options = parser.parse_args(argv)
+    import duckdb
+
     # Off a terminal rows are not folded to a width that nobody has.
     out = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
     err = Console(stderr=True, highlight=False)

@@ -16,10 +16,10 @@ from terminal.text import as_text
 
 _NOTE = (
     "Requests and tokens are those of all stages of a method. What several methods have "
-    f"({', '.join(sorted(SHARED))}) is done once and counts for each of them; shared says how "
-    "many of the completion tokens these are. Tokens for each are completion tokens for a pair, "
-    "or for an answer of a method without pairs. A program's word is of what it could check, ! "
-    "marks where that is not all."
+    f"({', '.join(sorted(SHARED))}) is done once and counts for each of them, by the share of the "
+    "prompts that it took; shared says how many of the completion tokens these are. Tokens for "
+    "each are completion tokens for a pair, or for an answer of a method without pairs. A "
+    "program's word is of what it could check, ! marks where that is not all."
 )
 _UNSCORED = (
     "No scores: no model that was trained on these rows was evaluated in these runs (training.dpo "
@@ -64,12 +64,14 @@ def methods(runs: Sequence[str]) -> Methods:
     """
     found: dict[Kind, _Row] = {}
     overlaps: list[tuple[Kind, Kind, _Row]] = []
+    judged: list[tuple[str, _Row]] = []
     for run, name in names(runs).items():
         with connect(run) as connection:
             for row in sorted(_rows(connection.sql("from methods")), key=_place):
                 found[_kind(name, row, "")] = row
             for row in _rows(connection.sql("from method_overlap")):
                 overlaps.append((_kind(name, row, ""), _kind(name, row, "other_"), row))
+            judged += [(name, row) for row in _rows(connection.sql("from judge_bias"))]
     if not found:
         raise UsageError(
             f"{', '.join(runs)}: no method has made anything yet: python -m pipelines.refine "
@@ -79,6 +81,8 @@ def methods(runs: Sequence[str]) -> Methods:
     tables = [_costs(found, called), _gains(found, called)]
     if overlaps:
         tables.append(_overlap(overlaps, called))
+    if judged:
+        tables.append(_bias(judged))
     told = list(dict.fromkeys(as_text(kind.run) for kind in found))
     return Methods(told, tables, _warnings(found, called))
 
@@ -163,6 +167,28 @@ def _overlap(pairs: Sequence[tuple[Kind, Kind, _Row]], called: Mapping[Kind, str
     ]
     head = ["", "and", "prompts of one", "of the other", "of both", "share"]
     return Table("Methods: the prompts that they have in common", head, rows)
+
+
+def _bias(judged: Sequence[tuple[str, _Row]]) -> Table:
+    """How much of what the judge says Yes to a program denies, and of what passed in the end."""
+    has_runs = len({run for run, _ in judged}) > 1
+    rows = [
+        [
+            as_text(" · ".join([*([run] if has_runs else []), *_told(row)])),
+            _count(row["checked"]),
+            _number(row["agreement"], "{:.0%}"),
+            _number(row["share_of_yes_denied"], "{:.0%}"),
+            _number(row["share_of_passed_denied"], "{:.0%}"),
+        ]
+        for run, row in judged
+    ]
+    head = ["", "judged and checked", "judge and program agree", "of the judge's Yes denied"]
+    return Table("The judge beside the program", [*head, "of what passed denied"], rows)
+
+
+def _told(row: _Row) -> list[str]:
+    variant = [row["variant"]] if row["variant"] != MAIN else []
+    return [row["stage"], *variant, f"iteration {row['iteration']}"]
 
 
 def _warnings(found: Mapping[Kind, _Row], called: Mapping[Kind, str]) -> list[str]:

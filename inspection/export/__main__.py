@@ -12,20 +12,21 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
-import fsspec
-import pyarrow as pa
 from rich.console import Console
 
 from inspection.export import card, files
 from inspection.export.formats import FORMATS, TABLES, Format, dataset_info
 from schemas import TABLES as SCHEMAS
 from schemas.selection import COLUMNS, Choice, Kinds, SelectionError
-from schemas.table import MESSAGES
+from schemas.table import MESSAGES, arrow_schema
 from schemas.views import connect
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
 from terminal.text import as_text
+
+if TYPE_CHECKING:
+    import duckdb
 
 MEMORY = "1GB"
 """What sorting the rows may take; beyond it, it goes to the disk."""
@@ -83,6 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"(default: {card.NO_LICENCE})",
     )
     options = parser.parse_args(argv)
+    import duckdb
+
     out = Console(highlight=False)
     err = Console(stderr=True, highlight=False)
     try:
@@ -125,6 +128,8 @@ def export(
         FileExistsError: there is something at `output`.
         duckdb.Error: the condition is wrong, or tries to reach what is not in the run.
     """
+    import duckdb
+
     if "://" in output:
         raise ValueError(f"--output is a folder on this machine, not {output}")
     with files.new_folder(output) as folder:
@@ -158,6 +163,8 @@ def _pick(
 
     The condition may be `random() < 0.1` or take long, so it is evaluated here only.
     """
+    import duckdb
+
     kinds: dict[str, Kinds] = {}
     with connect(run, locked=True) as connection:
         for table in TABLES:
@@ -170,7 +177,7 @@ def _pick(
             chosen = choice.of(there)
             if where is not None:
                 chosen = _filtered(chosen, where, table)
-            schema = SCHEMAS[table].schema.append(pa.field("iteration", pa.int32()))
+            schema = arrow_schema({**SCHEMAS[table].columns, "iteration": "int32"})
             files.write_parquet(chosen.to_arrow_reader(files.ROWS), schema, folder / table)
             with duckdb.connect() as unlocked:
                 kinds[table] = Kinds.of(_read(unlocked, folder / table))
@@ -188,6 +195,8 @@ def _read(connection: duckdb.DuckDBPyConnection, folder: Path) -> duckdb.DuckDBP
 
 
 def _filtered(rows: duckdb.DuckDBPyRelation, where: str, table: str) -> duckdb.DuckDBPyRelation:
+    import duckdb
+
     try:
         return rows.filter(where)
     except duckdb.BinderException:
@@ -206,10 +215,8 @@ def _write(connection: duckdb.DuckDBPyConnection, form: Format, table: str, fold
     else:
         relation = connection.sql(query)
         names: list[str] = relation.columns
-        whole = SCHEMAS[table].schema.append(pa.field("iteration", pa.int32()))
-        schema = pa.schema(
-            [(name, whole.field(name).type if name in whole.names else MESSAGES) for name in names]
-        )
+        whole = {**SCHEMAS[table].columns, "iteration": "int32"}
+        schema = arrow_schema({name: whole.get(name, MESSAGES) for name in names})
         shards = (folder / form.pattern(table)).parent
         files.write_parquet(relation.to_arrow_reader(files.ROWS), schema, shards)
 
@@ -219,6 +226,8 @@ def _quoted(path: Path) -> str:
 
 
 def _root(run: str) -> str:
+    import fsspec
+
     root: str = fsspec.core.url_to_fs(run)[1]
     return root.rstrip("/")
 

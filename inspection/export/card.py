@@ -6,21 +6,20 @@ import glob
 import json
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import duckdb
-import fsspec
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from inspection.export.columns import described
 from inspection.export.formats import Format
 from schemas import TABLES, manifest
 from schemas.questions import VIEWS
 from schemas.selection import COLUMNS, Choice, Kinds
-from schemas.table import MAIN, SPAR
+from schemas.table import MAIN, SPAR, Kind
 from terminal.text import as_text
+
+if TYPE_CHECKING:
+    import duckdb
 
 NO_LICENCE = "unknown"
 """What the Hub calls a licence that nobody has stated."""
@@ -63,14 +62,17 @@ _OPTIONS = {
 }
 """The option of `pipelines.refine` that sets each setting."""
 
+_CAME_LATER = {"judge.checks": ("checks", "report"), "judge.ask_again": ("ask_again", 0)}
+"""Options with defaults of their own, and what a run was made with whose settings lack them."""
+
 _SEARCH = "search."
 """How the settings are named that only the method spar has."""
 
 _MADE = {
-    SPAR: "A failing answer was refined by tree search until a refinement passed the vote. A "
+    SPAR: "A failing answer was refined by tree search until a refinement passed. A "
     "pair's chosen side is that refinement, its rejected side the failing answer itself, so that "
     "the two differ where the instruction was missed.",
-    "independent": "Of a prompt's answers, one that passed the vote is a pair's chosen side, one "
+    "independent": "Of a prompt's answers, one that passed is a pair's chosen side, one "
     "that failed it the rejected side.",
 }
 """What the pairs of each method are."""
@@ -133,6 +135,8 @@ def _settings(
     run: str, iteration: int | None, variants: set[str]
 ) -> dict[tuple[int, str], dict[str, Any]]:
     """The settings of an iteration's stages together, by iteration and variant."""
+    import fsspec
+
     fs, root = fsspec.core.url_to_fs(run)
     held: dict[int, dict[tuple[str, str], dict[str, Any]]] = {}
     wanted = "*" if iteration is None else str(int(iteration))
@@ -212,8 +216,8 @@ def _size(rows: int) -> str:
 def _features(form: Format, table: str) -> list[dict[str, Any]]:
     """The columns' types as `datasets` writes them in YAML."""
     if form.columns is None:
-        fields = [*TABLES[table].schema, pa.field("iteration", pa.int32())]
-        return [_feature(field.name, field.type) for field in fields]
+        columns = {**TABLES[table].columns, "iteration": "int32"}
+        return [_feature(name, kind) for name, kind in columns.items()]
     message = [{"name": "from", "dtype": "string"}, {"name": "value", "dtype": "string"}]
     return [
         {"name": name, "list" if name == "conversations" else "struct": message}
@@ -221,10 +225,15 @@ def _features(form: Format, table: str) -> list[dict[str, Any]]:
     ]
 
 
-def _feature(name: str, kind: pa.DataType) -> dict[str, Any]:
-    if pa.types.is_list(kind):
-        return {"name": name, "list": [_feature(f.name, f.type) for f in kind.value_type]}
-    return {"name": name, "dtype": {"double": "float64"}.get(str(kind), str(kind))}
+def _feature(name: str, kind: Kind) -> dict[str, Any]:
+    """A column and its type."""
+    if isinstance(kind, str):
+        return {"name": name, "dtype": {"double": "float64"}.get(kind, kind)}
+    if isinstance(kind, Mapping):
+        return {"name": name, "struct": [_feature(*column) for column in kind.items()]}
+    [each] = kind
+    listed = _feature("", each)
+    return {"name": name, "list": listed.get("struct") or listed["dtype"]}
 
 
 def _introduction(selection: Selection) -> str:
@@ -257,7 +266,7 @@ def _contents(selection: Selection) -> Iterable[str]:
     for table in selection.rows:
         yield f"`{table}` ({_code(selection.form.pattern(table))}):"
         names = (
-            [*TABLES[table].schema.names, "iteration"]
+            [*TABLES[table].columns, "iteration"]
             if selection.form.columns is None
             else selection.form.columns[table]
         )
@@ -266,18 +275,23 @@ def _contents(selection: Selection) -> Iterable[str]:
 
 def _method(selection: Selection) -> Iterable[str]:
     """How pairs of the exported methods come about."""
-    yield "A model answered each prompt several times; a judge, a model too, voted on each answer."
+    yield (
+        "A model answered each prompt several times; a judge, a model too, voted on each answer. "
+        "Where a prompt has checks that a program can run, `judge.checks` among the settings below "
+        "says what they do: nothing (`report`), an answer passes only where they let it (`veto`), "
+        "or they judge alone where they are all that the prompt asks for (`decide`)."
+    )
     for method in selection.kinds["pairs"].values("method"):
         if method in _MADE:
             yield f"`{method}`: {_MADE[method]}"
     text = (
-        "Every verdict is a model's: none was checked by people. The methods are those of SPaR "
-        "([arXiv 2412.11605](https://arxiv.org/abs/2412.11605))."
+        "Verdicts are a model's or a program's: none was checked by people. The methods are those "
+        "of SPaR ([arXiv 2412.11605](https://arxiv.org/abs/2412.11605))."
     )
     if "rft" in selection.kinds:
         text = (
-            "`rft` holds the refiner's own judgements and refinements that agree with the majority "
-            f"of votes. {text}"
+            "`rft` holds judgements that agree with the majority of votes, or a program's, and the "
+            f"refiner's refinements that passed. {text}"
         )
     yield text
 
@@ -364,6 +378,8 @@ def refine_command(
             line += [f"--{option}"] if value else []
         elif value is not None:
             line += [f"--{option}", str(value)]
+    for name, (option, before) in _CAME_LATER.items() if "judge.votes" in settings else ():
+        line += [f"--{option}", str(settings.get(name, before))]
     return line
 
 

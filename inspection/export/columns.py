@@ -39,9 +39,10 @@ _COLUMNS = {
         "prompt": "`messages` without its last turn",
         "completion": "the last turn of `messages`, in the same form",
         "task": "`judge` or `refine`",
-        "label": "of a judgement, the majority of votes that it agrees with: Yes or No",
+        "label": "of a judgement, what the majority of votes, or the program, said: Yes or No",
         "source": "`tree_refinement`, `tree_judgement` or `response_judgement`",
-        "value": "share of Yes among the votes on the answer that could be read",
+        "value": "share of Yes among the votes on the answer that could be read; 1 or 0 where a "
+        "program judged alone",
         "prompt_id": "id of the prompt, derived from its text",
         "tree_id": "id of the search tree, if the sample is from one",
         "node_id": "id of the tree's node, if the sample is from one",

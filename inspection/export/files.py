@@ -8,9 +8,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ROWS = 1000
 """Rows held at a time, and in a Parquet row group."""
@@ -48,6 +49,8 @@ def new_folder(output: str) -> Iterator[Path]:
 
 def write_parquet(reader: pa.RecordBatchReader, schema: pa.Schema, folder: Path) -> int:
     """Write rows as `train-<n>-of-<m>.parquet`; returns how many there were."""
+    import pyarrow.parquet as pq
+
     folder.mkdir(parents=True)
     shards: list[Path] = []
     rows = 0

@@ -31,7 +31,7 @@ class Format:
         made = "*"
         if self.columns is not None:
             made = ", ".join(f"{sql} as {name}" for name, sql in self.columns[table].items())
-        id_ = SCHEMAS[table].schema.names[0]
+        id_ = next(iter(SCHEMAS[table].columns))
         return f"select {made} from {table} order by iteration, {id_}, variant"
 
     def pattern(self, table: str) -> str:

@@ -8,8 +8,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import duckdb
-import fsspec
 from rich.console import Console
 
 from inspection.report.output import replacing
@@ -36,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "where the file would grow over 30 MB); fewer pairs leave room for more of their trees",
     )
     options = parser.parse_args(argv)
+    import duckdb
+
     err = Console(stderr=True, highlight=False)
     try:
         says = write(options.run, Path(options.output), options.pairs)
@@ -56,6 +56,8 @@ def write(run: str, output: Path, pairs: int | None = None) -> str:
         OSError: no run is there, or the file cannot be written.
         ImportError: a library of the extra `report` is missing.
     """
+    import fsspec
+
     try:
         from inspection.report.draw import PAIRS, draw
         from inspection.report.figures import figures

@@ -67,7 +67,7 @@ _PAIRS = f"""
     with part as (from drawn where rank >= {{first}} and rank < {{last}}),
     shapes as (
         select rank, list(struct_pack(id := node_id, parent := parent_id, depth := n.depth,
-                   verdict := verdict, value := value, yes := yes_votes, no := no_votes,
+                   verdict := outcome, value := value, yes := yes_votes, no := no_votes,
                    unread := unparsed_votes) order by n."order") as nodes
         from nodes n join part using (iteration, tree_id) where n.variant = part.grown_by
         group by rank)

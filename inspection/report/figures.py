@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import duckdb
 
 from inspection.report.series import Rows, Series
+from schemas.prompts import TRAIN
+from schemas.table import SPAR
 
 _AGREEMENT = """
     sum(yes_votes * (yes_votes - 1) + no_votes * (no_votes - 1))
@@ -15,19 +17,36 @@ _AGREEMENT = """
 
 _VOTED = f"""
     count(*) as judged,
+    count(*) filter (outcome = 'yes') as passed,
+    count(*) filter (yes_votes + no_votes + unparsed_votes > 0) as voted,
     count(*) filter (yes_votes > 0 and no_votes > 0) as split,
     count(*) filter (verdict not in ('yes', 'no')) as undecided,
     sum(unparsed_votes)::bigint as unread,
     sum(yes_votes + no_votes + unparsed_votes)::bigint as votes,
     {_AGREEMENT} as agreement"""
 
+_LEFT = f"""
+    made as (
+        select iteration, variant, coalesce(method, '{SPAR}') as method from variants),
+    left_out as (
+        select iteration, variant, prompt_id
+        from prompts_not_taken join made using (iteration, variant, method)
+        semi join (from prompts where split = '{TRAIN}') using (iteration, prompt_id)
+        group by all
+        having count(*) = (
+            select count(*) from made
+            where made.iteration = prompts_not_taken.iteration
+              and made.variant = prompts_not_taken.variant))"""
+"""The prompts of training that no method of a variant took."""
+
 QUERIES: dict[str, str] = {
-    "steps": """
+    "steps": f"""
         with rounds as (select iteration, variant from lineage where stage = 'sample'),
+        {_LEFT},
         counted as (
-            select iteration, variant, 'prompts' as what, n
-            from (select iteration, count(*) as n from prompts group by all)
-            join rounds using (iteration)
+            select iteration, variant, 'prompts' as what, count(*) as n
+            from prompts join rounds using (iteration)
+            anti join left_out using (iteration, variant, prompt_id) group by all
             union all select iteration, variant, 'responses', count(*) from responses
                 group by all
             union all select iteration, variant, 'trees', count(*) from trees group by all
@@ -49,11 +68,18 @@ QUERIES: dict[str, str] = {
             on what in ('prompts', 'responses', 'yes', 'no', 'undecided', 'trees',
             'solved', 'refinements', 'malformed', 'pairs', 'failures')
             using coalesce(sum(n), 0)::bigint group by iteration, variant order by all""",
-    "variants": """
-        with read_in as (select iteration, count(*) as prompts from prompts group by all)
-        select e.* replace (coalesce(r.prompts, 0) as prompts)
+    "variants": f"""
+        with read_in as (select iteration, count(*) as prompts from prompts group by all),
+        left_out as (
+            select iteration, variant, method, count(*) as prompts
+            from prompts_not_taken
+            semi join (from prompts where split = '{TRAIN}') using (iteration, prompt_id)
+            group by all)
+        select e.* replace (coalesce(r.prompts - coalesce(n.prompts, 0), 0) as prompts)
         from variants e left join read_in r using (iteration)
-        order by iteration, variant, method""",
+        left join left_out n on n.iteration = e.iteration and n.variant = e.variant
+            and n.method = coalesce(e.method, '{SPAR}')
+        order by e.iteration, e.variant, e.method""",
     "lineage": "from lineage",
     "tokens": "from token_cost",
     "failures": """
@@ -78,15 +104,20 @@ QUERIES: dict[str, str] = {
     "responses_judged": f"""
         select iteration, variant, {_VOTED} from judgements group by all order by all""",
     "refinements_judged": f"""
-        select iteration, variant, {_VOTED} from nodes where depth > 0
+        select iteration, variant, {_VOTED} from nodes
+        where depth > 0 and verdict <> 'unjudged'
         group by all order by all""",
-    "judged_length": """
-        with judged as (
-            select iteration, j.variant as made_by, verdict, avg(r.completion_tokens) as tokens
+    "judged_length": f"""
+        with {_LEFT},
+        judged as (
+            select iteration, j.variant as made_by, j.prompt_id, verdict,
+                   sum(r.completion_tokens) as tokens, count(*) as n
             from judgements j join responses r using (iteration, response_id)
             where verdict in ('yes', 'no') group by all)
-        select iteration, variant, verdict, tokens
-        from lineage join judged using (iteration, made_by) where stage = 'judge' order by all""",
+        select iteration, variant, verdict, sum(tokens) / sum(n) as tokens
+        from (from lineage where stage = 'judge') join judged using (iteration, made_by)
+        anti join left_out using (iteration, variant, prompt_id)
+        group by all order by all""",
     "equal_responses": """
         with texts as (
             select iteration, variant, prompt_id, count(*) as n,

@@ -20,6 +20,9 @@ from terminal.text import as_text
 _SCRIPTS = ("data", "text", "tree", "list", "page")
 _PAPER_SIMILARITY = "0.90 in the paper"
 
+_TOLD = 3
+"""Variants and methods that the headline tells apart at most."""
+
 _OF_PAIRS = ("Similarity of the two sides", "Chosen side is longer", "Tokens a pair")
 
 Cells = list[Sequence[str]]
@@ -78,11 +81,20 @@ def _shown_trees(drawn: Drawn) -> str:
 
 def _headline(figures: dict[str, Rows]) -> str:
     pairs = _sum(figures["steps"], "pairs")
-    read_in = {row["iteration"]: row["prompts"] for row in figures["steps"]}
+    read_in: dict[int, int] = {}
+    for row in figures["steps"]:
+        read_in[row["iteration"]] = max(row["prompts"], read_in.get(row["iteration"], 0))
     prompts, rounds = sum(read_in.values()), len(read_in)
     over = f" in {rounds} iterations" if rounds > 1 else ""
+    made = [row for row in figures["variants"] if row["pairs"]]
+    of = ""
+    if len(made) > 1 and Series.of(made).mixed:
+        of = f" of {len(made)} kinds"
+        if len(made) <= _TOLD:
+            several = ", ".join(f"{row['pairs']:,} of {row['series']}" for row in made)
+            of = f" ({several})"
     return (
-        f"{pairs:,} preference {_plural(pairs, 'pair')} "
+        f"{pairs:,} preference {_plural(pairs, 'pair')}{of} "
         f"from {prompts:,} {_plural(prompts, 'prompt')}{over}"
     )
 
@@ -92,7 +104,8 @@ def _cards(figures: dict[str, Rows]) -> list[tuple[str, str, str]]:
     steps, quality, tokens = figures["steps"], figures["quality"], figures["tokens"]
     pairs, trees, solved = (_sum(steps, name) for name in ("pairs", "trees", "solved"))
     written = _sum(tokens, "completion_tokens")
-    judged = _sum(figures["responses_judged"], "judged")
+    borne = sum(_sum(figures["variants"], name) for name in ("completion_tokens", "shared_tokens"))
+    judged, passed = (_sum(figures["responses_judged"], name) for name in ("judged", "passed"))
     cards = [
         (
             "Similarity of the two sides",
@@ -106,8 +119,8 @@ def _cards(figures: dict[str, Rows]) -> list[tuple[str, str, str]]:
         ),
         (
             "Responses that passed at once",
-            _percent(_sum(steps, "yes"), judged),
-            f"{_sum(steps, 'yes'):,} of {judged:,} judged",
+            _percent(passed, judged),
+            f"{passed:,} of {judged:,} judged",
         ),
         (
             "Chosen side is longer",
@@ -116,7 +129,7 @@ def _cards(figures: dict[str, Rows]) -> list[tuple[str, str, str]]:
         ),
         (
             "Tokens a pair",
-            f"{written / pairs:,.0f}" if pairs else "–",
+            f"{borne / pairs:,.0f}" if pairs else "–",
             f"{_short(written)} written in all",
         ),
     ]
@@ -266,7 +279,7 @@ def _agreement(figures: dict[str, Rows]) -> Cells:
             [
                 f"{what}, {row['series']}",
                 f"{row['judged']:,}",
-                _percent(row["split"], row["judged"]),
+                _percent(row["split"], row["voted"]),
                 _share(row["agreement"]),
                 _percent(row["undecided"], row["judged"]),
                 _percent(row["unread"], row["votes"]),

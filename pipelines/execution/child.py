@@ -16,6 +16,14 @@ from collections.abc import Sequence
 _PR_SET_PDEATHSIG = 1
 
 
+class ChildEnded(Exception):
+    """A program that a job ran could not do its work; "" where it has said why itself."""
+
+    def __init__(self, code: int, message: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
 def run(command: Sequence[str], keep: Sequence[int] = ()) -> int:
     """Run a command to its end; Ctrl-C reaches it too, so that it ends by itself.
 

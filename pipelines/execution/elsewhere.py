@@ -14,9 +14,10 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from apache_beam.options.pipeline_options import (
+    DirectOptions,
     FlinkRunnerOptions,
     GoogleCloudOptions,
     PipelineOptions,
@@ -28,6 +29,7 @@ from apache_beam.runners.portability import job_server, portable_runner
 from apache_beam.runners.portability.flink_runner import MAGIC_HOST_NAMES
 from apache_beam.runners.runner import PipelineState
 
+from pipelines.execution.job_note import JobNotFound, Place
 from terminal.exits import UsageError
 
 IN_PROCESS = "FnApiRunner"
@@ -38,7 +40,9 @@ _FLINK = "FlinkRunner"
 _PORTABLE = ("PortableRunner", _FLINK, "SparkRunner", "PrismRunner")
 
 _POLL_S = 1.0
-_ANSWER_S = 20
+ANSWER_S = 20
+"""How long a job server is given to answer."""
+
 _LOCAL_HOSTS = ("", "localhost", "127.0.0.1", "::1")
 
 _FLINK_STATES = {
@@ -52,10 +56,6 @@ _FLINK_STATES = {
 """The others are those of a job that runs."""
 
 
-class JobNotFound(Exception):
-    """Nobody answers where a job should be, or knows it."""
-
-
 class Result(Protocol):
     """What Beam gives for a job."""
 
@@ -66,28 +66,15 @@ class Result(Protocol):
         """Raises what made it fail."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a job is.
-
-    runner: as it was named. id: the runner's. url: of its page, "" where it has none.
-    by: what finds it, "" where nothing does. address: of the job server (host:port) or the cluster
-    (URL), or the project and region with a slash between them.
-    """
-
-    runner: str
-    id: str
-    url: str = ""
-    by: Literal["", "job_server", "flink", "dataflow"] = ""
-    address: str = ""
-
-    def __str__(self) -> str:
-        return f"job {self.id} on {self.runner}" if self.id else f"a job on {self.runner}"
-
-
 def runner_of(options: PipelineOptions) -> str:
     """A runner's name without the module that it is in."""
     return str(options.view_as(StandardOptions).runner or "").rpartition(".")[2]
+
+
+def is_one_thread(options: PipelineOptions) -> bool:
+    """Whether a pipeline runs in one thread of this process."""
+    workers = options.view_as(DirectOptions).direct_num_workers
+    return runner_of(options) == IN_PROCESS and bool(workers == 1)
 
 
 def for_a_job(options: PipelineOptions, name: str) -> PipelineOptions:
@@ -162,9 +149,9 @@ def in_a_line(error: BaseException) -> str:
 
 
 def _of_job_server(place: Place) -> Result:
-    service = job_server.ExternalJobServer(place.address, _ANSWER_S).start()
+    service = job_server.ExternalJobServer(place.address, ANSWER_S).start()
     request = beam_job_api_pb2.GetJobStateRequest(job_id=place.id)
-    service.GetState(request, timeout=_ANSWER_S)
+    service.GetState(request, timeout=ANSWER_S)
     return _attached(service, place.id)
 
 
@@ -226,7 +213,7 @@ class _FlinkJob:
 
 def _flink_job(cluster: str, name: str) -> str:
     """The id of a cluster's job of a name, once it is there; "" where it does not come."""
-    deadline = time.monotonic() + _ANSWER_S
+    deadline = time.monotonic() + ANSWER_S
     while time.monotonic() < deadline:
         try:
             jobs = _asked(f"{cluster}/jobs/overview")["jobs"]
@@ -240,7 +227,7 @@ def _flink_job(cluster: str, name: str) -> str:
 
 def _asked(url: str, method: str = "GET") -> Any:
     request = urllib.request.Request(url, method=method)
-    with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:
+    with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
         return json.loads(answer.read() or b"{}")
 
 

@@ -14,18 +14,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
-from pipelines.execution.plan import Part, bound, makers
+from pipelines.execution.plan import Part
 from pipelines.execution.work import bucket_name
 from schemas import TABLES
-from schemas.prompts import TRAIN
 from spar_core.dataset import Rows
-from spar_core.stage import PROMPTS, Item
+from spar_core.stage import Item
+from spar_core.stage_items import items_of_rows, tables_read
 
 BUCKETS = "_buckets"
 DONE = "_done"
 """Columns of a work file of prompts beside their rows of each table."""
+
+_GATHER_S = 0.05
+"""Seconds that a query waits for more prompts: it takes as long for one prompt as for many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class PromptRows:
         """Take rows in that a stage has made."""
         for name, some in rows.items():
             if name in self.tables:
-                self.tables[name] += TABLES[name].to_arrow(some).to_pylist()
+                self.tables[name] += map(TABLES[name].plain, some)
 
 
 class Following:
@@ -84,6 +86,7 @@ class Following:
     async def _answer(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
+            await asyncio.sleep(_GATHER_S)
             number, asking = self._waiting.popitem()
             prompts = [prompt for prompt, _ in asking]
             try:
@@ -102,16 +105,11 @@ class Following:
     def _query(self, number: int, prompts: Sequence[PromptRows]) -> Mapping[str, list[Item]]:
         """By prompt the items of a stage."""
         part = self._parts[number]
-        split = TRAIN if part.stage.trains else part.split
-        for name in (PROMPTS, *makers(part)):
-            rows = [row for prompt in prompts for row in prompt.tables[name]]
-            self._connection.register(name, pa.Table.from_pylist(rows, TABLES[name].schema))
-        own = [row for prompt in prompts for row in prompt.tables[PROMPTS]]
-        scope = [row["prompt_id"] for row in own if row["split"] == split]
-        self._connection.register("scope", pa.table({"prompt_id": pa.array(scope, pa.string())}))
+        rows = {
+            name: [row for prompt in prompts for row in prompt.tables[name]]
+            for name in tables_read(part.stage)
+        }
         found: dict[str, list[Item]] = defaultdict(list)
-        query = self._connection.sql(part.stage.items, params=bound(part) or None)
-        items: list[Item] = query.to_arrow_table().to_pylist()
-        for item in items:
+        for item in items_of_rows(self._connection, part.stage, part.settings, rows, part.split):
             found[item["prompt_id"]].append(item)
         return found

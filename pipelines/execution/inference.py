@@ -21,19 +21,18 @@ from pipelines.execution.following import Following, PromptRows
 from pipelines.execution.journal import open_journal
 from pipelines.execution.plan import Part
 from pipelines.execution.session import Session
+from pipelines.execution.stop import INTERRUPTED, RunStopped
 from pipelines.execution.work import Work
-from schemas.failures import PAYLOAD_CHARS, Failure
 from spar_core.dataset import Dataset, Settled
 from spar_core.decoding.tasks import all_of
 from spar_core.engine.engines import Lease
 from spar_core.engine.journal import Journal, JournaledEngine
 from spar_core.engine.meter import purpose
-from spar_core.engine.protocol import Engine, EngineAway, EngineGone, ItemError
+from spar_core.engine.protocol import Engine, EngineAway, EngineGone
 from spar_core.engine.spec import EngineSpec
 from spar_core.stage import Context, Item
+from spar_core.stage_task import failed, settle
 from spar_core.window import Window
-
-INTERRUPTED = "interrupted"
 
 COMMIT_S = 30.0
 """Results of a work file that is not done leave so often."""
@@ -44,10 +43,6 @@ one thing after another (docs/performance.md)."""
 
 _WITHOUT_ENGINE = 1024
 """Items in progress of a stage that asks nothing."""
-
-
-class RunStopped(Exception):
-    """The run cannot go on now; started again with the same command it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,11 +280,12 @@ class Inference(beam.DoFn):
                 held[number, bucket] = await asyncio.to_thread(self._dataset.settled, *place)
             done = held[number, bucket] | prompt.done[number]
             items = await following.items(number, prompt)
-            for settled in await all_of(
+            made = await all_of(
                 self._settled(batch, number, bucket, each)
                 for each in items
                 if each["key"] not in done
-            ):
+            )
+            for settled in made if number + 1 < len(prompt.buckets) else ():
                 prompt.add(settled.rows)
         return batch
 
@@ -300,22 +296,11 @@ class Inference(beam.DoFn):
             self._engines(number, key), part.settings, self._dataset.iteration, part.variant
         )
         try:
-            rows = await part.stage.task(context, item)
-        except ItemError as error:
-            return _failed(part, item, error.cause, str(error), error.attempts, error.retry)
+            return await settle(part.stage, context, item)
         except (EngineGone, OSError):
             raise
         except Exception as error:
             # A defect of ours that this item brought out: it must cost this item alone.
             logging.getLogger(__name__).warning("%s: %s", part.stage.name, key, exc_info=True)
             message = f"{type(error).__name__}: {error}"
-            return _failed(part, item, "internal", message, 1, True)
-        return Settled(key, rows)
-
-
-def _failed(
-    part: Part, item: Item, cause: str, message: str, attempts: int, retry: bool
-) -> Settled:
-    payload = str(item.get("prompt", ""))[:PAYLOAD_CHARS]
-    row = Failure(part.stage.name, item["key"], cause, message, attempts, payload)
-    return Settled(item["key"], {"failures": [row]}, retry)
+            return failed(part.stage, item, "internal", message, 1, True)

@@ -7,28 +7,37 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.execution.prompt_files import InputError, InputRow, find, read, remedy, shown
+from pipelines.execution.prompt_files import InputRow, find, read, remedy, shown
 from schemas.failures import PAYLOAD_CHARS, Failure
 from schemas.prompts import TRAIN, Check, Prompt
 from schemas.views import connect
 from spar_core.dataset import Dataset, Settled
-from spar_core.ids import prompt_id
+from spar_core.evolution.sifting import benchmarks as known_prompts
+from spar_core.ids import form_id, prompt_id
+from terminal.exits import InputError
 
 STAGE = "prompts"
 _SHARD_ROWS = 10_000
 _HELD_FAILURES = 1_000
 
+_ALIKE = "up to white space, case and Unicode form"
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a run holds of prompts, by their id.
+    """What a run holds of prompts.
 
-    here: the iteration of those that are not added again, and the checks they came with.
-    splits: of all of the run.
+    here: by id the iteration of those that are not added again, the checks they came with, and
+        whether these are complete.
+    splits: by id, of all of the run.
+    sources: by `form_id` where the first of those that are not added again is from.
+    form_splits: by `form_id`, of all of the run, the first iteration's where several hold it.
     """
 
-    here: dict[str, tuple[int, list[Check] | None]]
+    here: dict[str, tuple[int, list[Check] | None, bool]]
     splits: dict[str, str]
+    sources: dict[str, str]
+    form_splits: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +56,36 @@ class Intake:
     """Of the prompts of the split asked for, in their order."""
 
 
-def ingest(dataset: Dataset, files: str, limit: int | None, split: str = TRAIN) -> Intake:
+def ingest(
+    dataset: Dataset,
+    files: str,
+    limit: int | None,
+    split: str = TRAIN,
+    benchmarks: tuple[str, ...] = (),
+) -> Intake:
     """Add the prompts of files to an iteration that does not hold them yet.
 
     Args:
         files: a path, glob or URL.
         limit: stop after so many different prompts of the split.
         split: what rows are for that do not say it themselves. Rows of other splits are added too.
+        benchmarks: files whose prompts must not be in a prompt.
 
     Raises:
         InputError: there is no such file, it cannot be read, or no row of it is a prompt.
     """
     held = _held(dataset.run, dataset.iteration)
-    return _Reading({dataset.iteration: dataset}, dataset, held, split).read(files, limit)
+    datasets = {dataset.iteration: dataset}
+    return _Reading(datasets, dataset, held, split, benchmarks).read(files, limit)
 
 
-def deal(run: str, iterations: Sequence[int], files: str, limit: int | None) -> Intake:
+def deal(
+    run: str,
+    iterations: Sequence[int],
+    files: str,
+    limit: int | None,
+    benchmarks: tuple[str, ...] = (),
+) -> Intake:
     """Deal the prompts of files that no iteration of a run holds yet to these iterations.
 
     Each goes to the iteration with the fewest: a file is dealt in turn, and what is appended to
@@ -71,19 +94,24 @@ def deal(run: str, iterations: Sequence[int], files: str, limit: int | None) -> 
 
     Args:
         files: a path, glob or URL. limit: stop when each iteration has so many of these files.
+        benchmarks: files whose prompts must not be in a prompt.
 
     Raises:
         InputError: as `ingest`, or an iteration is left without prompts; nothing was added then.
     """
     datasets = {iteration: Dataset(run, iteration) for iteration in iterations}
-    reading = _Reading(datasets, Dataset(run, 1), _held(run), TRAIN, passes_over=True)
+    reading = _Reading(datasets, Dataset(run, 1), _held(run), TRAIN, benchmarks, passes_over=True)
     return reading.read(files, limit)
 
 
 class _Reading:
     """Adds prompts to the iteration with the fewest, and failures to `rejects`.
 
+    Prompts that are equal up to white space, case and Unicode form count as one, the first. What a
+    run that was begun before holds of them goes on.
+
     Args:
+        benchmarks: files whose prompts must not be in a prompt.
         passes_over: whether rows of other splits than `split` are left out.
     """
 
@@ -93,6 +121,7 @@ class _Reading:
         rejects: Dataset,
         held: Held,
         split: str,
+        benchmarks: tuple[str, ...],
         *,
         passes_over: bool = False,
     ) -> None:
@@ -100,10 +129,12 @@ class _Reading:
         self._rejects = rejects
         self._held = held
         self._split = split
+        self._known = known_prompts(benchmarks) if benchmarks else None
         self._passes_over = passes_over
-        self._sizes = Counter(t for t, _ in held.here.values())
+        self._sizes = Counter(t for t, _, _ in held.here.values())
         self._read_of = Counter[int]()
         self._seen: dict[str, str] = {}
+        self._forms: dict[str, str] = {}
         self._ids: list[str] = []
         self._failures: list[InputRow] = []
         self._new: dict[int, list[Prompt]] = {iteration: [] for iteration in datasets}
@@ -152,19 +183,22 @@ class _Reading:
             message = f"the same prompt stands at {self._seen[key]}; it is done once"
             self._failures.append(_refused(row, "duplicate", message))
             return
-        begun = self._held.splits.get(key, split)
-        if begun != split:
-            message = f"the run holds this prompt in the split `{begun}`, and it cannot be in two"
-            self._failures.append(_refused(row, "other_split", message))
-            return
+        form = form_id(row.prompt)
+        refused = self._refused(row, key, form, split) or self._contaminated(row, key)
+        if refused:
+            self._failures.append(refused)
+            if refused.error != "contaminated" or key not in self._held.here:
+                return
         self._seen[key] = row.source
+        self._forms.setdefault(form, row.source)
         if split == self._split:
             self._ids.append(key)
         elif self._passes_over:
             return
         if key in self._held.here:
-            iteration, before = self._held.here[key]
-            if row.checks is not None and row.checks != before:
+            iteration, before, was_complete = self._held.here[key]
+            given = (row.checks, row.checks_complete)
+            if row.checks is not None and given != (before, was_complete):
                 self._failures.append(_came_late(row))
         else:
             iteration = min(short, key=lambda each: (self._sizes[each], each))
@@ -172,9 +206,37 @@ class _Reading:
         if split == self._split:
             self._read_of[iteration] += 1
 
+    def _refused(self, row: InputRow, key: str, form: str, split: str) -> InputRow | None:
+        """The failure of a prompt that is in another split, or equal to one but for its form."""
+        begun = self._held.splits.get(key) or self._held.form_splits.get(form, split)
+        if begun != split:
+            what = "this prompt" if key in self._held.splits else f"this prompt, {_ALIKE},"
+            message = f"the run holds {what} in the split `{begun}`, and it cannot be in two"
+            return _refused(row, "other_split", message)
+        place = self._forms.get(form) or self._held.sources.get(form)
+        if place is None or key in self._held.here:
+            return None
+        message = f"the same prompt, {_ALIKE}, stands at {place}; it is done once"
+        return _refused(row, "duplicate", message)
+
+    def _contaminated(self, row: InputRow, key: str) -> InputRow | None:
+        """The failure of a prompt that holds a benchmark's."""
+        hit = self._known.found(row.prompt or "") if self._known else None
+        if hit is None:
+            return None
+        message = f"it holds the prompt of a benchmark at {hit.place} ({hit.how}): {hit.text}"
+        if key in self._held.here:
+            message += (
+                "; the iteration was begun with it and keeps it: give --decontaminate to another "
+                "--run or --iteration"
+            )
+        return _refused(row, "contaminated", message)
+
     def _add(self, iteration: int, key: str, row: InputRow, split: str) -> None:
         place = self._sizes[iteration]
-        prompt = Prompt(key, row.prompt or "", shown(row.source), place, row.checks, split)
+        prompt = Prompt(
+            key, row.prompt or "", shown(row.source), place, row.checks, split, row.checks_complete
+        )
         self._new[iteration].append(prompt)
         self._sizes[iteration] += 1
         self._added += 1
@@ -185,7 +247,8 @@ class _Reading:
 
 def _came_late(row: InputRow) -> InputRow:
     message = (
-        "the iteration holds this prompt without these checks, and keeps what it was begun with; "
+        "the iteration holds this prompt with other checks, or checks_complete, or without, and "
+        "keeps what it was begun with; "
         "give them to another --run or --iteration"
     )
     return _refused(row, "late_checks", message)
@@ -200,17 +263,22 @@ def _held(run: str, iteration: int | None = None) -> Held:
 
     What comes before iteration 1 is no iteration's.
     """
+    held = Held({}, {}, {}, {})
     with connect(run, ("prompts",)) as connection:
-        query = "select prompt_id, iteration, checks, split from prompts order by iteration desc"
-        rows = connection.sql(query).fetchall()
-    return Held(
-        {
-            key: (t, some and [Check(**one) for one in some])
-            for key, t, some, _ in rows
-            if t == iteration or (iteration is None and t > 0)
-        },
-        {key: split for key, _, _, split in rows},
-    )
+        query = (
+            "select prompt_id, prompt, iteration, checks, split, source, checks_complete "
+            "from prompts order by iteration desc, position desc"
+        )
+        rows = connection.execute(query)
+        while some := rows.fetchmany(_SHARD_ROWS):
+            for key, prompt, t, checks, split, source, is_complete in some:
+                form = form_id(prompt)
+                held.splits[key] = held.form_splits[form] = split
+                if t == iteration or (iteration is None and t > 0):
+                    found = checks and [Check(**one) for one in checks]
+                    held.here[key] = (t, found, is_complete)
+                    held.sources[form] = source
+    return held
 
 
 def _commit(dataset: Dataset, prompts: list[Prompt]) -> None:

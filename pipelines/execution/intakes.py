@@ -12,11 +12,13 @@ from pipelines.execution.options import (
     DEMO_RUN,
     Job,
     Stages,
+    demo_settings,
     reads_prompts,
     reads_seeds,
 )
-from pipelines.execution.prompt_files import InputError
+from pipelines.execution.prompt_files import find
 from schemas.views import connect
+from terminal.exits import InputError
 from terminal.interpreter import python
 
 Intake = Callable[[Job, Console], tuple[Job, Sequence[str] | None]]
@@ -33,12 +35,15 @@ def intake_of(stages: Stages) -> Intake:
     return _prompts if reads_prompts(stages) else _held
 
 
-def require_prompts(job: Job) -> None:
-    """Refuse a job that reads no files where its iteration holds no prompts.
+def check_input(job: Job) -> None:
+    """See that a job has input, before anything is loaded or written for it.
 
     Raises:
-        InputError: it is one.
+        InputError: files on this machine's disk are not there, or the job reads none and its
+            iteration holds no prompts.
     """
+    if job.files and "://" not in job.files:
+        find(job.files)
     if intake_of(job.stages) is _held and not rows(job, "prompts"):
         raise InputError(
             f"no prompts in iteration {job.dataset.iteration} of the run {job.dataset.run}: "
@@ -48,9 +53,8 @@ def require_prompts(job: Job) -> None:
 
 def rows(job: Job, table: str) -> int:
     """How many rows of a table the iteration has."""
-    with connect(job.dataset.run, (table,)) as connection:
-        query = f"select count(*) from {table} where iteration = ?"
-        return int(connection.execute(query, [job.dataset.iteration]).fetchall()[0][0])
+    entries = job.dataset.entries().values()
+    return sum(entry.files[table].rows for entry in entries if table in entry.files)
 
 
 def _seeds(job: Job, out: Console) -> tuple[Job, Sequence[str] | None]:
@@ -92,7 +96,8 @@ def _prompts(job: Job, out: Console) -> tuple[Job, Sequence[str] | None]:
                 "--prompts, or have python -m pipelines.evolve make some"
             )
         files = str(DEMO_PROMPTS)
-    read = intake.ingest(job.dataset, files, job.limit, job.split)
+    benchmarks = tuple(job.options.decontaminate)
+    read = intake.ingest(job.dataset, files, job.limit, job.split, benchmarks)
     said = (
         f"prompts: {read.prompts} from {files}"
         if job.files
@@ -101,13 +106,13 @@ def _prompts(job: Job, out: Console) -> tuple[Job, Sequence[str] | None]:
     if read.added < read.prompts:
         said += f", {read.prompts - read.added} of them in the run already"
     if read.failures:
-        said += f"; {read.failures} rows left out (see `failures`)"
+        said += f"; {read.failures} rows are in `failures`"
     out.print(said, markup=False)
     if job.is_demo and read.more:
         out.print(
-            "This is a demonstration: few prompts and short answers, so that two cores end in "
-            f"about two minutes.\nAll bundled prompts: {python()} -m pipelines.refine --run "
-            f"{DEMO_RUN} --limit 0",
+            "This is a demonstration. So that two cores end soon it takes few prompts and has, in "
+            f"place of the paper's settings, {demo_settings(job.options)}.\nAll bundled prompts: "
+            f"{python()} -m pipelines.refine --run {DEMO_RUN} --limit 0",
             markup=False,
         )
     return job, read.ids if job.limit else None

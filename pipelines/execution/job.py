@@ -1,15 +1,13 @@
-"""A job from its command line to its exit code: read prompts, run stages, sum up."""
+"""A job from what was asked for to its exit code: read prompts, run stages, sum up."""
 
 from __future__ import annotations
 
 import copy
-import dataclasses
 import logging
 import os
 import shlex
 import time
-from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 
@@ -17,24 +15,24 @@ from rich.console import Console
 
 from inspection.summary import print_summary
 from pipelines.execution import elsewhere, lease, running, stop, work
-from pipelines.execution.inference import INTERRUPTED, RunStopped
-from pipelines.execution.intakes import Intake, intake_of, require_prompts, rows
+from pipelines.execution.command import Own
+from pipelines.execution.intakes import intake_of, rows
+from pipelines.execution.job_note import Running
 from pipelines.execution.journal import clear_journal
-from pipelines.execution.launch import launch
+from pipelines.execution.launch import do_here, launch
 from pipelines.execution.lease import Hold, LeaseLost, RunLocked
-from pipelines.execution.options import DEMO_RUN, Job, Stages, parse
-from pipelines.execution.parts import Claimed, claim, parts, together
-from pipelines.execution.plan import pending, plan
+from pipelines.execution.options import Job
+from pipelines.execution.parts import Claimed, asked_roles, claim, parts, together, with_models
+from pipelines.execution.plan import Part, Plan, committed, pending, plan
 from pipelines.execution.progress import progress
-from pipelines.execution.prompt_files import InputError
 from pipelines.execution.round_plan import ROUND, plan_round
 from pipelines.execution.round_plan import pending as pending_prompts
-from pipelines.execution.running import Running
 from pipelines.execution.session import Session
+from pipelines.execution.stop import INTERRUPTED, RunStopped
 from pipelines.execution.workers import check_workers
 from schemas.table import MAIN
 from spar_core.dataset import SWEEP_AGE_S
-from spar_core.engine.preflight import preflight, resolve
+from spar_core.engine.preflight import preflight
 from spar_core.engine.protocol import EngineGone
 from spar_core.engine.spec import model_path
 from spar_core.filters.library import NoLibrary
@@ -48,6 +46,7 @@ from terminal.exits import (
     OTHER_SETTINGS,
     STOPPED,
     WITH_FAILURES,
+    InputError,
     UsageError,
     complain,
 )
@@ -83,44 +82,11 @@ _NEXT = {
 """What to do next, by the last table that a job has written."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Own:
-    """What a job does its own way that is not about prompts or seeds.
-
-    add: adds its options. read: reads its input. show: says what came out.
-    """
-
-    add: Callable[[ArgumentParser], None]
-    read: Intake
-    show: Callable[[Job, Console], None]
-
-
-def main(
-    name: str,
-    description: str,
-    methods: Mapping[str, Stages],
-    argv: Sequence[str] | None,
-    *,
-    choice: str = "method",
-    default_run: str = DEMO_RUN,
-    own: Own | None = None,
-) -> int:
-    """Run a job and say in one line what went wrong, if anything did.
-
-    Args:
-        methods: the job's stages by method; the first is what it does unless one is named.
-        choice: the option that names the method. default_run: "" where --run must be given.
-    """
-    job: Job | None = None
+def run_job(job: Job, own: Own | None) -> int:
+    """Run a job that was understood, and say in one line what went wrong, if anything did."""
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False)
     try:
-        add = own.add if own else None
-        job = parse(
-            name, description, methods, argv, choice=choice, default_run=default_run, add=add
-        )
         _check_runner(job, err)
-        if not own:
-            require_prompts(job)
         with (
             _session(job) as session,
             session.noticing(),
@@ -141,7 +107,7 @@ def main(
     except KeyboardInterrupt:
         return complain(err, "interrupted: run the same command again to go on", STOPPED)
     except OSError as error:
-        where = f"cannot read or write the run {job.dataset.run}" if job else "cannot go on"
+        where = f"cannot read or write the run {job.dataset.run}"
         return complain(err, f"{where}: {error}", STOPPED)
 
 
@@ -166,7 +132,7 @@ def run(
     job = with_models(job)
     hold.check()
     job.dataset.sweep(0.0 if _is_alone(job) else SWEEP_AGE_S)
-    check = cache(partial(_check_engines, job))  # once, before the first work of the job
+    check = cache(partial(_check_engines, job, out))  # once, before the first work of the job
     claimed = parts(job, scope)
     at_once = together(job, claimed)
     alone = [[each] for each in claimed[len(at_once) :]]
@@ -204,7 +170,7 @@ def _check_runner(job: Job, err: Console) -> None:
     if job.options.detach:
         elsewhere.check_detaching(job.beam)
     local = [f"--run {job.dataset.run}"] if job.dataset.is_local else []
-    asked = {job.engines[role] for role in _asked(job)}
+    asked = {job.engines[role] for role in asked_roles(job)}
     check_workers(asked, job.beam)
     models = {str(path) for spec in asked if spec.model and (path := model_path(spec))}
     local += [f"--model {path}" for path in sorted(models)]
@@ -247,15 +213,6 @@ def _say_what_next(job: Job, failed: int, out: Console) -> None:
         )
 
 
-def with_models(job: Job) -> Job:
-    """The job with the models' names filled in where a server that is asked is left to say them."""
-    asked = {job.engines[role].url for role in _asked(job)}
-    specs = dict.fromkeys(job.engines.values())
-    named = {spec: resolve(spec) if spec.url in asked else spec for spec in specs}
-    engines = {role: named[spec] for role, spec in job.engines.items()}
-    return dataclasses.replace(job, engines=engines)
-
-
 def _run(
     job: Job,
     session: Session,
@@ -295,6 +252,8 @@ def _run(
     for each in claimed if planned.total else ():
         claim(job, each)
     if not planned.pending:
+        for part in stages:
+            clear_journal(dataset, part)  # a killed driver may have left it
         if planned.total:
             out.print(f"{name}: all {planned.total} {noun} are done", markup=False)
         return 0
@@ -310,13 +269,23 @@ def _run(
     )
     with (
         running.noting(dataset, options, note, out, leaves=job.options.detach) as told,
-        progress(err, files, noun, done, planned.total, session.engines.meter),
+        progress(
+            err,
+            files,
+            noun,
+            done,
+            planned.total,
+            session.engines.meter,
+            is_here=job.is_metered,
+        ),
     ):
         given = copy.deepcopy(options)  # runners write into them
-        if launch(stages, planned.works, dataset, specs, given, session, told) is None:
+        if not specs and elsewhere.is_one_thread(options):
+            do_here(first, planned.works, dataset, session)
+        elif launch(stages, planned.works, dataset, specs, given, session, told) is None:
             return None
     work.clear(dataset, files, first.variant, session.name)
-    left = pending_prompts(stages, dataset) if is_round else pending(first, dataset)
+    left = _left(job, stages, planned)
     for part in () if left else stages:
         entries = dataset.entries(part.stage.name, part.variant).values()
         if not any(entry.retry for entry in entries):
@@ -332,20 +301,28 @@ def _run(
     return left
 
 
-def _check_engines(job: Job) -> None:
-    """Find what is wrong with the engines before anything is asked of them.
+def _left(job: Job, stages: Sequence[Part], planned: Plan) -> int:
+    """How many items, or prompts of a round, are still pending after a job."""
+    first, dataset = stages[0], job.dataset
+    if len(stages) > 1:
+        return pending_prompts(stages, dataset)
+    if _is_alone(job):  # nobody else commits: every commit since planning is of a planned item
+        return planned.pending - (committed(first, dataset) - planned.committed)
+    return pending(first, dataset)
+
+
+def _check_engines(job: Job, out: Console) -> None:
+    """Find what is wrong with the engines before anything is asked of them, and say what is odd.
 
     Raises:
         EngineGone: with what and the remedy.
     """
-    for role in _asked(job):
+    remarks: list[str] = []
+    for role in asked_roles(job):
         most = longest(job.options, role)
-        preflight(job.engines[role], most, is_here=job.is_in_process)
-
-
-def _asked(job: Job) -> list[str]:
-    """The roles whose engines its stages ask."""
-    return list(dict.fromkeys(role for stage in job.stages for role in stage.roles))
+        remarks += preflight(job.engines[role], most, is_here=job.is_in_process)
+    for remark in dict.fromkeys(remarks):
+        out.print(f"note: {remark}", markup=False, soft_wrap=True)
 
 
 logging.getLogger("apache_beam").addHandler(logging.NullHandler())

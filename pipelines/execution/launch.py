@@ -6,7 +6,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -14,10 +14,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
 
 from pipelines.execution.elsewhere import IN_PROCESS, in_a_line, of_all_its_life, runner_of
-from pipelines.execution.inference import INTERRUPTED, Inference, RunStopped
+from pipelines.execution.inference import Inference
 from pipelines.execution.plan import Part
 from pipelines.execution.runners import failure
 from pipelines.execution.session import Session
+from pipelines.execution.stop import INTERRUPTED, RunStopped
 from pipelines.execution.work import Work
 from pipelines.execution.workers import hints
 from spar_core.dataset import Dataset
@@ -57,8 +58,10 @@ def launch(
     pipeline = beam.Pipeline(options=options)
     (
         pipeline
-        | "Works" >> beam.Create(works)
-        | "Spread" >> beam.Reshuffle()
+        | beam.Impulse()
+        | "Works" >> beam.FlatMap(_by_bucket, works).with_output_types(tuple[str, Work])
+        | "Spread" >> beam.GroupByKey()
+        | "Of buckets" >> beam.FlatMapTuple(_of_bucket).with_output_types(Work)
         | "+".join(part.stage.name for part in parts)
         >> beam.ParDo(Inference(parts, dataset, specs, session)).with_resource_hints(
             **hints(specs.values(), options)
@@ -75,6 +78,32 @@ def launch(
     except (Exception, KeyboardInterrupt) as error:
         raise _ended(error, result, is_here) from None
     return result
+
+
+def _by_bucket(_: bytes, works: Sequence[Work]) -> Iterator[tuple[str, Work]]:
+    """Yield work files keyed by bucket. Beam would pickle a lambda with the path of its file."""
+    yield from ((each.bucket, each) for each in works)
+
+
+def _of_bucket(_: str, works: Iterable[Work]) -> Iterable[Work]:
+    return works
+
+
+def do_here(part: Part, works: Sequence[Work], dataset: Dataset, session: Session) -> None:
+    """Run a stage that asks no engine in this thread, without a Beam pipeline.
+
+    Raises:
+        RunStopped: the results cannot be written, or it was interrupted.
+    """
+    worker = Inference([part], dataset, {}, session)
+    try:
+        worker.setup()
+        worker.start_bundle()
+        for each in works:
+            worker.process(each)
+        worker.finish_bundle()
+    finally:
+        worker.teardown()
 
 
 def watch(result: Any, session: Session) -> None:

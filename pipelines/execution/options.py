@@ -8,29 +8,47 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-
-from pipelines.execution import runners
-from pipelines.execution.elsewhere import IN_PROCESS, runner_of
+from pipelines.execution import beam_line
+from pipelines.execution.beam_line import BeamLine
+from pipelines.execution.parser import Parser, underscored
 from pipelines.execution.roles import add_engines, engine_of, is_bundled
 from schemas.prompts import TRAIN
 from schemas.table import MAIN
 from spar_core import variants
 from spar_core.dataset import Dataset
 from spar_core.engine.spec import EngineSpec
+from spar_core.ids import is_reserved
 from spar_core.methods import METHODS
 from spar_core.stage import DEFAULT_ROLES, PROMPTS, Stage, add_options, roles_of
+from spar_core.stages import decontamination
 from spar_core.stages.decode import ANSWERERS
 from spar_core.stages.drawing import whole
+from spar_core.stages.evolve import SIFTING
 from spar_core.stages.teach import TEACHERS
 from spar_core.stages.writers import WRITERS
 from terminal.exits import UsageError
 
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
 DEMO_PROMPTS = Path(__file__).parents[1] / "demo" / "prompts.jsonl"
 DEMO_RUN = "runs/demo"
 DEMO_LIMIT = 6
+DEMO_SETTINGS: dict[str, int | bool] = {
+    "slots": 16,
+    "responses": 2,
+    "actor_max_tokens": 128,
+    "votes": 3,
+    "branch": 2,
+    "stop_votes": True,
+    "stop_level": True,
+    "judge_once": True,
+}
+"""Defaults of the demo, where others are the paper's: it is to end soon on two cores. Its prompts
+ask for answers that end before the limit. Of few slots each is used again, and finds the beginning
+of its next prompt in its cache."""
 
 SEEDS = "seeds"
 
@@ -45,8 +63,6 @@ _CHOICES = {
 }
 """Options that say which stages a job has."""
 
-_FN_API_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-
 
 @dataclass(frozen=True)
 class Job:
@@ -54,7 +70,8 @@ class Job:
 
     engines: by role, those that stand in for a stage's roles included. options: all of it, for the
     stages to read their settings from. files: of prompts or of seeds, "" where none are named.
-    has_demo: whether it takes the bundled prompts where a run holds none.
+    line: what Beam reads of it. has_demo: whether it takes the bundled prompts where a run holds
+    none.
     """
 
     name: str
@@ -63,7 +80,7 @@ class Job:
     stages: Stages
     engines: dict[str, EngineSpec]
     options: argparse.Namespace
-    beam: PipelineOptions
+    line: BeamLine
     files: str
     limit: int | None
     split: str
@@ -75,18 +92,24 @@ class Job:
         return bool(self.options.bundled)
 
     @property
+    def beam(self) -> PipelineOptions:
+        """Beam's options; to ask for them loads Beam."""
+        return self.line.options
+
+    @property
     def is_in_process(self) -> bool:
         """Whether its pipelines run in this process, so that nobody writes when it is over."""
+        from pipelines.execution.elsewhere import IN_PROCESS, runner_of
+
         return runner_of(self.beam) == IN_PROCESS
 
+    @property
+    def is_metered(self) -> bool:
+        """Whether the work itself is done in this process, so that its meter counts it."""
+        from apache_beam.options.pipeline_options import DirectOptions
 
-class SparOptions(PipelineOptions):
-    """Our options, known to Beam so that every runner accepts them."""
-
-    @classmethod
-    def _add_argparse_args(cls, parser: Any) -> None:
-        add_arguments(parser, all_stages())
-        _add_seeds(parser)
+        mode = self.beam.view_as(DirectOptions).direct_running_mode
+        return self.is_in_process and mode != "multi_processing"
 
 
 def add_arguments(
@@ -123,7 +146,7 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
         f"settings another variant has too are not done again (default: {MAIN})",
     )
     if reads_seeds(stages):
-        _add_seeds(run)
+        add_seeds(run)
     elif reads_prompts(stages):
         run.add_argument(
             "--prompts",
@@ -131,6 +154,8 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
             help="JSONL, CSV or Parquet with a column `prompt`; a path, a glob or a URL; may be "
             "gzipped (default: what the run holds, else the bundled prompts)",
         )
+        if not any(SIFTING in stage.options for stage in stages):  # it has the option, too
+            decontamination.add(run, "prompts of --prompts")
     if not all(stage.replaces for stage in stages):
         run.add_argument(
             "--limit", type=whole(0), metavar="N", help="do the first N prompts only; 0 for all"
@@ -169,7 +194,7 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
     run.add_argument("--seed", type=int, default=0, help="seed of every random choice")
 
 
-def _add_seeds(run: Any) -> None:
+def add_seeds(run: Any) -> None:
     run.add_argument(
         "--seeds",
         metavar="FILES",
@@ -186,13 +211,6 @@ def reads_prompts(stages: Stages) -> bool:
 def reads_seeds(stages: Stages) -> bool:
     """Whether a job of these stages begins with seeds from files."""
     return not stages[0].after and stages[0].intake == SEEDS
-
-
-class Parser(argparse.ArgumentParser):
-    """Raises UsageError where argparse would exit."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message.removeprefix("argument "))
 
 
 def parse(
@@ -230,14 +248,45 @@ def parse(
     if add:
         add(parser)
     options, rest = parser.parse_known_args(arguments)
-    beam = _beam_options(parser, rest if add else arguments, rest)
+    is_demo_run = _is_demo_run(options, stages)
+    if default_run and is_demo_run:
+        known = {name: value for name, value in DEMO_SETTINGS.items() if hasattr(options, name)}
+        parser.set_defaults(**known)
+        options, rest = parser.parse_known_args(arguments)
+    _check_others(parser, rest)
     if options.run is None and not default_run:
         raise UsageError("--run DIR is needed")
     for option in ("run", "prompts", "seeds"):
         if getattr(options, option, None) == "":
             raise UsageError(f"--{option} must be a path or URL, not ''")
-    job = _understood(name, stages, options, beam)
+    line = BeamLine(tuple(rest if add else arguments))
+    job = _understood(name, stages, options, line, is_demo_run=is_demo_run)
     return replace(job, has_demo=bool(default_run))
+
+
+def demo_settings(options: argparse.Namespace) -> str:
+    """The settings of a demo that are not the paper's, as its command line would give them."""
+    held = {name: getattr(options, name, None) for name in DEMO_SETTINGS}
+    return " ".join(
+        f"--{name}" if value is True else f"--{name} {value}"
+        for name, value in held.items()
+        if value == DEMO_SETTINGS[name]
+    )
+
+
+def _is_demo_run(options: argparse.Namespace, stages: Stages) -> bool:
+    """Whether this is work on the demo's run: the bundled prompts and the bundled model."""
+    files = getattr(options, stages[0].intake, None)
+    engines = _engines(options, stages).values()
+    return options.run in (None, DEMO_RUN) and files is None and all(map(is_bundled, engines))
+
+
+def _engines(options: argparse.Namespace, stages: Stages) -> dict[str, EngineSpec]:
+    """The engines that a command line names, by role."""
+    engines: dict[str, EngineSpec] = {}
+    for role in roles_of(stages):
+        engines[role] = engine_of(options, role, engines.get(DEFAULT_ROLES.get(role, "")))
+    return engines
 
 
 def _method(
@@ -271,45 +320,30 @@ def _asking(methods: Mapping[str, Stages], arguments: Sequence[str]) -> str | No
     return None
 
 
-def underscored(argument: str) -> str:
-    """`--engine-url` is `--engine_url`."""
-    if not argument.startswith("--"):
-        return argument
-    name, equals, value = argument.partition("=")
-    return "--" + name[2:].replace("-", "_") + equals + value
-
-
-def _beam_options(
-    parser: argparse.ArgumentParser, arguments: Sequence[str], rest: Sequence[str]
-) -> PipelineOptions:
+def _check_others(parser: argparse.ArgumentParser, others: Sequence[str]) -> None:
     """Whatever is not ours must be Beam's: a misspelt option must not be passed over."""
-    beam_parser: Any = Parser(add_help=False, allow_abbrev=False)
-    for options in PipelineOptions.__subclasses__():
-        if options is not SparOptions:
-            options._add_argparse_args(beam_parser)
-    beams, unknown = beam_parser.parse_known_args(rest)
-    own: Any = Parser(add_help=False, allow_abbrev=False)
-    for name, kind in runners.options_of(beams).items():
-        if name not in beam_parser._option_string_actions:
-            own.add_argument(name, nargs="?", type=kind)
-    unknown = own.parse_known_args(unknown)[1]
-    if unknown:
-        known = [n for each in (parser, beam_parser, own) for n in each._option_string_actions]
-        name = unknown[0].partition("=")[0]
-        if name in _elsewhere():
-            raise UsageError(f"no option {name} in this job: it is another job's")
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise UsageError(f"no option {name}{hint}")
-    if beams.no_wait_until_finish:
-        raise UsageError(
-            "--no_wait_until_finish is not for this job: it waits, to commit, to say what is "
-            "pending still, and to clear up behind it"
-        )
-    beam = PipelineOptions([*arguments])
-    if (beam.view_as(StandardOptions).runner or "DirectRunner") == "DirectRunner":
-        beam.view_as(StandardOptions).runner = _FN_API_RUNNER
-    return beam
+    if not others:
+        return
+    ours = [*parser._option_string_actions]
+    if unknown := beam_line.unknown(others):
+        refuse(unknown, [*ours, *beam_line.names()])
+    from pipelines.execution import beam_options  # loads Beam
+
+    beam_options.check(others, ours)
+
+
+def refuse(unknown: Sequence[str], known: Sequence[str]) -> NoReturn:
+    """Refuse arguments that nobody knows.
+
+    Raises:
+        UsageError: with what may have been meant.
+    """
+    name = unknown[0].partition("=")[0]
+    if name in _elsewhere():
+        raise UsageError(f"no option {name} in this job: it is another job's")
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise UsageError(f"no option {name}{hint}")
 
 
 def _elsewhere() -> set[str]:
@@ -331,16 +365,20 @@ def all_stages() -> Stages:
 
 
 def _understood(
-    name: str, stages: Stages, options: argparse.Namespace, beam: PipelineOptions
+    name: str,
+    stages: Stages,
+    options: argparse.Namespace,
+    line: BeamLine,
+    *,
+    is_demo_run: bool,
 ) -> Job:
-    roles = roles_of(stages)
-    engines: dict[str, EngineSpec] = {}
-    for role in roles:
-        engines[role] = engine_of(options, role, engines.get(DEFAULT_ROLES.get(role, "")))
+    engines = _engines(options, stages)
     options.engines = engines
     options.bundled = frozenset(r for r, e in engines.items() if is_bundled(e))
     for group in dict.fromkeys(some for stage in stages for some in stage.options):
         group.check(options)
+    if reads_prompts(stages):
+        _check_decontamination(options)
     makes_prompts = any(PROMPTS in stage.writes for stage in stages)
     if makes_prompts and options.variant != MAIN:
         raise UsageError(
@@ -348,12 +386,7 @@ def _understood(
             "--iteration"
         )
     files = getattr(options, stages[0].intake, None)
-    is_demo = (
-        reads_prompts(stages)
-        and len(options.bundled) == len(engines)
-        and files is None
-        and options.run in (None, DEMO_RUN)
-    )
+    is_demo = is_demo_run and reads_prompts(stages)
     limit = getattr(options, "limit", None)
     if limit is None and is_demo:
         limit = DEMO_LIMIT
@@ -364,7 +397,7 @@ def _understood(
         stages=stages,
         engines=engines,
         options=options,
-        beam=beam,
+        line=line,
         files=files or "",
         limit=limit or None,
         split=getattr(options, "split", TRAIN),
@@ -372,9 +405,22 @@ def _understood(
     )
 
 
+def _check_decontamination(options: argparse.Namespace) -> None:
+    if options.decontaminate and not options.prompts:
+        raise UsageError(
+            "--decontaminate is for --prompts FILES: prompts that a run holds stay as they are "
+            "(pipelines.evolve has the option, too)"
+        )
+    decontamination.check(options)
+
+
 def _variant(text: str) -> str:
     if not variants.NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(
             f"must be lower-case letters, digits, - and _, at most 31, not {text!r}"
+        )
+    if is_reserved(text):
+        raise argparse.ArgumentTypeError(
+            f"must not be {text!r}, which stands in names of other rows: choose another name"
         )
     return text

@@ -16,9 +16,10 @@ from pipelines.execution.work import BUCKET, Work
 from schemas.manifest import Entry, StoredKeys
 from schemas.prompts import TRAIN
 from schemas.table import MAIN
-from schemas.views import connect, quoted
+from schemas.views import connect
 from spar_core.dataset import Dataset
 from spar_core.stage import PROMPTS, Stage, StageSettings
+from spar_core.stage_items import SCOPE, bound, scope_query
 
 _MEMORY = "1GB"
 _KEYS = pa.schema([("key", pa.string())])
@@ -44,11 +45,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done."""
+    """What is to be done.
+
+    total, pending: items, or prompts of a round. committed: the keys of a stage that are
+    committed already; of a round nobody asks.
+    """
 
     total: int
     pending: int
     works: list[Work]
+    committed: int = 0
 
 
 def plan(part: Part, dataset: Dataset, plan_name: str) -> Plan:
@@ -61,13 +67,15 @@ def plan(part: Part, dataset: Dataset, plan_name: str) -> Plan:
         plan_name: names the folder of the work files.
     """
     stage, name = part.stage, part.stage.name
-    entries = dataset.entries(name, part.variant)
-    with items(part, dataset) as connection:
-        stale = {path for path, entry in entries.items() if entry.retry}
+    entries = dataset.entries()
+    own = of_part(part, entries)
+    with reading(part, dataset, makers(part), entries) as connection:
+        want(part, connection)
+        stale = {path for path, entry in own.items() if entry.retry}
         if stage.replaces:
-            stale |= _gone(entries, connection)
+            stale |= _gone(own, connection)
         dataset.retract(sorted(stale))
-        held = [entry for path, entry in entries.items() if path not in stale]
+        held = [entry for path, entry in own.items() if path not in stale]
         total, pending = _counted(held, connection)
         if not pending:
             return Plan(total, 0, [])
@@ -80,14 +88,22 @@ def plan(part: Part, dataset: Dataset, plan_name: str) -> Plan:
             f"order by {BUCKET}, key"
         )
         reader = connection.sql(query).to_arrow_reader(_BATCH)
-        return Plan(total, pending, work.write(dataset, name, part.variant, plan_name, reader))
+        works = work.write(dataset, name, part.variant, plan_name, reader)
+        return Plan(total, pending, works, sum(len(entry.keys) for entry in held))
+
+
+def committed(part: Part, dataset: Dataset) -> int:
+    """How many keys of a stage are committed."""
+    entries = dataset.entries(part.stage.name, part.variant)
+    return sum(len(entry.keys) for entry in entries.values())
 
 
 def pending(part: Part, dataset: Dataset) -> int:
     """How many items are not done."""
-    with items(part, dataset, "key") as connection:
-        entries = dataset.entries(part.stage.name, part.variant)
-        return _counted(entries.values(), connection)[1]
+    entries = dataset.entries()
+    with reading(part, dataset, makers(part), entries) as connection:
+        want(part, connection, "key")
+        return _counted(of_part(part, entries).values(), connection)[1]
 
 
 def buckets_for(items: int) -> int:
@@ -102,45 +118,56 @@ def buckets_for(items: int) -> int:
 
 @contextmanager
 def items(part: Part, dataset: Dataset, columns: str = "*") -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the table `wanted`: a stage's items, or some of their columns.
+    """A connection with the table `wanted`: a stage's items, or some of their columns."""
+    with reading(part, dataset, makers(part), dataset.entries()) as connection:
+        want(part, connection, columns)
+        yield connection
+
+
+def want(part: Part, connection: duckdb.DuckDBPyConnection, columns: str = "*") -> None:
+    """Create the table `wanted`: a stage's items, or some of their columns.
 
     Where little memory does not suffice for so many, they are asked for once more with much.
+
+    Args:
+        connection: from `reading`.
     """
-    making = f"create temp table wanted as select {columns} from ({part.stage.items})"
-    with reading(part, dataset, makers(part)) as connection:
-        try:
-            connection.execute(making, bound(part))
-        except duckdb.OutOfMemoryException:
-            connection.execute("reset memory_limit")
-            connection.execute(making, bound(part))
-        yield connection
+    _create_scope(part, connection)
+    making = f"create or replace temp table wanted as select {columns} from ({part.stage.items})"
+    try:
+        connection.execute(making, bound(part.stage, part.settings))
+    except duckdb.OutOfMemoryException:
+        connection.execute("reset memory_limit")
+        connection.execute(making, bound(part.stage, part.settings))
 
 
 @contextmanager
 def reading(
-    part: Part, dataset: Dataset, read: Mapping[str, str]
+    part: Part, dataset: Dataset, read: Mapping[str, str], entries: Mapping[str, Entry]
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the rows that a part reads, which is held to little memory.
 
     Args:
         read: the variants of the tables whose rows these are.
+        entries: of the iteration.
     """
+    tables = (part.stage.intake, *read)
     with (
-        connect(dataset.run, (part.stage.intake, *read), made_by=read) as connection,
+        connect(dataset.run, tables, made_by=read, entries=entries) as connection,
         tempfile.TemporaryDirectory() as spill,
     ):
         connection.execute(f"set memory_limit = '{_MEMORY}'")
         connection.execute(f"set temp_directory = '{spill}'")
         # It hashes a text after a join instead of before, and takes the text through the join.
         connection.execute("set disabled_optimizers = 'projection_pullup'")
-        _narrow(connection, part, read, dataset.iteration)
+        _narrow(connection, tables)
         yield connection
 
 
-def bound(part: Part) -> dict[str, Any]:
-    """The settings that a stage's SQL names."""
-    values = part.settings.named()
-    return {n: v for n, v in values.items() if "." not in n and f"${n}" in part.stage.items}
+def of_part(part: Part, entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """What an iteration's entries hold of a part."""
+    place = part.stage.name, part.variant
+    return {path: e for path, e in entries.items() if (e.stage, e.variant) == place}
 
 
 def makers(part: Part) -> dict[str, str]:
@@ -152,23 +179,18 @@ def makers(part: Part) -> dict[str, str]:
     }
 
 
-def _narrow(
-    connection: duckdb.DuckDBPyConnection, part: Part, read: Iterable[str], iteration: int
-) -> None:
-    """Views of the rows that the stage's variant uses, in place of those of the whole run."""
+def _narrow(connection: duckdb.DuckDBPyConnection, tables: Iterable[str]) -> None:
+    """Views without the column `iteration`, in place of those of the run."""
     catalog = connection.sql("select current_database()").fetchall()[0][0]
-    intake = part.stage.intake
-    for table in dict.fromkeys((intake, *read)):
-        rows = f'"{catalog}".main.{table} where iteration = {iteration}'
-        query = f"select * exclude (iteration) from {rows}"
+    for table in dict.fromkeys(tables):
+        query = f'select * exclude (iteration) from "{catalog}".main.{table}'
         connection.execute(f"create temp view {table} as {query}")
-    split = TRAIN if part.stage.trains else part.split
-    key = f"{intake.removesuffix('s')}_id"
-    where = f"where split = {quoted(split)}" if intake == PROMPTS else ""
-    connection.execute(f"create temp table scope as select {key} from {intake} {where}")
-    if part.scope is not None and not part.stage.replaces:
-        connection.register("chosen", pa.table({"key": list(part.scope)}, _KEYS))
-        connection.execute(f"delete from scope where {key} not in (select key from chosen)")
+
+
+def _create_scope(part: Part, connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the table `scope`: the ids of the prompts, or of other rows, that are to be done."""
+    scope = scope_query(connection, part.stage, part.split, part.scope)
+    connection.execute(f"create or replace temp table {SCOPE} as {scope}")
 
 
 def _gone(entries: Mapping[str, Entry], connection: duckdb.DuckDBPyConnection) -> set[str]:

@@ -17,7 +17,14 @@ import pyarrow.parquet as pq
 from schemas.prompts import Check
 from spar_core.checks.arguments import BadChecks
 from spar_core.checks.library import NoChecker
-from spar_core.checks.reading import CHECKS_COLUMN, IFEVAL_COLUMNS, read_checks
+from spar_core.checks.reading import (
+    CHECKS_COLUMN,
+    COMPLETE_COLUMN,
+    IFEVAL_COLUMNS,
+    read_checks,
+    read_complete,
+)
+from terminal.exits import InputError
 
 COLUMN = "prompt"
 SEED_COLUMNS = (COLUMN, "instruction", "seed", "text")
@@ -25,10 +32,6 @@ SEED_COLUMNS = (COLUMN, "instruction", "seed", "text")
 SPLIT_COLUMN = "split"
 
 _SPLIT = re.compile(r"\w{0,40}")
-
-
-class InputError(Exception):
-    """The input as a whole is no good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class InputRow:
     message: str = ""
     payload: str = ""
     checks: list[Check] | None = None
+    checks_complete: bool = False
     split: str = ""
     """What the row says that it is for, "" where it says nothing."""
 
@@ -190,7 +194,9 @@ def _read_parquet(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterato
         raise InputError(
             f"{path}: no column {_named(columns)} (columns: {names}); {remedy(columns)}"
         )
-    used = {column, SPLIT_COLUMN, CHECKS_COLUMN, *IFEVAL_COLUMNS} & {*parquet.schema_arrow.names}
+    used = {column, SPLIT_COLUMN, CHECKS_COLUMN, COMPLETE_COLUMN, *IFEVAL_COLUMNS} & {
+        *parquet.schema_arrow.names
+    }
     number = 0
     for batch in parquet.iter_batches(batch_size=4096, columns=sorted(used)):
         for values in zip(*batch.columns, strict=True):
@@ -223,7 +229,9 @@ def _checked(source: str, row: Mapping[str, Any], column: str) -> InputRow:
         message = f"`{SPLIT_COLUMN}` is {json.dumps(split, default=str)[:80]}, not a plain word"
         return InputRow(source, None, "bad_split", message, prompt)
     try:
-        return InputRow(source, prompt, checks=read_checks(row), split=split)
+        found = read_checks(row)
+        complete = bool(found) and read_complete(row)
+        return InputRow(source, prompt, checks=found, checks_complete=complete, split=split)
     except BadChecks as error:
         return InputRow(source, None, "bad_checks", str(error), prompt)
     except NoChecker as error:

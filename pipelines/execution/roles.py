@@ -7,9 +7,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from pipelines import quoted
 from spar_core.engine import addresses, keys
+from spar_core.engine.bundled import BUNDLED, bundled_adapter
 from spar_core.engine.keys import KEY_VARIABLE
-from spar_core.engine.llamacpp import BUNDLED, bundled_adapter
 from spar_core.engine.spec import EngineSpec
 from spar_core.stage import DEFAULT_ROLES
 from spar_core.stages.drawing import between, whole
@@ -125,6 +126,7 @@ def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None
         raise UsageError(f"--{role}_adapter is for --engine llamacpp without a URL")
     if not adapter and not url and kind == "llamacpp":
         adapter = _adapter(role, model, default)
+    quoted.split("engine_args", options.engine_args)
     slots = said["slots"] or options.slots or (32 if kind == "llamacpp" else 256)
     if not keys.is_place(options.engine_key):
         raise UsageError(

@@ -6,7 +6,8 @@ takes it through all of them commits to few.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import duckdb
@@ -14,8 +15,18 @@ import pyarrow as pa
 
 from pipelines.execution import work
 from pipelines.execution.following import BUCKETS, DONE
-from pipelines.execution.plan import Part, Plan, buckets_for, items, keys_of, makers, reading
+from pipelines.execution.plan import (
+    Part,
+    Plan,
+    buckets_for,
+    keys_of,
+    makers,
+    of_part,
+    reading,
+    want,
+)
 from pipelines.execution.work import BUCKET
+from schemas.manifest import Entry
 from spar_core.dataset import Dataset
 from spar_core.stage import PROMPTS
 
@@ -43,18 +54,23 @@ def plan_round(parts: Sequence[Part], dataset: Dataset, plan_name: str) -> Plan:
         parts: of one variant, each after those that it follows from; the first has an item for
             every prompt.
     """
-    for part in parts:
-        entries = dataset.entries(part.stage.name, part.variant)
-        dataset.retract(sorted(path for path, entry in entries.items() if entry.retry))
-    states = [_state(part, dataset) for part in parts]
-    total, pending = states[0].prompts, pending_of(states)
-    if not pending:
-        return Plan(total, 0, [])
-    wanted = buckets_for(total)
-    fixed = [dataset.buckets(part.stage.name, part.variant, wanted) for part in parts]
-    tables = {table: maker for part in parts for table, maker in makers(part).items()}
-    with reading(parts[0], dataset, tables) as connection:
-        query = _query(connection, states, fixed, list(tables))
+    entries = dataset.entries()
+    stale = {
+        path: entry
+        for part in parts
+        for path, entry in of_part(part, entries).items()
+        if entry.retry
+    }
+    dataset.retract(sorted(stale))
+    entries = {path: entry for path, entry in entries.items() if path not in stale}
+    with _reading(parts, dataset, entries) as connection:
+        states = [_state(part, connection, entries) for part in parts]
+        total, pending = states[0].prompts, pending_of(states)
+        if not pending:
+            return Plan(total, 0, [])
+        wanted = buckets_for(total)
+        fixed = [dataset.buckets(part.stage.name, part.variant, wanted) for part in parts]
+        query = _query(connection, states, fixed, list(_makers(parts)))
         reader = connection.sql(query).to_arrow_reader(_BATCH)
         works = work.write(dataset, ROUND, parts[0].variant, plan_name, reader)
     return Plan(total, pending, works)
@@ -62,28 +78,42 @@ def plan_round(parts: Sequence[Part], dataset: Dataset, plan_name: str) -> Plan:
 
 def pending(parts: Sequence[Part], dataset: Dataset) -> int:
     """How many prompts are not through all stages."""
-    return pending_of([_state(part, dataset) for part in parts])
+    entries = dataset.entries()
+    with _reading(parts, dataset, entries) as connection:
+        return pending_of([_state(part, connection, entries) for part in parts])
+
+
+def _reading(
+    parts: Sequence[Part], dataset: Dataset, entries: Mapping[str, Entry]
+) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    """A connection to the rows that the parts read, all of them of one variant."""
+    return reading(parts[0], dataset, _makers(parts), entries)
+
+
+def _makers(parts: Sequence[Part]) -> dict[str, str]:
+    return {table: maker for part in parts for table, maker in makers(part).items()}
 
 
 def pending_of(states: Sequence[_State]) -> int:
     return len({key for state in states for key in state.pending["prompt_id"].to_pylist()})
 
 
-def _state(part: Part, dataset: Dataset) -> _State:
-    entries = dataset.entries(part.stage.name, part.variant)
-    with items(part, dataset, "key, prompt_id") as connection:
-        connection.register("done", keys_of(entries.values()))
-        [(prompts,)] = connection.sql("select count(distinct prompt_id) from wanted").fetchall()
-        return _State(
-            prompts,
-            connection.sql(
-                "select distinct prompt_id from wanted anti join done using (key)"
-            ).to_arrow_table(),
-            connection.sql(
-                "select prompt_id, list(key) as keys from wanted semi join done using (key) "
-                "group by prompt_id"
-            ).to_arrow_table(),
-        )
+def _state(
+    part: Part, connection: duckdb.DuckDBPyConnection, entries: Mapping[str, Entry]
+) -> _State:
+    want(part, connection, "key, prompt_id")
+    connection.register("done", keys_of(of_part(part, entries).values()))
+    [(prompts,)] = connection.sql("select count(distinct prompt_id) from wanted").fetchall()
+    return _State(
+        prompts,
+        connection.sql(
+            "select distinct prompt_id from wanted anti join done using (key)"
+        ).to_arrow_table(),
+        connection.sql(
+            "select prompt_id, list(key) as keys from wanted semi join done using (key) "
+            "group by prompt_id"
+        ).to_arrow_table(),
+    )
 
 
 def _query(

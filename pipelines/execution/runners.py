@@ -23,7 +23,7 @@ from apache_beam.runners.runner import create_runner
 from pipelines.execution.elsewhere import in_a_line
 from terminal.exits import UsageError
 
-_PATIENCE_S = 5.0
+PATIENCE_S = 5.0
 """How long an address that was named is waited for."""
 
 _FLINK_PORT = 8081
@@ -123,7 +123,7 @@ def _require_flink(beams: Namespace) -> None:
     try:
         where = urlsplit(master if "://" in master else f"//{master}")
         address = where.hostname or "", where.port or _FLINK_PORT
-        with socket.create_connection(address, _PATIENCE_S):
+        with socket.create_connection(address, PATIENCE_S):
             pass
     except (OSError, ValueError):
         raise UsageError(
@@ -147,9 +147,7 @@ def described(endpoint: str) -> Mapping[str, Kind]:
         service = beam_job_api_pb2_grpc.JobServiceStub(channel)
         request = beam_job_api_pb2.DescribePipelineOptionsRequest()
         try:
-            told = service.DescribePipelineOptions(
-                request, timeout=_PATIENCE_S, wait_for_ready=True
-            )
+            told = service.DescribePipelineOptions(request, timeout=PATIENCE_S, wait_for_ready=True)
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.UNIMPLEMENTED:
                 return {}

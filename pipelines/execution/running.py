@@ -6,10 +6,8 @@ refuses to begin, or attaches to it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -17,36 +15,11 @@ from apache_beam.runners.runner import PipelineState
 from rich.console import Console
 
 from pipelines.execution import elsewhere, stop, work
-from pipelines.execution.elsewhere import JobNotFound, Place
+from pipelines.execution.job_note import JobNotFound, Place, Running, forget, note, noted
 from pipelines.execution.launch import watch
 from pipelines.execution.lease import RunLocked
 from pipelines.execution.session import Session
 from spar_core.dataset import Dataset
-
-_FILE = "_job.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A job that was submitted.
-
-    place: where it is. name: of what it does. files, variant, iteration, plan: of its work files.
-    """
-
-    place: Place
-    name: str
-    files: str
-    variant: str
-    iteration: int
-    plan: str
-
-    def to_json(self) -> bytes:
-        return json.dumps(asdict(self), indent=1).encode()
-
-    @classmethod
-    def from_json(cls, text: bytes) -> Running:
-        plain = json.loads(text)
-        return cls(**{**plain, "place": Place(**plain["place"])})
 
 
 @contextmanager
@@ -74,7 +47,7 @@ def noting(
             return False
         job = running(elsewhere.place_of(result, options))
         told.append((job, result))
-        dataset.replace(f"{dataset.root}/{_FILE}", job.to_json())
+        note(dataset, job)
         where = f": {job.place.url}" if job.place.url else ""
         out.print(f"{job.name}: {job.place}{where}", markup=False)
         return leaves
@@ -94,20 +67,6 @@ def _has_ended(result: Any) -> bool:
         return bool(PipelineState.is_terminal(result.state))
     except Exception:  # whatever a runner raises: nobody knows
         return False
-
-
-def noted(dataset: Dataset) -> Running | None:
-    """The job that a run has, as far as is known; it may have ended."""
-    try:
-        return Running.from_json(dataset.fs.cat_file(f"{dataset.root}/{_FILE}"))
-    except FileNotFoundError:
-        return None
-
-
-def forget(dataset: Dataset, job: Running) -> None:
-    """Take back that a run has a job, unless another one is noted by now."""
-    if noted(dataset) == job:
-        dataset.fs.rm_file(f"{dataset.root}/{_FILE}")
 
 
 def state_of(running: Running) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pipelines.execution.intake import commit_failures
 from pipelines.execution.prompt_files import (
     SEED_COLUMNS,
-    InputError,
     InputRow,
     find,
     read,
@@ -20,6 +19,7 @@ from schemas.views import connect
 from spar_core.dataset import Dataset, Settled
 from spar_core.filters.near_duplicates import bands, signature
 from spar_core.ids import seed_id
+from terminal.exits import InputError
 
 STAGE = "seeds"
 _SHARD_ROWS = 10_000

@@ -1,7 +1,8 @@
-"""A note in a run that a job cannot go on, for its workers: what no other try mends is tried once.
+"""A job that cannot go on, and the note of it that its run holds for the workers.
 
-A runner tries again what failed, each time after a long start of an engine; workers that begin look
-for the note first. It is of one plan, so that no later job is stopped by it.
+What no other try mends is tried once: a runner tries again what failed, each time after a long
+start of an engine; workers that begin look for the note first. It is of one plan, so that no later
+job is stopped by it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,13 @@ import contextlib
 
 from spar_core.dataset import Dataset
 
+INTERRUPTED = "interrupted"
+
 _FOLDER = "_stop"
+
+
+class RunStopped(Exception):
+    """The run cannot go on now; started again with the same command it does."""
 
 
 def tell(dataset: Dataset, plan: str, why: str) -> None:

@@ -7,7 +7,7 @@ table `lineage` says whose they are.
 
 from __future__ import annotations
 
-from schemas.questions import benchmarks, cost, judging, methods, pairs, search, teaching
+from schemas.questions import benchmarks, cost, judging, methods, pairs, search, taken, teaching
 from schemas.questions.macros import MACROS
 from schemas.questions.question import Question
 
@@ -15,6 +15,7 @@ VIEWS: dict[str, Question] = {
     **pairs.VIEWS,
     **judging.VIEWS,
     **search.VIEWS,
+    **taken.VIEWS,
     **cost.VIEWS,
     **teaching.VIEWS,
     **methods.VIEWS,

@@ -24,10 +24,12 @@ VIEWS: dict[str, Question] = {
             select iteration, variant, decoder, votes, budget, metric, unnest(units) as unit
             from said),
         checked as (
-            select iteration, variant, decoder, votes, budget, count(*) as checked,
-                   avg(s.unit.parts[1].over - p.unit.parts[1].over) as more
+            select iteration, variant, decoder, votes, budget,
+                   sum(p.unit.parts[1].under)::bigint as checked,
+                   sum(s.unit.parts[1].over - p.unit.parts[1].over) / checked as more
             from sides s join sides p using (iteration, variant, decoder, votes, budget)
             where s.metric = 'self' and p.metric = 'program' and s.unit.key = p.unit.key
+              and s.unit.parts[1].under = p.unit.parts[1].under
             group by all)
         select iteration, variant, decoder, votes, budget,
                round(any_value(value) filter (metric = 'self'), 3) as self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.questions.question import Question
+from schemas.responses import WHOLE
 
 VIEWS: dict[str, Question] = {
     "verdicts": Question(
@@ -10,8 +11,24 @@ VIEWS: dict[str, Question] = {
         """
         select iteration, variant, verdict, count(*) as responses,
                sum(yes_votes)::bigint as yes_votes, sum(no_votes)::bigint as no_votes,
-               sum(unparsed_votes)::bigint as unparsed_votes
+               sum(unparsed_votes)::bigint as unparsed_votes,
+               sum(asked_again)::bigint as asked_again
         from judgements group by all order by all""",
+    ),
+    "left_out_responses": Question(
+        "sampled responses that were cut off or are empty: they are judged by nobody, no side of a "
+        "pair and no lesson",
+        f"""
+        with counted as (
+            select iteration, variant,
+                   case when {WHOLE} then null when trim(response) = '' then 'empty'
+                        else finish_reason end as why,
+                   count(*) as responses
+            from responses group by all)
+        select iteration, variant, why, responses,
+               round(responses / sum(responses) over whole, 3) as share
+        from counted window whole as (partition by iteration, variant)
+        qualify why is not null order by iteration, variant, why""",
     ),
     "rating_scores": Question(
         "how the actor rates its own answers, by score; without one: ratings that cannot be read",
@@ -46,12 +63,13 @@ VIEWS: dict[str, Question] = {
             from judgements
             union all
             select iteration, variant, 'nodes', verdict, yes_votes, no_votes, unparsed_votes
-            from nodes where depth > 0)
+            from nodes where depth > 0 and verdict <> 'unjudged')
         select iteration, variant, judged, verdict, count(*) as judgements,
                round(sum(greatest(yes_votes, no_votes)) / nullif(sum(yes_votes + no_votes), 0), 3)
                    as share_with_majority,
                count(*) filter (yes_votes > 0 and no_votes > 0) as split,
-               round(avg((yes_votes > 0 and no_votes > 0)::int), 3) as share_split,
+               round(avg((yes_votes > 0 and no_votes > 0)::int) filter (
+                   yes_votes + no_votes + unparsed_votes > 0), 3) as share_split,
                round(sum(unparsed_votes) / nullif(sum(yes_votes + no_votes + unparsed_votes), 0), 3)
                    as share_unparsed
         from judged group by all order by iteration, variant, judged desc, verdict""",
@@ -62,7 +80,8 @@ VIEWS: dict[str, Question] = {
         with judged as (
             select iteration, variant, value, 'response' as judged from judgements
             union all
-            select iteration, variant, value, 'node' from nodes where depth > 0)
+            select iteration, variant, value, 'node' from nodes
+            where depth > 0 and (verdict <> 'unjudged' or value is not null))
         select iteration, variant, round(value, 2) as value,
                count(*) filter (judged = 'response') as responses,
                count(*) filter (judged = 'node') as nodes
@@ -81,15 +100,16 @@ VIEWS: dict[str, Question] = {
         order by iteration, variant, model, outcome <> 'kept', outcome""",
     ),
     "judge_bias": Question(
-        "where the judge says Yes and a program that checks the constraints says No",
+        "where the judge says Yes and a program that checks the constraints says No, and how much "
+        "of what passed in the end the program denies",
         """
         with sided as (
             select iteration, variant, 'judge' as stage, verdict = 'yes' as judge,
-                   checked as program
-            from judgements where verdict in ('yes', 'no')
+                   checked as program, outcome = 'yes' as passed
+            from judgements where verdict in ('yes', 'no') and yes_votes + no_votes > 0
             union all
-            select iteration, variant, 'tree_search', verdict = 'yes', checked
-            from nodes where depth > 0 and verdict in ('yes', 'no'))
+            select iteration, variant, 'tree_search', verdict = 'yes', checked, outcome = 'yes'
+            from nodes where depth > 0 and verdict in ('yes', 'no') and yes_votes + no_votes > 0)
         select iteration, variant, stage, count(*) as checked,
                count(*) filter (judge and program) as both_yes,
                count(*) filter (judge and not program) as judge_yes_check_no,
@@ -97,7 +117,9 @@ VIEWS: dict[str, Question] = {
                count(*) filter (not judge and not program) as both_no,
                round(count(*) filter (judge = program) / count(*), 3) as agreement,
                round(count(*) filter (judge and not program)
-                   / nullif(count(*) filter (judge), 0), 3) as share_of_yes_denied
+                   / nullif(count(*) filter (judge), 0), 3) as share_of_yes_denied,
+               round(count(*) filter (passed and not program)
+                   / nullif(count(*) filter (passed), 0), 3) as share_of_passed_denied
         from sided where program is not null group by all order by all""",
     ),
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from schemas.methods import listed
-from schemas.questions.question import Question
+from schemas.questions.question import LESS, PROMPTS, Question, spent
+from schemas.table import SPAR
 
 _KEPT = """kept as (
             select iteration, variant, method, prompt_id from pairs
@@ -24,31 +25,32 @@ VIEWS: dict[str, Question] = {
                        filter (chosen_checked is not null and rejected_checked is not null)
                        as share_confirmed
             from pairs group by all),
-        kept_back as (select iteration, prompt_id from prompts where split <> 'train'),
-        spent as (
-            select iteration, variant as made_by, 'sample' as stage, prompt_id,
-                   null as solved, completion_tokens as tokens from responses
-            union all
-            select iteration, variant, 'judge', prompt_id, null, completion_tokens
-            from judgements
-            union all
-            select iteration, variant, 'tree_search', prompt_id, solved, completion_tokens
-            from trees
-            union all
-            select iteration, variant, 'rate', prompt_id, null, completion_tokens from ratings
-            union all
-            select iteration, variant, 'meta_judge', prompt_id, null, completion_tokens
-            from battles),
-        cost as (
-            select iteration, made_by, stage, count(distinct prompt_id) as prompts,
-                   count(solved) as trees, count(*) filter (solved) as solved,
-                   sum(tokens) as tokens
-            from spent anti join kept_back using (iteration, prompt_id) group by all),
+        {spent(PROMPTS)},
+        {LESS},
+        asked as (from (values {listed()}) _ (method, stage, shared)),
+        known as (
+            select iteration, variant, method from made
+            union
+            select iteration, variant, '{SPAR}' from trees semi join made using (iteration, variant)
+            union
+            select iteration, variant, null from lineage
+            anti join made using (iteration, variant)),
         used as (
-            select variant = made_by as own, * from lineage
-            left join cost using (iteration, stage, made_by)
-            where stage in ('sample', 'judge', 'tree_search', 'rate', 'meta_judge')),
-        asked as (from (values {listed()}) _ (method, stage, shared))
+            select k.iteration, k.variant, k.method, g.stage, g.made_by = k.variant as own,
+                   c.prompts - coalesce(l.prompts, 0) as prompts,
+                   c.trees - coalesce(l.trees, 0) as trees,
+                   c.solved - coalesce(l.solved, 0) as solved,
+                   c.completion_tokens - coalesce(l.completion_tokens, 0) as tokens
+            from known k
+            join lineage g on g.iteration = k.iteration and g.variant = k.variant
+            left join cost c on c.iteration = g.iteration and c.stage = g.stage
+                and c.made_by = g.made_by
+            left join less l on l.iteration = k.iteration and l.variant = k.variant
+                and l.method = coalesce(k.method, '{SPAR}') and l.stage = g.stage
+            where g.stage in
+                ('sample', 'judge', 'tree_search', 'rate', 'meta_judge', 'verifiers',
+                 'relevance')
+              and (k.method is null or (k.method, g.stage) in (select (method, stage) from asked)))
         select iteration, variant, method,
                max(prompts) filter (stage = 'sample') as prompts,
                max(trees) filter (stage = 'tree_search') as trees,
@@ -61,8 +63,7 @@ VIEWS: dict[str, Question] = {
                coalesce(sum(tokens) filter (not own), 0)::bigint as shared_tokens,
                round(sum(tokens) / any_value(pairs), 0)::bigint as tokens_per_pair,
                round(any_value(share_confirmed), 3) as share_confirmed
-        from used left join made using (iteration, variant)
-        where method is null or (method, stage) in (select (method, stage) from asked)
+        from used left join made using (iteration, variant, method)
         group by iteration, variant, method order by iteration, variant, method""",
     ),
     "methods": Question(
@@ -70,7 +71,7 @@ VIEWS: dict[str, Question] = {
         f"""
         with stages as (from (values {listed()}) _ (method, stage, shared)),
         {_KEPT},
-        spent as (
+        spent_on as (
             select iteration, variant as made_by, stage,
                    sum(requests + coalesce(replayed, 0))::bigint as requests,
                    sum(prompt_tokens + coalesce(replayed_prompt_tokens, 0))::bigint
@@ -81,28 +82,46 @@ VIEWS: dict[str, Question] = {
         begun as (
             select distinct iteration, variant, method from kept
             union
-            select iteration, made_by, method from spent join stages using (stage)
+            select iteration, made_by, method from spent_on join stages using (stage)
             where not shared and requests > 0),
-        given as (
-            select iteration, variant as made_by, 'sample' as stage,
-                   count(distinct prompt_id) as prompts
-            from responses group by all
-            union all
-            select iteration, variant, 'backtranslate', count(*) from (
+        {spent(PROMPTS)},
+        {LESS},
+        texts as (
+            select iteration, variant as made_by, 'backtranslate' as stage, count(*) as prompts
+            from (
                 select iteration, variant from backtranslations
                 union all
                 select iteration, variant from drops where stage = 'backtranslate')
             group by all),
-        cost as (
+        used_of as (
+            select b.iteration, b.variant, b.method, s.stage, s.shared, l.made_by
+            from begun b join stages s using (method)
+            left join lineage l using (iteration, variant, stage)),
+        borne_of as (
+            select iteration, variant, method, stage,
+                   c.prompts - coalesce(l.prompts, 0) as prompts,
+                   1 - coalesce(l.prompts, 0) / c.prompts as of_requests,
+                   1 - coalesce(l.prompt_tokens / nullif(c.prompt_tokens, 0), 0) as of_read,
+                   1 - coalesce(l.completion_tokens / nullif(c.completion_tokens, 0), 0)
+                       as of_written
+            from used_of join cost c using (iteration, stage, made_by)
+            left join less l using (iteration, variant, method, stage)),
+        borne as (
+            select iteration, variant, method, shared,
+                   coalesce(if(stage = 'sample', h.prompts, null), t.prompts) as prompts,
+                   requests * coalesce(of_requests, 1) as requests,
+                   prompt_tokens * coalesce(of_read, 1) as prompt_tokens,
+                   completion_tokens * coalesce(of_written, 1) as completion_tokens
+            from used_of left join spent_on using (iteration, stage, made_by)
+            left join borne_of h using (iteration, variant, method, stage)
+            left join texts t using (iteration, stage, made_by)),
+        whole as (
             select iteration, variant, method, max(prompts) as prompts,
-                   sum(requests)::bigint as requests, sum(prompt_tokens)::bigint as prompt_tokens,
-                   sum(completion_tokens)::bigint as completion_tokens,
-                   sum(completion_tokens) filter (shared)::bigint as shared_tokens
-            from begun join stages using (method)
-            left join lineage using (iteration, variant, stage)
-            left join spent using (iteration, stage, made_by)
-            left join given using (iteration, stage, made_by)
-            group by all),
+                   round(sum(requests))::bigint as requests,
+                   round(sum(prompt_tokens))::bigint as prompt_tokens,
+                   round(sum(completion_tokens))::bigint as completion_tokens,
+                   round(sum(completion_tokens) filter (shared))::bigint as shared_tokens
+            from borne group by all),
         used as (
             select iteration, variant, method, count(distinct prompt_id) as prompts_used
             from kept group by all),
@@ -129,7 +148,7 @@ VIEWS: dict[str, Question] = {
                round(confirmed / nullif(checked, 0), 3) as share_confirmed,
                checked_answers, passing_answers,
                round(passing_answers / nullif(checked_answers, 0), 3) as share_passing
-        from cost left join used using (iteration, variant, method)
+        from whole left join used using (iteration, variant, method)
         left join paired using (iteration, variant, method)
         left join learnt using (iteration, variant, method)
         order by iteration, variant, method""",

@@ -26,7 +26,8 @@ VIEWS: dict[str, Question] = {
         select iteration, variant, depth, count(*) as nodes,
                coalesce(any_value(parents), 0) as refined_further,
                round(any_value(children / parents), 2) as children_of_each,
-               round(avg((verdict = 'yes')::int), 3) as share_passed,
+               round(avg((outcome = 'yes')::int) filter (outcome <> 'unjudged'), 3)
+                   as share_passed,
                round(avg(value), 3) as value
         from nodes left join refined using (iteration, variant, depth)
         group by all order by all""",
@@ -50,7 +51,8 @@ VIEWS: dict[str, Question] = {
                round(avg((c.value > p.value)::int), 3) as share_better,
                round(avg((c.value = p.value)::int), 3) as share_same,
                round(avg((c.value < p.value)::int), 3) as share_worse,
-               round(avg(p.value), 3) as value_before, round(avg(c.value), 3) as value_after
+               round(avg(p.value) filter (c.value is not null), 3) as value_before,
+               round(avg(c.value) filter (p.value is not null), 3) as value_after
         from nodes c join nodes p on hash(p.iteration, p.variant, p.node_id)
             = hash(c.iteration, c.variant, c.parent_id)
         group by all order by all""",

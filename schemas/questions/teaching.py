@@ -33,4 +33,22 @@ VIEWS: dict[str, Question] = {
             select iteration, variant, what, outcome, count(*) as rows from told group by all)
         from counted order by iteration, variant, what, outcome <> 'kept', outcome""",
     ),
+    "lesson_kinds": Question(
+        "judgements that a teacher wrote and that a refiner learns, by kind of constraint and "
+        "verdict",
+        """
+        with asked as (
+            select iteration, prompt_id, kind from (
+                select iteration, prompt_id, unnest(checks).id as kind from prompts) group by all),
+        judged as (
+            select iteration, variant, prompt_id, label,
+                   sft_id in (select sft_id from sft_refiner) as is_learnt
+            from lessons where task = 'judge')
+        select iteration, variant, kind,
+               count(*) filter (label = 'Yes') as yes, count(*) filter (label = 'No') as no,
+               count(*) filter (label = 'Yes' and is_learnt) as learnt_yes,
+               count(*) filter (label = 'No' and is_learnt) as learnt_no
+        from judged join asked using (iteration, prompt_id)
+        group by all order by iteration, variant, kind""",
+    ),
 }

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from spar_core.checks.library import checkers
+from spar_core.checks.library import checkers, one_at_a_time
 
 _LISTS = ("keywords", "forbidden_words")
 _PATTERNS = (*_LISTS, "keyword", "section_spliter", "postscript_marker")
@@ -81,6 +81,13 @@ def checker_for(name: str, arguments: Mapping[str, Any]) -> Any:
     if strange:
         raise BadChecks(f"{name}: no such {strange[0]}: {shortened(arguments[strange[0]])}")
     return checker
+
+
+def described(name: str, arguments: Mapping[str, Any]) -> str:
+    """What a checker asks for, in its own words: IFEval's sentence for the instruction."""
+    with one_at_a_time:
+        checker = checkers()[name](name)
+        return " ".join(str(checker.build_description(**arguments)).split())
 
 
 def _literal(name: str, value: Any) -> Any:

@@ -12,6 +12,7 @@ from spar_core.checks.arguments import BadChecks, arguments_of, checker_for, sho
 from spar_core.checks.library import checkers, one_at_a_time
 
 CHECKS_COLUMN = "checks"
+COMPLETE_COLUMN = "checks_complete"
 IFEVAL_COLUMNS = ("instruction_id_list", "kwargs")
 """How IFEval's own files give the same."""
 
@@ -34,6 +35,22 @@ def read_checks(row: Mapping[str, Any]) -> list[Check] | None:
         raise BadChecks(f"`{CHECKS_COLUMN}` is {shortened(value)}, not a list")
     with one_at_a_time:
         return [_read(each) for each in value]
+
+
+def read_complete(row: Mapping[str, Any]) -> bool:
+    """Whether a row says that its checks are all that its prompt asks for.
+
+    IFEval's own files list every instruction of a prompt; other rows say so in `checks_complete`.
+
+    Raises:
+        BadChecks: it is neither true nor false.
+    """
+    value = row.get(COMPLETE_COLUMN)
+    if isinstance(value, str):
+        value = {"true": True, "false": False, "": None}.get(value.strip().lower(), value)
+    if value is not None and not isinstance(value, bool):
+        raise BadChecks(f"`{COMPLETE_COLUMN}` is {shortened(value)}, not true or false")
+    return bool(row.get(IFEVAL_COLUMNS[0])) if value is None else value
 
 
 def _read(value: Any) -> Check:

@@ -31,16 +31,38 @@ def follows(checks: Sequence[Mapping[str, str]] | None, response: str) -> bool |
     Raises:
         NoChecker: the library is not installed.
     """
+    return passed(results(checks or (), response))
+
+
+def results(checks: Sequence[Mapping[str, str]], response: str) -> tuple[bool | None, ...]:
+    """Whether a response meets each of the checks; an empty one meets none.
+
+    Returns:
+        One entry a check, None where it could not be run.
+
+    Raises:
+        NoChecker: the library is not installed.
+    """
     if not checks:
-        return None
+        return ()
     with one_at_a_time:
         checkers()
         if not response.strip():
-            return False
-        results = [_run(check["id"], check["kwargs"], response) for check in checks]
-    if False in results:
+            return (False,) * len(checks)
+        return tuple(_run(check["id"], check["kwargs"], response) for check in checks)
+
+
+def passed(found: Sequence[bool | None]) -> bool | None:
+    """Whether all checks are met; None without any, and where one that would decide was not run."""
+    if False in found:
         return False
-    return None if None in results else True
+    return None if None in found or not found else True
+
+
+def share_met(found: Sequence[bool | None]) -> float | None:
+    """The share of the checks that are met, of those that were run; None where none was."""
+    run = [each for each in found if each is not None]
+    return sum(run) / len(run) if run else None
 
 
 def _run(name: str, arguments: str, response: str) -> bool | None:

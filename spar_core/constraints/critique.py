@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from spar_core.checks.arguments import described
 from spar_core.constraints import KINDS
 from spar_core.constraints.kind import Kind, said
+from spar_core.conversation import Vote, read_vote, write_judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,40 @@ def requirements(
         name = said(kind.names, arguments, rng)
         found.append(Requirement(kind, arguments, name, rng.choice(finding.evidence), finding.met))
     return found
+
+
+def critique(
+    checks: Sequence[Mapping[str, str]],
+    met: Sequence[bool | None],
+    response: str,
+    rng: Random,
+) -> str:
+    """A judgement in the wire format, as a judge should have written it.
+
+    Every check is a step: with the place in the response that decides, where a kind of `KINDS`
+    stands for the check and finds the same as its checker, else in the checker's own description.
+
+    Args:
+        checks: as they stand in the table `prompts`. met: what their checkers say of the response.
+    """
+    steps = [_step(check, is_met, response, rng) for check, is_met in zip(checks, met, strict=True)]
+    text = " ".join(f"{number}. {_capitalised(step)}." for number, step in enumerate(steps, 1))
+    label: Vote = "No" if False in met else "Yes"
+    written = write_judgement(text, label)
+    # What a step quotes of the response may read like a verdict: then nothing is quoted.
+    return written if read_vote(written) == label else write_judgement("", label)
+
+
+def _step(check: Mapping[str, str], is_met: bool | None, response: str, rng: Random) -> str:
+    said_of_it = {True: "met", False: "missed", None: "not decided"}[is_met]
+    kind, arguments = KINDS.get(check["id"]), json.loads(check["kwargs"])
+    if kind is None or is_met is None:
+        stated = check["id"] if is_met is None else described(check["id"], arguments)
+        return f"{stated.rstrip('.')}: {said_of_it}"
+    finding = kind.look(arguments, response)
+    name = said(kind.names, arguments, rng)
+    evidence = f"{rng.choice(finding.evidence)}, " if finding.met is is_met else ""
+    return f"{name}: {evidence}{said_of_it}"
 
 
 def verification(found: Sequence[Requirement]) -> str:

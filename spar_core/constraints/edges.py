@@ -29,19 +29,29 @@ _POSTSCRIPTS = (
 
 
 def _first(text: str) -> str:
+    """The first word as the checker reads it: only what stands before an apostrophe."""
     words = text.split()
     return re.split(r"""[.,?!'"]""", words[0].lstrip("'").lstrip('"'))[0] if words else ""
+
+
+def _first_whole(text: str) -> str:
+    """The first word as a reader sees it; "" where punctuation stands first."""
+    return text.split(maxsplit=1)[0].strip(""".,?!'\"""")
 
 
 def _opening(arguments: Arguments, text: str) -> Finding:
     paragraphs, nth = text.split("\n\n"), arguments["nth_paragraph"]
     count = sum(bool(part.strip()) for part in paragraphs)
     if count != arguments["num_paragraphs"]:
-        return Finding(False, (f"there are {count} paragraphs",))
+        said = {0: "there is no paragraph", 1: "there is 1 paragraph"}
+        return Finding(False, (said.get(count, f"there are {count} paragraphs"),))
     word = _first(paragraphs[nth - 1])
     if not paragraphs[nth - 1].strip():
         return Finding(False, (f"paragraph {nth} is empty",))
     met = "".join(map(str.lower, word)) == str(arguments["first_word"]).lower()
+    word = word if met else _first_whole(paragraphs[nth - 1])
+    if not word:
+        return Finding(met, ("it begins with no word", "no word stands first"))
     return Finding(met, (f'the first word is "{word}"', f'it begins with "{word}"'))
 
 
@@ -60,6 +70,8 @@ def _closing(arguments: Arguments, text: str) -> Finding:
     wanted = str(arguments["end_phrase"]).strip()
     met = text.strip().strip('"').lower().endswith(wanted.lower())
     words = text.strip().strip('"').split()[-max(1, len(wanted.split())) :]
+    if not words:
+        return Finding(met, ("there is no text", "it says nothing"))
     return Finding(met, (f'it ends with "{" ".join(words)}"', f'the end is "{" ".join(words)}"'))
 
 
@@ -77,7 +89,7 @@ def _postscript(arguments: Arguments, text: str) -> Finding:
     pattern = _MARKERS.get(marker) or re.escape(str(marker).strip().lower())
     lower = re.search(rf"{pattern}[^\n]*", text.lower())
     if not lower:
-        return Finding(False, ("there is no postscript", f"{marker} is not there"))
+        return Finding(False, ("there is no postscript", f"{str(marker).strip()} is not there"))
     found = re.search(rf"{pattern}[^\n]*", text, re.IGNORECASE) or lower
     shown = " ".join(found[0].split()[:4])
     return Finding(True, (f"there is {shown}", f"it has {shown}"))

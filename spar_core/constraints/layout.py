@@ -7,7 +7,7 @@ import re
 from random import Random
 
 from spar_core.constraints.kind import Arguments, Finding, Kind, speaks_of
-from spar_core.constraints.sentences import ended, in_groups, sentences
+from spar_core.constraints.sentences import GOES_ON, WORD, ended, in_groups, sentences
 
 _BULLETS = (r"^\s*\*[^\*].*$", r"^\s*-.*$")
 _SHORT = """
@@ -23,6 +23,8 @@ _FILLED = (
     "Call [phone number] for more.",
 )
 _KEYS = ("answer", "text", "response")
+_PLAIN = re.compile(rf"(?<![\w*\[<])(?<!\w['’])[^\W\d_]{{4,}}(?![\w*\]>]|{GOES_ON})")
+"""A whole word that nothing marks yet, without an apostrophe."""
 _JSON_ID = "detectable_format:json_format"
 
 
@@ -65,9 +67,14 @@ def _title(arguments: Arguments, text: str) -> Finding:
     return Finding(True, (f"the title is {title}", f"there is {title}"))
 
 
+def _is_little(word: str) -> bool:
+    """Whether it says little by itself; `it's` says no more than `it`."""
+    return re.split("['’]", word)[0].lower() in _LITTLE
+
+
 def _titled(arguments: Arguments, text: str, rng: Random) -> str:
-    words = re.findall(r"[^\W_]+", text)
-    main = [word for word in words if word.lower() not in _LITTLE] or words or ["Answer"]
+    words = WORD.findall(text)
+    main = [word for word in words if not _is_little(word)] or words or ["Answer"]
     return f"<<{' '.join(word.capitalize() for word in main[:2])}>>\n{text.lstrip()}"
 
 
@@ -86,13 +93,12 @@ def _highlighted(arguments: Arguments, text: str, rng: Random) -> str | None:
     left = arguments["num_highlights"] - sum(
         bool(part.strip("*").strip()) for part in re.findall(r"\*[^\n\*]*\*", text)
     )
-    for found in list(re.finditer(r"(?<![\w*\[<])[^\W\d_]{4,}(?![\w*\]>])", text)):
-        if left <= 0:
-            break
-        if found[0].lower() not in _LITTLE:
-            text = re.sub(rf"(?<![\w*]){found[0]}(?![\w*])", f"*{found[0]}*", text, count=1)
-            left -= 1
-    return text if left <= 0 else None
+    words = [each for each in _PLAIN.finditer(text) if each[0].lower() not in _LITTLE]
+    if len(words) < left:
+        return None
+    for word in reversed(words[: max(0, left)]):
+        text = f"{text[: word.start()]}*{word[0]}*{text[word.end() :]}"
+    return text
 
 
 def _sections(arguments: Arguments, text: str) -> Finding:
@@ -113,9 +119,8 @@ def _paragraphs(arguments: Arguments, text: str) -> Finding:
     if not all(parts[1:-1]):
         return Finding(False, ("nothing stands between two ***",))
     count = len([part for part in parts if part])
-    return Finding(
-        count == arguments["num_paragraphs"], (_number(count, "paragraph") + " between ***",)
-    )
+    said = f"{_number(count, 'paragraph')} between ***" if count else "there is no paragraph"
+    return Finding(count == arguments["num_paragraphs"], (said,))
 
 
 def _in_paragraphs(arguments: Arguments, text: str, rng: Random) -> str | None:
@@ -147,7 +152,10 @@ def _json(arguments: Arguments, text: str) -> Finding:
     try:
         json.loads(bare.removesuffix("```").strip())
     except (ValueError, RecursionError):
-        first = (text.split() or [""])[0]
+        words = text.split()
+        if not words:
+            return Finding(False, ("there is no text", "it is no JSON"))
+        first = words[0]
         return Finding(False, (f"it begins with {first} and is no JSON", "it is no JSON"))
     return Finding(True, ("it is JSON", "all of it is JSON"))
 
@@ -165,7 +173,7 @@ def _repeated(arguments: Arguments, text: str) -> Finding:
     wanted = str(arguments["prompt_to_repeat"]).strip()
     met = text.strip().lower().startswith(wanted.lower())
     shown = " ".join(text.split()[:4])
-    return Finding(met, (f'it begins with "{shown}"',))
+    return Finding(met, (f'it begins with "{shown}"' if shown else "there is no text",))
 
 
 def _repeating(arguments: Arguments, text: str, rng: Random) -> str:

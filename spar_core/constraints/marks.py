@@ -7,6 +7,7 @@ from collections.abc import Callable
 from random import Random
 
 from spar_core.constraints.kind import Arguments, Finding, Kind, speaks_of
+from spar_core.constraints.sentences import WORD
 
 LOWERCASE_ID = "change_case:english_lowercase"
 CAPITAL_ID = "change_case:english_capital"
@@ -20,7 +21,7 @@ def _nothing(rng: Random, seed: str) -> Arguments:
 
 def _first_with(letter: Callable[[str], bool], text: str) -> str | None:
     """The first word that has such a letter, or what else stands between spaces and has one."""
-    words = [*re.findall(r"[^\W\d_]+", text), *text.split()]
+    words = [*WORD.findall(text), *text.split()]
     return next((word for word in words if any(map(letter, word))), None)
 
 
@@ -48,12 +49,17 @@ def _no_comma(arguments: Arguments, text: str) -> Finding:
     before, comma, _ = text.partition(",")
     if not comma:
         return Finding(True, ("there is no comma", "nowhere is there a comma"))
-    word = re.split(r"\s", before)[-1]
+    words = before.split()
+    if not words:
+        return Finding(False, ("it begins with a comma", "there is a comma at the beginning"))
+    word = words[-1].strip('"') or words[-1]
     return Finding(False, (f'there is a comma after "{word}"', f'"{word}" has a comma after it'))
 
 
 def _quoted(arguments: Arguments, text: str) -> Finding:
-    words = text.split() or [""]
+    words = text.split()
+    if not words:
+        return Finding(False, ("there is no text", "it is empty"))
     met = len(text.strip()) > 1 and text.strip()[0] == text.strip()[-1] == '"'
     return Finding(
         met,
@@ -62,6 +68,13 @@ def _quoted(arguments: Arguments, text: str) -> Finding:
             f"its first word is {words[0]} and its last is {words[-1]}",
         ),
     )
+
+
+def _without_commas(arguments: Arguments, text: str, rng: Random) -> str:
+    """The text without commas; words that only a comma divides are divided by a space then."""
+    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)  # of thousands
+    text = re.sub(r"""(?<=[^\s,]),+(?=["“'‘(\[*_<]*\w)""", " ", text)
+    return text.replace(",", "")
 
 
 def _in_quotes(arguments: Arguments, text: str, rng: Random) -> str:
@@ -116,7 +129,7 @@ NO_COMMA = Kind(
     names=("no commas", "without commas"),
     draw=_nothing,
     look=_no_comma,
-    mend=lambda arguments, text, rng: text.replace(",", ""),
+    mend=_without_commas,
     step=80,
     spoken_of=speaks_of("commas?|separated|punctuation|punctuate|lists?|csv"),
 )

@@ -1,10 +1,18 @@
-"""Text cut into sentences, as the repairs need it; the checkers cut by other rules."""
+"""Text cut into sentences and words, as the repairs need it; the checkers cut by other rules."""
 
 from __future__ import annotations
 
 import re
 
 _END = re.compile(r'(?<=[.!?])\s+|(?<=[.!?]["”)])\s+')
+_ACCENTS = "\u0300-\u036f"
+"""Marks that stand behind the letter that bears them."""
+
+WORD = re.compile(rf"[^\W_](?:[^\W_]|[{_ACCENTS}]|['’](?=[^\W_]))*")
+"""A whole word: an apostrophe within it, and the accents of its letters, are part of it."""
+
+GOES_ON = rf"[{_ACCENTS}]|['’](?=\w)"
+"""What follows where a word is not over, though a `\\w+` is."""
 
 
 def sentences(text: str) -> list[str]:

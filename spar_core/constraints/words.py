@@ -72,7 +72,8 @@ def _forbidden(arguments: Arguments, text: str) -> Finding:
 
 def _without_words(arguments: Arguments, text: str, rng: Random) -> str:
     for word in arguments["forbidden_words"]:
-        text = re.sub(rf"\s*\b{re.escape(word)}\b", "", text, flags=re.IGNORECASE)
+        whole = rf"((?<!\s)\s+|(?<=\w)-|)\b{re.escape(word)}\b(?:['’]\w+)?(-(?=\w))?"
+        text = re.sub(whole, lambda m: m[1] if m[2] else "", text, flags=re.IGNORECASE)
     text = text.lstrip(" ,;:")
     return text[:1].upper() + text[1:] if text[:1].islower() else text
 
@@ -85,7 +86,7 @@ def _frequency(arguments: Arguments, text: str) -> Finding:
     times, wanted = _count(arguments, text), arguments["frequency"]
     met = times < wanted if arguments["relation"] == "less than" else times >= wanted
     said = _TIMES[times] if times < len(_TIMES) else f"there {times} times"
-    return Finding(met, (f'"{arguments["keyword"]}" is {said}',))
+    return Finding(met, (f'"{arguments["keyword"].strip()}" is {said}',))
 
 
 def _as_often(arguments: Arguments, text: str, rng: Random) -> str | None:

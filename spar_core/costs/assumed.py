@@ -72,6 +72,11 @@ def read(text: str) -> Assumptions:
     return replace(Assumptions(), **given)
 
 
+def values(assumed: Assumptions) -> dict[str, float]:
+    """The assumptions by their names."""
+    return asdict(assumed)
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What is asked for each prompt: responses, votes on each, the bounds of a search by BFS."""

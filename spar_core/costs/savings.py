@@ -31,7 +31,7 @@ def stop_votes(taken: Taken, votes: int, quorum: int) -> Taken:
 
 
 def judge_once(taken: Taken) -> Taken:
-    """Equal responses are judged once: those of a prompt, and those of a tree."""
+    """Equal responses to a prompt are judged once; of a tree it was done so anyway."""
 
     def once() -> Callable[[Judging], Judging]:
         seen: set[str] = set()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from spar_core.checked_judging import Task
 from spar_core.decoding.best_of_n import best_of_n
 from spar_core.decoding.breadth_first import breadth_first
 from spar_core.decoding.depth_first import depth_first
@@ -36,7 +37,7 @@ DECODERS: dict[Strategy, Callable[[Growth], Coroutine[Any, Any, None]]] = {
 
 async def decode(
     team: Team,
-    prompt: str,
+    task: Task,
     settings: SearchSettings,
     seed: int,
     *,
@@ -59,9 +60,10 @@ async def decode(
     if tree.settle(tree.given):
         return tree
     drafting = Drafting(
-        team, prompt, tree, seed, settings.sampling, answering, settings.constrained
+        team, task.prompt, tree, seed, settings.sampling, answering, settings.constrained
     )
-    judging = Judging(team.judge, prompt, settings.judge, settings.judge_once)
-    judging.known |= [root] if root else []
-    await DECODERS[settings.strategy](Growth(tree, settings, seed, drafting, judging))
+    judging = Judging(team.judge, task, settings.judge, seed)
+    if root and settings.judge_once:
+        judging.take(*root)
+    await DECODERS[settings.strategy](Growth(tree, settings, drafting, judging))
     return tree

@@ -15,12 +15,16 @@ REFINE_ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A response that is not judged yet; the first of a request bears its prompt tokens."""
+    """A response that is not judged yet; the first of a request bears its prompt tokens.
+
+    is_whole: whether it ended by itself and says something.
+    """
 
     response: str
     reflection: str
     prompt_tokens: int
     completion_tokens: int
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +61,37 @@ class Drafting:
             )
         )
         return [
-            Draft(choice.text, "", 0 if number else answer.prompt_tokens, choice.tokens)
+            Draft(
+                choice.text.strip(),
+                "",
+                0 if number else answer.prompt_tokens,
+                choice.tokens,
+                not choice.is_cut and bool(choice.text.strip()),
+            )
             for number, choice in enumerate(answer.choices)
         ]
 
-    async def refinements(self, parent: TreeNode, count: int) -> list[Draft]:
+    async def refinements(
+        self, parent: TreeNode, count: int, again: int | None = None
+    ) -> list[Draft]:
         """Up to so many readable refinements; those missing are asked for again, in rounds.
+
+        Args:
+            again: how many may be asked for again in all; None for as many as are missing.
 
         Raises:
             PromptTooLong: of a root that was given. Any other node is a dead end then: what led to
                 it is worth keeping.
         """
         drafts: list[Draft] = []
+        left = count * self.rounds if again is None else count + again
         for attempt in range(self.rounds):
-            if len(drafts) == count:
+            wanted = min(count - len(drafts), left)
+            if wanted <= 0:
                 break
+            left -= wanted
             try:
-                answer = await self._ask(parent, count - len(drafts), attempt)
+                answer = await self._ask(parent, wanted, attempt)
             except PromptTooLong:
                 if parent.depth == 0 and self.tree.is_rooted:
                     raise

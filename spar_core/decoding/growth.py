@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spar_core.decoding.drafting import Draft, Drafting
 from spar_core.decoding.judging import Judging
 from spar_core.decoding.settings import SearchSettings
 from spar_core.decoding.tasks import all_of, unless
-from spar_core.engine.protocol import seed_of
 from spar_core.tree import SearchTree, TreeNode
-from spar_core.voting import UNJUDGED, Judged
+from spar_core.voting import Judged
 
 
 @dataclass(slots=True)
@@ -21,14 +20,16 @@ class Growth:
 
     tree: SearchTree
     settings: SearchSettings
-    seed: int
     drafting: Drafting
     judging: Judging
 
     @property
     def left(self) -> int:
         """How many responses the budget still allows."""
-        return self.settings.budget - self.tree.made
+        tree = self.tree
+        return self.settings.budget - (
+            tree.written if self.settings.counts_malformed else tree.made
+        )
 
     async def roots(self, count: int = 1, *, judged: bool = True) -> list[TreeNode]:
         """The root that was given, else so many answers of the actor."""
@@ -36,9 +37,9 @@ class Growth:
             return self.tree.given
         drafts = await self.drafting.answers(count)
         judgements = (
-            await self._judge(drafts, ("answer",), self._signal())
+            await self._judge(drafts, self._signal())
             if judged
-            else [UNJUDGED] * len(drafts)
+            else [await self.judging.unjudged(draft.response) for draft in drafts]
         )
         return [
             self._add((), draft, judgement, answer=number)
@@ -58,9 +59,10 @@ class Growth:
         for _ in parents:
             shares.append(min(self.settings.branch if branch is None else branch, left))
             left -= shares[-1]
+        again = left // len(parents) if self.settings.counts_malformed and parents else None
         passed = self._signal()
         grown = await all_of(
-            self._children(parent, share, passed)
+            self._children(parent, share, again, passed)
             for parent, share in zip(parents, shares, strict=True)
             if share > 0
         )
@@ -71,21 +73,22 @@ class Growth:
         ]
 
     async def _children(
-        self, parent: TreeNode, share: int, passed: asyncio.Event | None
+        self, parent: TreeNode, share: int, again: int | None, passed: asyncio.Event | None
     ) -> list[tuple[Draft, Judged]]:
-        drafts = await unless(passed, self.drafting.refinements(parent, share)) or []
-        judgements = await self._judge(drafts, (parent.path,), passed)
+        asking = self.drafting.refinements(parent, share, again)
+        drafts = await unless(passed, asking) or []
+        judgements = await self._judge(drafts, passed)
         return list(zip(drafts, judgements, strict=True))
 
-    async def _judge(
-        self, drafts: Sequence[Draft], place: tuple[object, ...], passed: asyncio.Event | None
-    ) -> list[Judged]:
-        return await all_of(
-            self.judging.judgement(
-                draft.response, seed_of(self.seed, "judge", *place, number), passed
-            )
-            for number, draft in enumerate(drafts)
-        )
+    async def _judge(self, drafts: Sequence[Draft], passed: asyncio.Event | None) -> list[Judged]:
+        return await all_of(self._judgement(draft, passed) for draft in drafts)
+
+    async def _judgement(self, draft: Draft, passed: asyncio.Event | None) -> Judged:
+        """The judgement of a draft: one that was cut off or is empty does not pass."""
+        if draft.is_whole:
+            return await self.judging.judgement(draft.response, passed)
+        judged = await self.judging.judgement(draft.response, None)
+        return replace(judged, outcome="no") if judged.passed else judged
 
     def _signal(self) -> asyncio.Event | None:
         """Set by the first response that passes, where that is to end a search."""
@@ -99,7 +102,7 @@ class Growth:
             order=len(self.tree.nodes),
             response=draft.response,
             reflection=draft.reflection,
-            judged=judged,
+            judged=self.judging.paid(draft.response, judged),
             prompt_tokens=draft.prompt_tokens,
             completion_tokens=draft.completion_tokens,
             answer=answer,

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-import fsspec
-
 from spar_core.engine.served import base_url, shown
 
 _HOW = "write it as http://host:8000"
@@ -78,6 +76,8 @@ def _in_file(name: str) -> tuple[str, ...]:
 def _read(name: str) -> str:
     if not name:
         raise ValueError("no file after the @: name one that has a URL a line")
+    import fsspec
+
     try:
         fs, path = fsspec.core.url_to_fs(name)
         fs.invalidate_cache(path)  # others write it

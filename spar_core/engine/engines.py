@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import importlib
+import logging
 import shlex
 import tempfile
 import threading
@@ -18,13 +19,16 @@ from typing import Any, Protocol, TypeVar
 
 from spar_core.engine import fetching, llamacpp, vllm
 from spar_core.engine.addresses import current, is_several
-from spar_core.engine.llamacpp import LlamaCppEngine, LlamaCppServer, bundled_model
+from spar_core.engine.bundled import bundled_model
+from spar_core.engine.llamacpp import LlamaCppEngine, LlamaCppServer
 from spar_core.engine.machine import TURN_S, Command, Machine, Seat
 from spar_core.engine.meter import Meter
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.pool import EnginePool
-from spar_core.engine.protocol import Engine, EngineGone
+from spar_core.engine.protocol import Engine, EngineAway, EngineGone
+from spar_core.engine.sampling_defaults import kind_of
 from spar_core.engine.served import (
+    Card,
     NoModelsListed,
     common_model,
     only_model,
@@ -35,6 +39,9 @@ from spar_core.engine.spec import EngineSpec, adapter_path, called, is_fetched
 from spar_core.engine.vllm import VllmEngine, VllmServer
 
 T = TypeVar("T")
+
+_LOOKS = 3
+"""How often a server that does not answer is asked for its models: a busy one may take long."""
 
 _COUNT_S = 1.0
 """How often those who share a server are counted."""
@@ -336,14 +343,25 @@ async def _connect(spec: EngineSpec, url: str, meter: Meter) -> ClosableEngine:
         return engine
     if is_several(url):
         return await _pool(spec, meter)
-    try:
-        cards = await served_models(url, spec.key)
-    except EngineGone:
-        if not spec.model:
-            raise
-        cards = {}  # some servers list nothing
+    cards = await _cards(spec, url)
     model = spec.model or only_model(url, cards)
-    return _client(spec, url, model, meter, context=cards.get(model), patience_s=spec.patience_s)
+    return _client(spec, url, model, meter, cards.get(model), patience_s=spec.patience_s)
+
+
+async def _cards(spec: EngineSpec, url: str) -> Mapping[str, Card]:
+    """The models of a server; none where it does not list them and one is named."""
+    for _ in range(_LOOKS):
+        try:
+            return await served_models(url, spec.key)
+        except EngineGone as error:
+            if not spec.model:
+                raise
+            if not isinstance(error, EngineAway):
+                return {}  # some servers list nothing
+            gone = error
+    if spec.kind == "openai":
+        logging.getLogger(__name__).warning("%s; its own sampling defaults stay in force", gone)
+    return {}
 
 
 async def _pool(spec: EngineSpec, meter: Meter) -> EnginePool:
@@ -352,7 +370,7 @@ async def _pool(spec: EngineSpec, meter: Meter) -> EnginePool:
 
     model = spec.model or await _common_model(spec)
 
-    async def look(url: str) -> int | None:
+    async def look(url: str) -> Card | None:
         try:
             cards = await served_models(url, spec.key)
         except NoModelsListed:
@@ -361,8 +379,8 @@ async def _pool(spec: EngineSpec, meter: Meter) -> EnginePool:
             raise other_model(url, model, cards)
         return cards.get(model)
 
-    def make(url: str, context: int | None) -> OpenAIEngine:
-        return _client(spec, url, model, meter, context=context, patience_s=0, attempts=1)
+    def make(url: str, card: Card | None) -> OpenAIEngine:
+        return _client(spec, url, model, meter, card, patience_s=0, attempts=1)
 
     pool = EnginePool(
         model, listed, look, make, meter=meter, slots=spec.slots, patience_s=spec.patience_s
@@ -383,8 +401,11 @@ async def _common_model(spec: EngineSpec) -> str:
     return await common_model(urls, spec.key)
 
 
-def _client(spec: EngineSpec, url: str, model: str, meter: Meter, **settings: Any) -> OpenAIEngine:
+def _client(
+    spec: EngineSpec, url: str, model: str, meter: Meter, card: Card | None, **settings: Any
+) -> OpenAIEngine:
     name, adapter = called(spec) or model, adapter_path(spec)
+    context, owner = card or Card()
     return _CLIENTS[spec.kind](
         url,
         model,
@@ -393,5 +414,17 @@ def _client(spec: EngineSpec, url: str, model: str, meter: Meter, **settings: An
         name=f"{name}+{adapter.name}" if adapter else name,
         slots=spec.slots,
         timeout_s=spec.timeout_s,
+        context=context,
+        server=_server(spec, owner),
         **settings,
     )
+
+
+def _server(spec: EngineSpec, owner: str) -> str | None:
+    """The kind of server whose own sampling is switched off; None for that of the engine's kind.
+
+    vLLM that is started here has none but what its arguments give it, which is meant.
+    """
+    if spec.kind == "vllm" and spec.is_started:
+        return ""
+    return kind_of(owner) if spec.kind == "openai" else None

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
+from schemas.checkpoint import is_of_chat
 from spar_core.engine.protocol import EngineAway, EngineGone
 
 _MARKS = ("md5Hash", "crc32c", "ETag", "etag", "generation", "mtime")
@@ -57,6 +56,11 @@ class Listing:
         files = sorted(self.files.values())
         return _digest([file for file in files if _is_weighty(file[0])] or files)
 
+    @property
+    def chat(self) -> str:
+        """Of tokenizer, chat template and generation settings, as they are listed."""
+        return _digest([file for file in sorted(self.files.values()) if is_of_chat(file[0])])
+
 
 def is_url(model: str) -> bool:
     """Whether a model is named by where it lies on another file system."""
@@ -74,6 +78,8 @@ def listing(url: str) -> Listing:
     Raises:
         EngineGone: nothing, or it cannot be read from here.
     """
+    import fsspec
+
     try:
         system, path = fsspec.core.url_to_fs(url.rstrip("/"))
         system.invalidate_cache()
@@ -91,6 +97,8 @@ def listing(url: str) -> Listing:
 
 def configuration(url: str) -> dict[str, Any]:
     """The `config.json` of a checkpoint at a URL; nothing where there is none."""
+    import fsspec
+
     with contextlib.suppress(Exception), fsspec.open(f"{url.rstrip('/')}/config.json") as opened:
         return dict(json.load(opened))
     return {}
@@ -109,9 +117,9 @@ def fetched(url: str, cache: Path | None = None) -> Path:
         EngineAway: what can be read was not to be had now.
     """
     found = listing(url)
-    cache = cache or _cache()
+    cache = cache or cache_folder()
     place = cache / f"{found.name}-{found.fingerprint}"
-    with _locked(cache / f"{place.name}.lock"):
+    with locked(cache / f"{place.name}.lock"):
         if not place.is_dir():
             _fetch(found, place)
     is_file = list(found.files) == [found.system._strip_protocol(url.rstrip("/"))]
@@ -161,12 +169,14 @@ def _gb(size: int) -> str:
     return f"{size / 1e9:.1f} GB"
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Where models are kept on this machine."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spar" / "models"
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
+def locked(file: Path) -> Iterator[None]:
+    """Hold a lock file, which is made with its folder where it is not there yet."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("ab") as opened:
         fcntl.flock(opened, fcntl.LOCK_EX)

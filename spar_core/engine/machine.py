@@ -8,6 +8,7 @@ A folder holds what they know of each other:
     NAME/seats/      a file a process that uses the server, locked by that process
     NAME/log         what the server says, where no other file is named; NAME/reader is locked by
                      the process that hands it on to its own log
+    NAME/answered    of a server that has answered a process once
     NAME/exit_code   of a server that ended by itself
 
 All locks are the kernel's (flock), so that they end with whoever holds them, however it ends.
@@ -75,6 +76,8 @@ class Machine:
     def join(self, key: str, command: Callable[[int], Command]) -> Seat:
         """Use the server of a key, starting it where it is not up, and wait until it answers.
 
+        A server that answered others and dies while this process joins it is started anew.
+
         Args:
             command: how it is started to listen at a port.
 
@@ -83,6 +86,26 @@ class Machine:
             EngineAway: another that is in use bears none beside it.
         """
         place = self._folder / hashlib.sha256(key.encode()).hexdigest()[:16]
+        while True:
+            seat = self._wait_for_seat(place, command)
+            answered_before = seat.has_answered
+            try:
+                seat.wait_until_up()
+                return seat
+            except EngineGone:
+                seat.close()
+                if not answered_before:
+                    raise
+            except BaseException:
+                seat.close()
+                raise
+
+    def _wait_for_seat(self, place: Path, command: Callable[[int], Command]) -> Seat:
+        """A seat at the server, once no other is in its way.
+
+        Raises:
+            EngineAway: another that is in use bears none beside it.
+        """
         deadline = time.monotonic() + TURN_S
         while not (seat := self._seat(place, command)):
             if time.monotonic() >= deadline:
@@ -91,11 +114,6 @@ class Machine:
                     "none is started beside it: give one of them a URL"
                 )
             time.sleep(_POLL_S)
-        try:
-            seat.wait_until_up()
-        except BaseException:
-            seat.close()
-            raise
         return seat
 
     def _seat(self, place: Path, command: Callable[[int], Command]) -> Seat | None:
@@ -169,6 +187,11 @@ class Seat:
     def is_closed(self) -> bool:
         return self._is_closed.is_set()
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether the server has answered any process."""
+        return (self._place / "answered").exists()
+
     def count(self) -> None:
         """Count the processes that use the server now."""
         self.sharers = max(1, seated(self._place))
@@ -180,6 +203,8 @@ class Seat:
             EngineGone: it ended, or took too long.
         """
         wait_until_up(self, self._name, self._log, START_TIMEOUT_S)
+        with contextlib.suppress(FileNotFoundError):
+            (self._place / "answered").touch()
 
     def close(self) -> None:
         """Use it no longer; who is last has it stopped."""

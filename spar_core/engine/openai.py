@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+import random
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
-import tenacity
 
 from spar_core.engine.gate import Gate
 from spar_core.engine.keys import KEY_VARIABLE, authorization, mending, read_key
 from spar_core.engine.meter import Meter
+from spar_core.engine.optional_fields import OptionalFields, named
 from spar_core.engine.protocol import (
     ChatAnswer,
     ChatRequest,
@@ -25,6 +28,7 @@ from spar_core.engine.protocol import (
     RequestRefused,
 )
 from spar_core.engine.refusals import Refusals
+from spar_core.engine.sampling_defaults import neutral
 from spar_core.engine.served import (
     base_url,
     shown,
@@ -42,6 +46,7 @@ IN_FLIGHT = 2
 
 _BUSY = {429, 502, 503, 504}
 _LONG_WAIT_S = 20.0
+_ASKED_WAIT_S = 60.0
 
 
 class _Fault(Exception):
@@ -102,7 +107,11 @@ class OpenAIEngine:
         slots: sequences that the engine decodes at once. Twice as many are kept in flight, since
             the answers to a request end at different times; more wait their turn here.
         attempts: how often a request is sent here that the engine fails.
+        server: the kind of server whose own sampling is switched off (`sampling_defaults`); None
+            for the kind that the client is for.
     """
+
+    server: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -117,6 +126,7 @@ class OpenAIEngine:
         context: int | None = None,
         slots: int = 256,
         attempts: int = ATTEMPTS,
+        server: str | None = None,
     ) -> None:
         self.url = base_url(url)
         self.model = model
@@ -132,12 +142,7 @@ class OpenAIEngine:
         self._silent_since: float | None = None
         self._failed_in_a_row = 0
         self._refusals = Refusals()
-        self._retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(_Fault),
-            wait=_wait,
-            stop=self._give_up,
-            reraise=True,
-        )
+        self._optional = OptionalFields(neutral(self.server if server is None else server))
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=timeout_s),
@@ -191,13 +196,12 @@ class OpenAIEngine:
             **({"stop": request.stop} if request.stop else {}),
             **self._extras(request),
         }
-        payload = json.dumps(body).encode()
         try:
             async with self._gate.passing(n):
                 number = self._refusals.send()
                 started = self._meter.start(n) if is_timed else 0.0
                 try:
-                    answer: ChatAnswer = await self._retrying(self._post, payload, n, tries)
+                    answer = await self._retried(body, n, tries)
                 finally:
                     if is_timed:
                         self._meter.end(n, started)
@@ -218,6 +222,44 @@ class OpenAIEngine:
         self._failed_in_a_row = 0
         self._refusals.answered()
         return answer
+
+    async def _retried(self, body: dict[str, Any], n: int, tries: Tries) -> ChatAnswer:
+        """Send a request until it is answered, without the optional fields that are refused.
+
+        Raises:
+            _Fault: of the last try, when the request is given up.
+        """
+        attempt = 1
+        optional, refused = self._optional.sent(), list[str]()
+        payload = json.dumps(optional | body).encode()
+        while True:
+            try:
+                answer = await self._post(payload, n, tries)
+            except RequestRefused as refusal:
+                if not (names := named(refusal.said, optional)):
+                    raise
+                refused += names
+                optional = {name: optional[name] for name in optional if name not in names}
+                payload = json.dumps(optional | body).encode()
+                continue
+            except _Fault as fault:
+                if self._is_gone() or tries.are_enough(self._attempts, self._patience_s):
+                    raise
+                wait_s = backoff_s(fault, attempt)
+            else:
+                self._learn(refused)
+                return answer
+            await asyncio.sleep(wait_s)
+            attempt += 1
+
+    def _learn(self, refused: list[str]) -> None:
+        """Leave optional fields out from now on, and say so once."""
+        if refused and (new := self._optional.learn(refused)):
+            logging.getLogger(__name__).warning(
+                "the engine at %s refuses %s: what it does of its own there stays in force",
+                shown(self.url),
+                ", ".join(new),
+            )
 
     async def _post(self, payload: bytes, n: int, tries: Tries) -> ChatAnswer:
         is_sent = True
@@ -304,8 +346,9 @@ class OpenAIEngine:
             raise _Fault(message, busy=True, silent=True, wait_s=_retry_after(response))
         if 400 <= status < 500 and status != 408:
             self._silent_since = None
-            error = PromptTooLong if _is_about_context(text) else RequestRefused
-            raise error(self._redact(message))
+            if _is_about_context(text):
+                raise PromptTooLong(self._redact(message))
+            raise RequestRefused(self._redact(message), said=text.decode("utf-8", "replace"))
         raise _Fault(message)
 
     def _is_gone(self) -> bool:
@@ -313,10 +356,6 @@ class OpenAIEngine:
         return self._failed_in_a_row >= FAILURES_IN_A_ROW or (
             silent is not None and time.monotonic() - silent >= self._patience_s
         )
-
-    def _give_up(self, state: tenacity.RetryCallState) -> bool:
-        tries: Tries = state.args[2]
-        return self._is_gone() or tries.are_enough(self._attempts, self._patience_s)
 
     def _brief(self, text: bytes) -> str:
         return self._redact(text.decode("utf-8", "replace"))[:300].replace("\n", " ")
@@ -339,12 +378,11 @@ async def in_full(
     return answer
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Backoff with jitter; a wait that the server asks for comes first."""
-    fault = state.outcome.exception() if state.outcome else None
-    if isinstance(fault, _Fault) and fault.wait_s is not None:
-        return min(fault.wait_s, 60.0)
-    return float(tenacity.wait_random_exponential(multiplier=0.5, max=_LONG_WAIT_S)(state))
+def backoff_s(fault: _Fault, attempt: int) -> float:
+    """Seconds of backoff with jitter; a wait that the server asks for comes first."""
+    if fault.wait_s is not None:
+        return min(fault.wait_s, _ASKED_WAIT_S)
+    return random.uniform(0, min(0.5 * 2 ** min(attempt - 1, 10), _LONG_WAIT_S))
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
@@ -379,4 +417,4 @@ def _clean(text: object) -> str:
         return ""
     if not isinstance(text, str):
         raise TypeError("content is no text")
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

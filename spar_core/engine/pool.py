@@ -27,7 +27,7 @@ from spar_core.engine.protocol import (
     EngineGone,
     ItemError,
 )
-from spar_core.engine.served import shown
+from spar_core.engine.served import Card, shown
 
 STAY = 0.5
 """A server may have so many more sequences than the emptiest, in parts of its slots, before a chat
@@ -105,10 +105,10 @@ class EnginePool:
 
     Args:
         listed: the URLs of the servers now; ValueError where that cannot be told.
-        look: sees whether the model is served at a URL, and returns its context in tokens, None
-            where it is not told. Raises EngineAway or EngineGone.
-        make: the client of a server, from its URL and its context, that counts with `meter` and
-            raises at the first fault.
+        look: sees whether the model is served at a URL, and returns its card, None where there is
+            none. Raises EngineAway or EngineGone.
+        make: the client of a server, from its URL and the card, that counts with `meter` and raises
+            at the first fault.
         slots: sequences that each server decodes at once.
         patience_s: how long all may be away before the engine is gone.
     """
@@ -117,8 +117,8 @@ class EnginePool:
         self,
         name: str,
         listed: Callable[[], Sequence[str]],
-        look: Callable[[str], Awaitable[int | None]],
-        make: Callable[[str, int | None], Single],
+        look: Callable[[str], Awaitable[Card | None]],
+        make: Callable[[str, Card | None], Single],
         *,
         meter: Meter | None = None,
         slots: int = 256,
@@ -417,7 +417,7 @@ class EnginePool:
 
     async def _meet_one(self, server: _Server) -> None:
         try:
-            context = await self._look(server.url)
+            card = await self._look(server.url)
         except EngineGone as trouble:
             self._rest(server, trouble)
             self._note_silence()
@@ -425,7 +425,7 @@ class EnginePool:
         if self._servers.get(server.url) is not server:
             return  # it was dismissed meanwhile
         if server.client is None:
-            server.client = self._make(server.url, context)
+            server.client = self._make(server.url, card)
         else:
             server.on_trial = True
         server.is_in = True

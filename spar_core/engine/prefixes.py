@@ -13,7 +13,7 @@ _BLOCK = 128
 _LONGEST = 64
 """Blocks of a chat that are looked at."""
 
-_MOST = 1 << 16
+MOST_BLOCKS = 1 << 16
 """Blocks that are remembered, those last seen: more than the caches of some engines hold."""
 
 
@@ -44,5 +44,5 @@ class Prefixes:
         for block in blocks:
             self._seen[block] = self._seen.get(block, 0) | engine
             self._seen.move_to_end(block)
-        while len(self._seen) > _MOST:
+        while len(self._seen) > MOST_BLOCKS:
             self._seen.popitem(last=False)

@@ -11,8 +11,11 @@ from pathlib import Path
 
 from spar_core.engine import fetching, llamacpp, vllm
 from spar_core.engine.addresses import current
+from spar_core.engine.bundled import bundled_model
 from spar_core.engine.protocol import EngineGone
+from spar_core.engine.sampling_defaults import remarks
 from spar_core.engine.served import (
+    Card,
     NoModelsListed,
     common_model,
     other_model,
@@ -33,12 +36,15 @@ def resolve(spec: EngineSpec) -> EngineSpec:
     return dataclasses.replace(spec, model=asyncio.run(common_model(_urls(spec), spec.key)))
 
 
-def preflight(spec: EngineSpec, max_tokens: int, *, is_here: bool = True) -> None:
+def preflight(spec: EngineSpec, max_tokens: int, *, is_here: bool = True) -> list[str]:
     """Check from this machine that answers of `max_tokens` can be had.
 
     Args:
         is_here: whether servers are started on this machine, and not on others that may have what
             is missing here.
+
+    Returns:
+        What is worth knowing of the engine, though nothing is wrong with it.
 
     Raises:
         EngineGone: they cannot; the message says what to change.
@@ -46,11 +52,12 @@ def preflight(spec: EngineSpec, max_tokens: int, *, is_here: bool = True) -> Non
     if spec.kind == "scripted":
         _check_script(spec)
     elif spec.url:
-        _check_servers(spec, max_tokens)
+        return _check_servers(spec, max_tokens)
     elif spec.kind == "openai":
         raise EngineGone("--engine openai needs --engine_url")
     else:
         _check_started(spec, max_tokens, is_here)
+    return []
 
 
 def _check_script(spec: EngineSpec) -> None:
@@ -68,7 +75,7 @@ def _urls(spec: EngineSpec) -> tuple[str, ...]:
         raise EngineGone(str(error)) from None
 
 
-def _check_servers(spec: EngineSpec, max_tokens: int) -> None:
+def _check_servers(spec: EngineSpec, max_tokens: int) -> list[str]:
     """Servers that run: of several some may be away, but none may serve another model."""
     urls = _urls(spec)
     try:
@@ -77,11 +84,15 @@ def _check_servers(spec: EngineSpec, max_tokens: int) -> None:
     except NoModelsListed:
         if not spec.model:
             raise
-        return
+        return remarks(dict.fromkeys(urls, "")) if spec.kind == "openai" else []
+    owners = {}
     for url, cards in found.items():
         if cards and model not in cards:
             raise other_model(url, model, cards)
-        _check_context(model, cards.get(model), max_tokens)
+        card = cards.get(model, Card())
+        _check_context(model, card.context, max_tokens)
+        owners[url] = card.owner
+    return remarks(owners) if spec.kind == "openai" else []
 
 
 def _check_started(spec: EngineSpec, max_tokens: int, is_here: bool) -> None:
@@ -89,7 +100,7 @@ def _check_started(spec: EngineSpec, max_tokens: int, is_here: bool) -> None:
     if is_fetched(spec):
         fetching.listing(spec.model)
     if spec.kind == "llamacpp":
-        path = Path(spec.model) if spec.model else llamacpp.bundled_model()
+        path = Path(spec.model) if spec.model else bundled_model()
         if is_here and is_fetched(spec):
             llamacpp.check_package()
         elif is_here:

@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
+from schemas.responses import CUT
+
 
 class Message(TypedDict):
     """A turn of a chat: role `user`, `assistant` or `system`."""
@@ -43,11 +45,16 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One answer: its text, `stop` or `length`, and its tokens."""
+    """One answer: its text, why it ended (`stop`, `length`, ...), and its tokens."""
 
     text: str
     finish_reason: str
     tokens: int
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether something else than the model ended it: a limit, or a filter of the server."""
+        return self.finish_reason in CUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +115,15 @@ class RequestRefused(ItemError):
     """The engine refuses the request itself (a 4xx status); this run does not send it again.
 
     The next may find a server that is better set up.
+
+    said: all that the engine answered, for whoever looks for the reason in it.
     """
 
     cause = "refused"
+
+    def __init__(self, message: str, attempts: int = 1, said: str = "") -> None:
+        super().__init__(message, attempts)
+        self.said = said
 
 
 class EngineGone(Exception):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Collection, Sequence
-
-import aiohttp
+from typing import Any, NamedTuple
 
 from spar_core.engine.keys import KEY_VARIABLE, authorization, mending, read_key
 from spar_core.engine.protocol import EngineAway, EngineGone
@@ -16,8 +15,19 @@ class NoModelsListed(EngineGone):
     """A server is there and does not tell its models."""
 
 
-async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, int | None]:
-    """The models of a server, and their contexts in tokens where it tells them.
+class Card(NamedTuple):
+    """What a server says of a model.
+
+    context: in tokens, None where it is not told. owner: whose the model is; servers that run
+        models of others write their own kind there. "" where it is not told.
+    """
+
+    context: int | None = None
+    owner: str = ""
+
+
+async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, Card]:
+    """The models of a server, by their names.
 
     Args:
         key: where its key is kept (`keys`).
@@ -27,6 +37,8 @@ async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, int | No
         EngineAway: nothing answers there.
         EngineGone: it refuses the key.
     """
+    import aiohttp
+
     base = base_url(url)
     unlisted = NoModelsListed(
         f"what answers at {shown(base)} does not list its models at /v1/models"
@@ -39,7 +51,7 @@ async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, int | No
             if response.status in (401, 403):
                 raise EngineGone(f"the engine at {shown(base)} refuses the key: {mending(key)}")
             cards = (await response.json())["data"]
-            return {str(card["id"]): card.get("max_model_len") for card in cards}
+            return {str(card["id"]): _card(card) for card in cards}
     except aiohttp.ContentTypeError:
         raise unlisted from None
     except (aiohttp.ClientError, TimeoutError) as error:
@@ -48,16 +60,20 @@ async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, int | No
         raise unlisted from None
 
 
-async def served_at(
-    urls: Sequence[str], key: str = KEY_VARIABLE
-) -> dict[str, dict[str, int | None]]:
+def _card(plain: dict[str, Any]) -> Card:
+    longest = plain.get("max_model_len")
+    is_number = isinstance(longest, int) and not isinstance(longest, bool) and longest > 0
+    return Card(longest if is_number else None, str(plain.get("owned_by") or ""))
+
+
+async def served_at(urls: Sequence[str], key: str = KEY_VARIABLE) -> dict[str, dict[str, Card]]:
     """The models of each of several servers, those that are away left out.
 
     Raises:
         EngineGone: all are away, or one has something wrong with it.
     """
     asked = await asyncio.gather(*(served_models(url, key) for url in urls), return_exceptions=True)
-    found: dict[str, dict[str, int | None]] = {}
+    found: dict[str, dict[str, Card]] = {}
     away: list[EngineAway] = []
     for url, said in zip(urls, asked, strict=True):
         if isinstance(said, EngineAway):

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from schemas.checkpoint import content
-from spar_core.engine import fetching, llamacpp
+from schemas.checkpoint import chat_content, content
+from spar_core.engine import bundled, fetching
+from spar_core.engine.bundled import BUNDLED, bundled_model
 from spar_core.engine.keys import KEY_VARIABLE
-from spar_core.engine.llamacpp import BUNDLED, bundled_model
+from spar_core.engine.vllm_arguments import binding
+
+_NO_ARGUMENTS = "none"
 
 Kind = Literal["llamacpp", "vllm", "openai", "scripted"]
 
@@ -52,8 +55,10 @@ class EngineSpec:
 def identity(spec: EngineSpec) -> dict[str, str]:
     """What an iteration's fingerprint says of a model: its name, and its content if we see it.
 
-    The same of its adapter, where it has one. What is fetched from a URL is told by its listing
-    there, so that it is the same from whichever machine one looks.
+    The same of its adapter, where it has one. Of a checkpoint that vLLM serves also its tokenizer
+    and chat template. `arguments` are those that change what the model says; none are known of a
+    server that runs. What is fetched from a URL is told by its listing there, so that it is the
+    same from whichever machine one looks.
 
     Raises:
         EngineGone: a model at a URL cannot be read.
@@ -62,8 +67,14 @@ def identity(spec: EngineSpec) -> dict[str, str]:
     if is_fetched(spec):
         listing = fetching.listing(spec.model)
         said = {"model": listing.name, "content": listing.content}
+        chat = listing.chat
     else:
         said = {"model": path.name, "content": content(path)} if path else {"model": spec.model}
+        chat = chat_content(path) if path and path.is_dir() else ""
+    if spec.kind == "vllm" and chat:
+        said["chat"] = chat
+    if spec.kind == "vllm" or spec.url:
+        said["arguments"] = (binding(spec.arguments) if spec.is_started else "") or _NO_ARGUMENTS
     if adapter := adapter_path(spec):
         said |= {"adapter": adapter.name, "adapter_content": content(adapter)}
     return said
@@ -83,7 +94,7 @@ def called(spec: EngineSpec) -> str:
 def adapter_path(spec: EngineSpec) -> Path | None:
     """The adapter's file, None where there is none."""
     if spec.adapter == BUNDLED:
-        return llamacpp.BUNDLED_ADAPTER
+        return bundled.BUNDLED_ADAPTER
     return Path(spec.adapter) if spec.adapter else None
 
 

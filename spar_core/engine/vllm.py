@@ -25,6 +25,8 @@ CPU_CONTEXT = 4096
 class VllmEngine(OpenAIEngine):
     """A vLLM server: holds answers to a grammar by its structured outputs."""
 
+    server = "vllm"
+
     def _extras(self, request: ChatRequest) -> dict[str, Any]:
         return {"structured_outputs": {"grammar": request.grammar}} if request.grammar else {}
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+from spar_core.conversation import hashed
 from spar_core.engine.protocol import ChatRequest, Engine, Message, Sampling, seed_of
 from spar_core.evolution.evolved import Evolved
 from spar_core.evolution.taxonomy import LENGTH, TYPES
@@ -102,6 +103,11 @@ async def evolve(engine: Engine, seed: str, sampling: Sampling, more: int, draws
         prompt_tokens=spent.prompt_tokens,
         completion_tokens=spent.completion_tokens,
     )
+
+
+def fingerprint() -> str:
+    """Changes when what is said to the model changes."""
+    return hashed(WRITE, CHECK, *(_described(kind) for kind in TYPES))
 
 
 async def _checked(

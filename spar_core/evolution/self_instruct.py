@@ -53,7 +53,7 @@ async def instruct(engine: Engine, tasks: Sequence[str], sampling: Sampling, dra
         completion_tokens += answer.completion_tokens
         choice = answer.choices[0]
         said = choice.text
-        task = "" if choice.finish_reason == "length" else read_task(said)
+        task = "" if choice.is_cut else read_task(said)
         if task:
             return Evolved(
                 prompt=task, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from spar_core.filters.contamination import Contamination
 from spar_core.filters.language import language
 from spar_core.filters.subject import is_maths_or_code
 from spar_core.filters.words import words
+
+if TYPE_CHECKING:
+    from spar_core.filters.contamination import Contamination
 
 
 @dataclass(frozen=True, slots=True)
 class SiftSettings:
     """language: that texts must be in, "any" for all. least, most: words of a text.
-    decontaminate: files of benchmarks whose prompts must not be in a text.
+    decontaminate: files of benchmarks whose prompts must not be in a text. texts: these prompts,
+    as a hash.
     """
 
     language: str = "en"
     least_words: int = 3
     most_words: int = 500
     decontaminate: tuple[str, ...] = ()
+    texts: str | None = None
 
 
 class Sifted(NamedTuple):
@@ -48,11 +52,13 @@ def sift(text: str, settings: SiftSettings) -> Sifted | None:
     if settings.decontaminate:
         hit = benchmarks(settings.decontaminate).found(text)
         if hit is not None:
-            return Sifted("contaminated", f"{hit.how}: {hit.text}", hit.file)
+            return Sifted("contaminated", f"{hit.how}: {hit.text}", hit.place)
     return None
 
 
 @functools.cache
 def benchmarks(files: tuple[str, ...]) -> Contamination:
     """The prompts of these benchmark files, read once in a process."""
+    from spar_core.filters.contamination import Contamination
+
     return Contamination.read(files)

@@ -28,7 +28,9 @@ class BadBenchmark(ValueError):
 
 
 def read(files: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """The prompts of files, each with its file.
+    """Yield the prompts of files, each with its place, `file:row`.
+
+    The row is a line in JSONL, CSV and text, else the place in the list or the table, from 1.
 
     Args:
         files: paths, globs or URLs of JSONL, JSON, CSV, Parquet, or text with a prompt a line.
@@ -38,12 +40,17 @@ def read(files: Iterable[str]) -> Iterator[tuple[str, str]]:
     """
     for pattern in files:
         for path in _find(pattern):
-            yield from ((path, text) for text in _read(path))
+            yield from _read(path)
 
 
-def _read(path: str) -> list[str]:
+def _read(path: str) -> list[tuple[str, str]]:
     try:
-        found = [text for row in _rows(path) for text in _texts(row) if text.strip()]
+        found = [
+            (f"{path}:{number}", text)
+            for number, row in _rows(path)
+            for text in _texts(row)
+            if text.strip()
+        ]
     except _UNREADABLE as error:
         reason = str(error).partition("\n")[0]
         raise BadBenchmark(f"{path}: cannot read it: {reason}; {_remedy()}") from None
@@ -64,19 +71,20 @@ def _find(pattern: str) -> list[str]:
     return [fs.unstrip_protocol(name).removeprefix("file://") for name in found]
 
 
-def _rows(path: str) -> Iterator[Any]:
+def _rows(path: str) -> Iterator[tuple[int, Any]]:
+    """The rows of a file with their numbers."""
     name = path
     for ending in _COMPRESSED:
         name = name.removesuffix(ending)
     if name.endswith(".parquet"):
         with fsspec.open(path, "rb") as file:
-            yield from _parquet(file)
+            yield from enumerate(_parquet(file), 1)
         return
     with fsspec.open(path, "rt", compression="infer", encoding="utf-8-sig", newline="") as file:
         if name.endswith(".csv"):
-            yield from csv.DictReader(file)
+            yield from _csv(file)
         elif name.endswith(".txt"):
-            yield from file
+            yield from enumerate(file, 1)
         elif name.endswith(".json"):
             yield from _json(file)
         else:
@@ -90,18 +98,27 @@ def _parquet(file: IO[bytes]) -> Iterator[Any]:
         yield from batch.to_pylist()
 
 
-def _json(file: IO[str]) -> Iterator[Any]:
+def _csv(file: IO[str]) -> Iterator[tuple[int, Any]]:
+    """Rows by the line that each begins in."""
+    reader = csv.DictReader(file)
+    line = 1 + (reader.line_num if reader.fieldnames else 0)
+    for row in reader:
+        yield line, row
+        line = reader.line_num + 1
+
+
+def _json(file: IO[str]) -> Iterator[tuple[int, Any]]:
     """The items of a list, or of what is called JSON and is JSONL."""
     start = file.read(1024).lstrip()[:1]
     file.seek(0)
-    yield from json.load(file) if start == "[" else _jsonl(file)
+    yield from enumerate(json.load(file), 1) if start == "[" else _jsonl(file)
 
 
-def _jsonl(file: IO[str]) -> Iterator[Any]:
+def _jsonl(file: IO[str]) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(file, 1):
         if line.strip():
             try:
-                yield json.loads(line)
+                yield number, json.loads(line)
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
 

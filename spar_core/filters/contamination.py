@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,12 +34,13 @@ _SHOWN = 160
 class Hit:
     """What a text has of a benchmark.
 
-    text: the benchmark's, shortened. how: `13-gram` or `near_duplicate`.
+    place: the benchmark's file and row. text: the benchmark's, shortened.
+    how: `13-gram` or `near_duplicate`.
     similarity: the share of its 13-grams, or of its words, that are found; of near duplicates,
     how similar the two texts are.
     """
 
-    file: str
+    place: str
     text: str
     how: str
     similarity: float
@@ -46,7 +48,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    file: str
+    place: str
     text: str
     words: tuple[str, ...]
 
@@ -60,16 +62,21 @@ class Contamination:
     - the texts as wholes are near duplicates, or
     - the text, or a sentence of it, is a prompt of less than 5 words (of 4: one of them changed,
       left out or put in).
+
+    fingerprint: changes when the prompts do, whatever their files are called.
     """
 
     def __init__(self, prompts: Iterable[tuple[str, str]]) -> None:
-        """Know prompts, each with the file that it is from."""
+        """Know prompts, each with the place that it is from."""
         known: dict[tuple[str, ...], _Known] = {}
-        for file, text in prompts:
+        digest = hashlib.sha256()
+        for place, text in prompts:
+            digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
             said = tuple(words.split(text))
             if said:
-                known.setdefault(said, _Known(file, text, said))
+                known.setdefault(said, _Known(place, text, said))
         self._known = list(known.values())
+        self.fingerprint = digest.hexdigest()[:16]
         self._runs = Ngrams.of(each.words for each in self._known)
         self._inside = OneEdit()
         self._short: dict[tuple[str, ...], int] = {}
@@ -142,7 +149,7 @@ class Contamination:
         known = self._known[number]
         shown = " ".join(known.text.split())
         shown = shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"
-        return Hit(known.file, shown, how, round(similarity, 3))
+        return Hit(known.place, shown, how, round(similarity, 3))
 
 
 def _readings(text: str) -> list[tuple[str, ...]]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from spar_core.filters import words
 from spar_core.filters.library import needed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 THRESHOLD = 0.68
 """Similar from here on. One changed word of 10 is found in 99.6 % of cases, of 6 in 1 %."""
@@ -39,6 +40,8 @@ def signature(text: str) -> tuple[int, ...]:
     Raises:
         NoLibrary: datasketch is not installed.
     """
+    import numpy as np
+
     sketch = _sketch().copy()
     shingles = [shingle.encode() for shingle in _shingles(words.split(text))]
     for start in range(0, len(shingles), _AT_ONCE):
@@ -50,6 +53,8 @@ def signature(text: str) -> tuple[int, ...]:
 
 def bands(signature: Sequence[int]) -> tuple[int, ...]:
     """What similar texts have at least one of in common: 40 integers."""
+    import numpy as np
+
     kept = np.array(signature, dtype="<i8").tobytes()
     return tuple(
         int.from_bytes(kept[band * _ROWS : (band + 1) * _ROWS]) | band << 8 * _ROWS
@@ -59,11 +64,15 @@ def bands(signature: Sequence[int]) -> tuple[int, ...]:
 
 def similarity(one: Sequence[int], other: Sequence[int]) -> float:
     """How similar texts are by their signatures, 0 to 1: Jaccard's measure, give or take 0.02."""
+    import numpy as np
+
     return float(similarities(one, np.array([other]))[0])
 
 
 def similarities(one: Sequence[int], others: NDArray[np.int64]) -> NDArray[np.float64]:
     """`similarity` of a text with others, a row each."""
+    import numpy as np
+
     differing = np.bitwise_count((others ^ np.array(one)).view(np.uint64)).sum(axis=1, dtype=int)
     # Bits of different minima are equal by chance in half of all cases.
     estimated: NDArray[np.float64] = np.maximum(0.0, 1 - differing / (4 * _HASHES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Literal
 
 _SYMBOLS = {"Sm", "Sc", "So"}
 """Kinds of symbols that say something: signs of mathematics, currencies, emoji."""
@@ -12,6 +13,8 @@ _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
 
 _CUT = "\x1f"
 """Space where there is none; str.split takes it for one."""
+
+_MARKS = 30
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"”')]*\s+|(?<=[。！？])|\n+")
 
@@ -61,5 +64,17 @@ def sentences(text: str) -> list[str]:
     return [sentence for sentence in _SENTENCE_END.split(text) if sentence.strip()]
 
 
+def unicode_form(form: Literal["NFC", "NFKC"], text: str) -> str:
+    """A text in a Unicode form; as it is where it has more combining marks in a row than any script
+    (UAX 15, stream-safe): to bring them into order takes time quadratic in their number.
+    """
+    run = 0
+    for mark in map(unicodedata.combining, "" if text.isascii() else text):
+        run = run + 1 if mark else 0
+        if run > _MARKS:
+            return text
+    return unicodedata.normalize(form, text)
+
+
 def _normalised(text: str) -> str:
-    return unicodedata.normalize("NFKC", text.casefold()).translate(_normal)
+    return unicode_form("NFKC", text.casefold()).translate(_normal)

@@ -9,8 +9,11 @@ Self-play with execution feedback (arXiv 2406.13542), on the prompts that all me
    half of these; and of them those whose back translation into words does not contradict the
    prompt.
 3. VERIFY: an answer's pass rate is the share of the kept functions that accept it.
-4. AUTOIF: chosen is the answer with the highest pass rate, if that is 0.5 or more, rejected one
-   with 0; every answer with 0.5 or more is learnt by fine-tuning (`sft_actor`).
+4. RELEVANCE: a model scores the answers with a pass rate of 0.5 or more by how well they answer
+   the prompt, several times, 1 to 10; those with a mean over 8 are accepted. A function that
+   checks a form accepts any text of that form.
+5. AUTOIF: up to two of the accepted answers, drawn at random, are chosen over each of up to two of
+   those with a pass rate of 0; every accepted answer is learnt by fine-tuning (`sft_actor`).
 
 The paper's first steps, rewriting seed constraints and joining them to queries, make prompts: here
 `pipelines.evolve` makes them, for every method.
@@ -18,34 +21,48 @@ The paper's first steps, rewriting seed constraints and joining them to queries,
 
 from __future__ import annotations
 
+from itertools import product
+
 from schemas.pairs import Pair
+from schemas.responses import WHOLE
 from schemas.sft_actor import SftActor
 from spar_core.dataset import Rows
 from spar_core.ids import sft_id
 from spar_core.preference import answer_conversation, pair_of_responses
 from spar_core.stage import Context, Item, Stage, StageSettings
+from spar_core.stages.relevance import RELEVANCE
 from spar_core.stages.sample import SAMPLE
 from spar_core.stages.verifiers import VERIFIERS
 from spar_core.stages.verify import VERIFY
 
 METHOD = "autoif"
-ACCEPTED = 0.5
-"""The least pass rate of an answer that is chosen."""
+OF_EACH = 2
+"""Answers of a prompt that are chosen, and that are rejected, at most."""
 
 
 async def _select(context: Context[StageSettings], item: Item) -> Rows:
-    answers: dict[str, Item] = {}
-    for answer in item["accepted"]:
-        answers.setdefault(answer["response"].strip(), answer)
-    sft = [_sft(context, item, answer) for answer in answers.values()]
-    return {"pairs": _pairs(context, item), "sft_actor": sft}
+    accepted: list[Item] = item["accepted"]
+    rejected: dict[str, Item] = {}
+    for answer in item["rejected"] or ():
+        rejected.setdefault(answer["response"].strip(), answer)
+    drawn = accepted[:OF_EACH], [*rejected.values()][:OF_EACH]
+    pairs = [
+        pair
+        for (place, chosen), (other, answer) in product(*map(enumerate, drawn))
+        for pair in _pair(context, item, f"{place}.{other}", chosen, answer)
+    ]
+    return {"pairs": pairs, "sft_actor": [_sft(context, item, answer) for answer in accepted]}
 
 
-def _pairs(context: Context[StageSettings], item: Item) -> list[Pair]:
-    chosen, rejected = item["accepted"][0], item["rejected"]
-    if not rejected:
-        return []
-    pair = {"key": item["key"], "prompt": item["prompt"], "prompt_id": item["prompt_id"]}
+def _pair(
+    context: Context[StageSettings], item: Item, places: str, chosen: Item, rejected: Item
+) -> list[Pair]:
+    """The pair of two answers, named by their places in the draw."""
+    pair = {
+        "key": f"{item['key']}.{places}",
+        "prompt": item["prompt"],
+        "prompt_id": item["prompt_id"],
+    }
     for side, answer in (("chosen", chosen), ("rejected", rejected)):
         pair |= {
             side: answer["response"],
@@ -75,26 +92,25 @@ AUTOIF = Stage(
     noun="prompts with accepted answers",
     items=f"""
         with rated as (
-            select v.prompt_id, v.model, v.pass_rate,
-                   row_number() over (
-                       partition by v.prompt_id
-                       order by v.pass_rate desc, md5(v.response_id || ':' || $seed)) as place,
+            select v.prompt_id, v.model, v.pass_rate, s.is_relevant,
+                   md5(v.response_id || ':' || $seed) as draw,
                    {{'response_id': v.response_id, 'response': r.response,
                     'pass_rate': v.pass_rate, 'checked': v.checked}} as answer
             from verifications v join responses r using (response_id)
-            where v.pass_rate is not null)
+            left join relevances s using (response_id)
+            where {WHOLE})
         select prompt_id as key, prompt_id, p.prompt, any_value(model) as model,
-               list(answer order by place) filter (pass_rate >= {ACCEPTED}) as accepted,
-               arg_min(answer, place) filter (pass_rate = 0) as rejected
+               list(answer order by draw) filter (is_relevant) as accepted,
+               list(answer order by draw) filter (pass_rate = 0) as rejected
         from rated join prompts p using (prompt_id)
         where prompt_id in (select prompt_id from scope)
         group by prompt_id, p.prompt
-        having max(pass_rate) >= {ACCEPTED}""",
+        having bool_or(is_relevant)""",
     task=_select,
     settings=lambda options: StageSettings(seed=options.seed),
     writes=("sft_actor", "pairs"),
-    after=(VERIFY,),
+    after=(VERIFY, RELEVANCE),
     trains=True,
 )
 
-STAGES = (SAMPLE, VERIFIERS, VERIFY, AUTOIF)
+STAGES = (SAMPLE, VERIFIERS, VERIFY, RELEVANCE, AUTOIF)

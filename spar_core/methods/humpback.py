@@ -20,6 +20,7 @@ from spar_core.engine.protocol import ChatRequest, Sampling, seed_of
 from spar_core.filters.near_duplicates import twins_sql
 from spar_core.ids import backtranslation_id, prompt_id, sft_id
 from spar_core.preference import answer_conversation
+from spar_core.rating import mean_of_readable
 from spar_core.stage import Context, Item, Options, Stage, StageSettings
 from spar_core.stages import drawing
 from spar_core.stages.judge import CONSTRAINED
@@ -52,7 +53,7 @@ async def _backtranslate(context: Context[BacktranslateSettings], item: Item) ->
     )
     choice = answer.choices[0]
     instruction = backtranslation.read_instruction(choice.text)
-    if choice.finish_reason == "length" or not instruction:
+    if choice.is_cut or not instruction:
         cause = "cut_off" if instruction else "empty"
         return {"drops": [Drop("backtranslate", key, "instruction", cause)]}
     row = Backtranslation(
@@ -74,8 +75,7 @@ async def _curate(context: Context[RateSettings], item: Item) -> Rows:
     )
     critiques = [choice.text for choice in answer.choices]
     scores = [backtranslation.read_grade(text) for text in critiques]
-    read = [score for score in scores if score is not None]
-    value = sum(read) / len(read) if 2 * len(read) > len(scores) else None
+    value = mean_of_readable(scores)
     row = Curation(
         backtranslation_id=item["key"],
         seed_id=item["seed_id"],

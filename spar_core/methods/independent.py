@@ -9,7 +9,7 @@ from __future__ import annotations
 from spar_core.dataset import Rows
 from spar_core.preference import pair_of_responses
 from spar_core.stage import Context, Item, Stage, StageSettings
-from spar_core.stages.judge import JUDGE
+from spar_core.stages.judge import JUDGE, ONE_OF_EACH_OUTCOME
 from spar_core.stages.sample import SAMPLE
 
 METHOD = "independent"
@@ -23,11 +23,9 @@ async def _pair(context: Context[StageSettings], item: Item) -> Rows:
 INDEPENDENT = Stage(
     name=METHOD,
     noun="prompts answered well and badly",
-    items="""
+    items=f"""
         with drawn as (
-            select * from judgements where verdict in ('yes', 'no')
-            qualify row_number() over (
-                partition by prompt_id, verdict order by md5(response_id || ':' || $seed)) = 1)
+            {ONE_OF_EACH_OUTCOME})
         select prompt_id as key, prompt_id, p.prompt, c.response as chosen,
                r.response as rejected, y.response_id as chosen_response_id,
                n.response_id as rejected_response_id,
@@ -39,7 +37,7 @@ INDEPENDENT = Stage(
         join responses c on c.response_id = y.response_id
         join responses r on r.response_id = n.response_id
         join prompts p using (prompt_id)
-        where y.verdict = 'yes' and n.verdict = 'no'
+        where y.outcome = 'yes' and n.outcome = 'no'
           and prompt_id in (select prompt_id from scope)""",
     task=_pair,
     settings=lambda options: StageSettings(seed=options.seed),

@@ -3,7 +3,8 @@
 Of the answers rated nearly as high as the best the shortest is chosen, of those rated nearly as low
 as the worst the longest rejected. The actor compares its own ratings of one answer of each prompt,
 and the one with the highest Elo is preferred over the one with the lowest: `judge_pairs`, to be
-trained on together with `pairs` (arXiv 2407.19594). As in the paper, seven answers and eleven
+trained on together with `pairs` (arXiv 2407.19594). Whoever compares favours long ratings, so a
+pair whose preferred rating is overlong is left out. As in the paper, seven answers and eleven
 ratings of each:
 
     python -m pipelines.refine --method meta_rewarding --run RUN --responses 7 \
@@ -30,6 +31,10 @@ from spar_core.stages.sample import SAMPLE
 
 METHOD = "meta_rewarding"
 
+LONGEST = 2000
+"""Characters of a preferred rating at most. That there is a bound is the paper's; the number is
+ours: the rubric asks for a few sentences."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LengthSettings(StageSettings):
@@ -43,7 +48,10 @@ async def _pair(context: Context[LengthSettings], item: Item) -> Rows:
 
 
 async def _judge_pair(context: Context[StageSettings], item: Item) -> Rows:
-    """The rating with the highest Elo over the one with the lowest; none where all are equal."""
+    """The rating with the highest Elo over the one with the lowest.
+
+    None where all are equal, and none where the one with the highest is overlong.
+    """
     ratings = {each["rating_id"]: each for each in item["ratings"]}
     battles = [Fought(each["first"], each["second"], each["winner"]) for each in item["battles"]]
     ranked = elo(list(ratings), battles, weights(item["first_wins"], item["second_wins"]))
@@ -51,7 +59,7 @@ async def _judge_pair(context: Context[StageSettings], item: Item) -> Rows:
     chosen, rejected = ratings[best], ratings[worst]
     [asked] = rate_messages(item["prompt"], item["response"])
     texts = sides(asked["content"], chosen["critique"], rejected["critique"])
-    if texts is None or ranked[best] == ranked[worst]:
+    if texts is None or ranked[best] == ranked[worst] or len(chosen["critique"]) > LONGEST:
         return {}
     pair = JudgePair(
         pair_id=pair_id(f"{item['response_id']}.{METHOD}", context.variant),

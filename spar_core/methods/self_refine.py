@@ -13,7 +13,6 @@ from argparse import Namespace
 
 from schemas.drops import Drop
 from schemas.sft_actor import SftActor
-from spar_core.checks.strict import check
 from spar_core.dataset import Rows
 from spar_core.decoding import SearchSettings, Team, decode
 from spar_core.engine.protocol import seed_of
@@ -22,7 +21,17 @@ from spar_core.preference import answer_conversation
 from spar_core.records import judged_of_row
 from spar_core.stage import Context, Item, Stage
 from spar_core.stages import drawing
-from spar_core.stages.judge import CONSTRAINED, FEWER_VOTES, JUDGE, VOTING, is_constrained, voting
+from spar_core.stages.judge import (
+    CHECKS,
+    CONSTRAINED,
+    FEWER_VOTES,
+    JUDGE,
+    ONE_OF_EACH_OUTCOME,
+    VOTING,
+    is_constrained,
+    task_of,
+    voting,
+)
 from spar_core.stages.sample import SAMPLE
 from spar_core.stages.tree_search import REFINING, TreeSearchSettings
 from spar_core.tree import SearchTree
@@ -31,7 +40,7 @@ METHOD = "self"
 
 
 async def _learn(context: Context[TreeSearchSettings], item: Item) -> Rows:
-    if item["verdict"] == "yes":
+    if item["outcome"] == "yes":
         judge = context.engines["judge"].name
         return _kept(context, item, "response", judge, item["response"], item["value"])
     grown = await _refined(context, item)
@@ -39,8 +48,7 @@ async def _learn(context: Context[TreeSearchSettings], item: Item) -> Rows:
         taken = Drop(METHOD, item["response_id"], "refinement", cause, prompt_id=item["prompt_id"])
         return {"drops": [taken]}
     refiner, mended = context.engines["refiner"].name, grown.chosen
-    checked = await check(item["checks"], mended.response)
-    told = item | {"checked": checked}
+    told = item | {"checked": mended.judged.checked}
     return _kept(context, told, "repair", refiner, mended.response, mended.judged.value)
 
 
@@ -49,7 +57,7 @@ async def _refined(context: Context[TreeSearchSettings], item: Item) -> SearchTr
     settings = context.settings
     return await decode(
         Team(refiner=context.engines["refiner"], judge=context.engines["judge"]),
-        item["prompt"],
+        task_of(item),
         settings.search,
         seed_of(settings.seed, context.iteration, METHOD, item["response_id"]),
         root=(item["response"], judged_of_row(item)),
@@ -62,7 +70,8 @@ def _flaw(grown: SearchTree) -> str:
         return "off_format"
     if grown.solution is None:
         return "does_not_pass"
-    return "unchanged" if grown.chosen.response == grown.nodes[0].response else ""
+    before, after = grown.nodes[0].response, grown.chosen.response
+    return "unchanged" if after.strip() == before.strip() else ""
 
 
 def _kept(
@@ -101,19 +110,18 @@ def _settings(options: Namespace) -> TreeSearchSettings:
 SELF = Stage(
     name=METHOD,
     noun="answers judged well or badly",
-    items="""
+    items=f"""
         with drawn as (
-            select * from judgements where verdict in ('yes', 'no')
-            qualify row_number() over (
-                partition by prompt_id, verdict order by md5(response_id || ':' || $seed)) = 1)
-        select prompt_id || '.' || verdict as key, response_id, prompt_id, prompt, checks, response,
-               verdict, value, critique, votes, checked
+            {ONE_OF_EACH_OUTCOME})
+        select prompt_id || '.' || outcome as key, response_id, prompt_id, prompt, checks,
+               checks_complete, response, verdict, value, critique, votes, outcome, checked,
+               checks_met, asked_again
         from drawn join responses using (response_id, prompt_id) join prompts using (prompt_id)
         where prompt_id in (select prompt_id from scope)""",
     task=_learn,
     settings=_settings,
     writes=("drops", "sft_actor"),
-    options=(VOTING, REFINING, CONSTRAINED, FEWER_VOTES),
+    options=(VOTING, CHECKS, REFINING, CONSTRAINED, FEWER_VOTES),
     after=(JUDGE,),
     roles=("refiner", "judge"),
     trains=True,

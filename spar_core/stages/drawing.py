@@ -48,8 +48,9 @@ def between(low: float, high: float = inf, *, over: bool = False) -> Callable[[s
 class Drawing:
     """How one kind of answer is drawn.
 
-    name: begins the options' names. role: who answers. tokens: the longest answer, of the bundled
-    model `short`: short answers are what it and two cores can do.
+    name: begins the options' names. role: who answers. temperature: unless one is given. tokens:
+    the longest answer, of the bundled model `short`: short answers are what it and two cores can
+    do. but: where another temperature is the default.
     """
 
     name: str
@@ -58,15 +59,15 @@ class Drawing:
     top_p: float
     tokens: int
     short: int
+    but: str = ""
 
     def add(self, group: Any) -> None:
         name = self.name
         group.add_argument(
             f"--{name}_temperature",
             type=between(0, 2),
-            default=self.temperature,
             metavar="T",
-            help=f"default: {self.temperature}",
+            help=f"default: {self.temperature}{self.but}",
         )
         group.add_argument(
             f"--{name}_top_p",
@@ -85,14 +86,18 @@ class Drawing:
     def read(self, options: Namespace) -> Sampling:
         """How it is drawn, from a command line whose engines are known."""
         limit = getattr(options, f"{self.name}_max_tokens")
+        given = getattr(options, f"{self.name}_temperature")
         return Sampling(
-            getattr(options, f"{self.name}_temperature"),
+            self.temperature if given is None else given,
             getattr(options, f"{self.name}_top_p"),
             limit or (self.short if self.role in options.bundled else self.tokens),
         )
 
 
-ACTOR = Drawing("actor", "actor", 0.9, 0.9, 2048, 48)
+ACTOR = Drawing(
+    *("actor", "actor", 0.9, 0.9, 2048, 48),
+    but="; 0 for the answer with which a decoder begins that refines it",
+)
 JUDGE = Drawing("judge", "judge", 0.7, 1.0, 2048, 112)
 REFINE = Drawing("refine", "refiner", 0.7, 1.0, 3072, 192)
 RATE = Drawing("rate", "actor", 0.7, 0.9, 2048, 112)
@@ -100,12 +105,13 @@ META = Drawing("meta", "actor", 0.7, 0.9, 2048, 112)
 BACKWARD = Drawing("backward", "backward", 0.7, 0.9, 512, 64)
 WRITE = Drawing("write", "writer", 0.7, 1.0, 1024, 256)
 VERIFIER = Drawing("verifier", "verifier", 0.7, 1.0, 1024, 256)
+RELEVANCE = Drawing("relevance", "verifier", 0.7, 0.9, 2048, 112)
 TEACH_JUDGE = Drawing("teach_judge", "teacher", 0.7, 1.0, 2048, 128)
 TEACH_REFINE = Drawing("teach_refine", "teacher", 0.7, 1.0, 3072, 192)
 TEACH_ANSWER = Drawing("teach_answer", "teacher", 0.7, 1.0, 2048, 128)
 
 _ALL = (
-    *(ACTOR, JUDGE, REFINE, RATE, META, BACKWARD, WRITE, VERIFIER),
+    *(ACTOR, JUDGE, REFINE, RATE, META, BACKWARD, WRITE, VERIFIER, RELEVANCE),
     *(TEACH_JUDGE, TEACH_REFINE, TEACH_ANSWER),
 )
 

@@ -9,17 +9,16 @@ from typing import Any
 from schemas.evolutions import Evolution
 from schemas.prompts import Check, Prompt
 from spar_core.checks.library import NoChecker, can_check
-from spar_core.constraints import KINDS
+from spar_core.constraints import KINDS, wordings
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import Sampling, seed_of
 from spar_core.evolution import engine, rules
 from spar_core.evolution.evolved import Evolved
 from spar_core.evolution.sifting import SiftSettings, benchmarks, sift
-from spar_core.filters.benchmarks import BadBenchmark
 from spar_core.filters.near_duplicates import bands, signature, twins_sql
 from spar_core.ids import evolution_id, prompt_id
 from spar_core.stage import Context, Item, Options, Stage, StageSettings
-from spar_core.stages import drawing
+from spar_core.stages import decontamination, drawing
 from terminal.exits import UsageError
 
 INTAKE = "seeds"
@@ -31,13 +30,15 @@ NEAR = "near_duplicate"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvolveSettings(StageSettings):
     """more: constraints beside the main one, at most. kinds: ids that the rules draw from.
-    write: how a model writes; None for the rules.
+    write: how a model writes; None for the rules. wording: what is said to the model, or what the
+    rules say, as a hash.
     """
 
     sift: SiftSettings
     more: int = 3
     kinds: tuple[str, ...] = ()
     write: Sampling | None = None
+    wording: str
 
 
 async def _evolve(context: Context[EvolveSettings], item: Item) -> Rows:
@@ -109,20 +110,19 @@ async def _select(context: Context[StageSettings], item: Item) -> Rows:
         return {"evolutions": [row]}
     row = replace(row, prompt_id=prompt_id(row.prompt))
     prompt = Prompt(
-        row.prompt_id or "", row.prompt or "", row.evolution_id, row.position, found, row.split
+        row.prompt_id or "",
+        row.prompt or "",
+        row.evolution_id,
+        row.position,
+        found,
+        row.split,
+        checks_complete=bool(found),  # a writer gives all constraints as checks, or none
     )
     return {"evolutions": [row], "prompts": [prompt]}
 
 
 def _add_sifting(group: Any) -> None:
-    group.add_argument(
-        "--decontaminate",
-        nargs="+",
-        default=(),
-        metavar="FILES",
-        help="benchmark files (JSONL, JSON, CSV, Parquet; paths, globs or URLs): seeds and prompts "
-        "that hold one of their prompts are dropped",
-    )
+    decontamination.add(group, "seeds and prompts")
     group.add_argument(
         "--language",
         default="en",
@@ -140,11 +140,7 @@ def _add_sifting(group: Any) -> None:
 def _check_sifting(options: Namespace) -> None:
     if options.least_words > options.most_words:
         raise UsageError(f"--least_words {options.least_words} is over --most_words")
-    if options.decontaminate:
-        try:
-            benchmarks(tuple(options.decontaminate))
-        except BadBenchmark as error:
-            raise UsageError(f"--decontaminate: {error}") from None
+    decontamination.check(options)
 
 
 def _add_evolving(group: Any) -> None:
@@ -196,17 +192,23 @@ WRITING = Options("writing", drawing.WRITE.add)
 
 
 def sifting(options: Namespace) -> SiftSettings:
+    files = tuple(options.decontaminate)
     return SiftSettings(
         options.language,
         options.least_words,
         options.most_words,
-        tuple(options.decontaminate),
+        files,
+        benchmarks(files).fingerprint if files else None,
     )
 
 
 def _by_rules(options: Namespace) -> EvolveSettings:
     return EvolveSettings(
-        seed=options.seed, sift=sifting(options), more=options.more, kinds=options.kinds
+        seed=options.seed,
+        sift=sifting(options),
+        more=options.more,
+        kinds=options.kinds,
+        wording=wordings.fingerprint(),
     )
 
 
@@ -216,6 +218,7 @@ def _by_engine(options: Namespace) -> EvolveSettings:
         sift=sifting(options),
         more=options.more,
         write=drawing.WRITE.read(options),
+        wording=engine.fingerprint(),
     )
 
 

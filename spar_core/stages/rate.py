@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.ratings import Rating
+from schemas.responses import WHOLE
 from spar_core import rating
 from spar_core.checks.strict import check
 from spar_core.dataset import Rows
@@ -33,9 +34,10 @@ class RateSettings(StageSettings):
     rubric: str
 
 
-MEANS = """
+MEANS = f"""
     select prompt_id, response_id, round(avg(score), 6) as value
-    from ratings group by all having 2 * count(score) > count(*)"""
+    from ratings semi join (select response_id from responses where {WHOLE}) using (response_id)
+    group by all having 2 * count(score) > count(*)"""
 """SQL of the responses more than half of whose ratings can be read, with the mean of these."""
 
 
@@ -128,10 +130,10 @@ def settings_of(options: Namespace, rubric: str) -> RateSettings:
 RATE = Stage(
     name="rate",
     noun="responses",
-    items="""
+    items=f"""
         select response_id as key, prompt_id, prompt, response
         from responses join prompts using (prompt_id)
-        where prompt_id in (select prompt_id from scope)""",
+        where {WHOLE} and prompt_id in (select prompt_id from scope)""",
     task=_rate,
     settings=lambda options: settings_of(options, rating.fingerprint()),
     writes=("ratings",),

@@ -5,15 +5,20 @@
 -- cap leaves out has claimed nothing. A run of many prompts has millions of candidates, of which a
 -- few thousand are kept: until all is chosen a candidate is numbers, `draw` of its node or response
 -- and `said` of its judge prompt. The draw decides which of several is kept, and finds it again.
+-- A judgement teaches where its votes were split, or where a program gave it; where checks count
+-- (`checks_met` is there), none that the program contradicts.
 with
 kept_tree_refinement as (
+    -- A refinement that changed nothing teaches nothing, however its votes fell.
     select 'tree_refinement' as source, min(draw) as draw, said from (
         select md5_number(c.node_id || ':' || $seed) as draw, m.said
         from trees t
-        join nodes c on c.node_id = t.chosen_node_id
-        join (select node_id, hash(prompt_id, response) as said from nodes) m
+        join (select node_id, parent_id, hash(trim(response, e' \t\n\r')) as text from nodes) c
+            on c.node_id = t.chosen_node_id
+        join (select node_id, hash(prompt_id, response) as said,
+                     hash(trim(response, e' \t\n\r')) as text from nodes) m
             on m.node_id = c.parent_id
-        where t.solved and t.prompt_id in (select prompt_id from scope))
+        where t.solved and c.text <> m.text and t.prompt_id in (select prompt_id from scope))
     group by said order by draw limit {tree_refinement}),
 
 -- Nodes whose votes were split: of each tree one that passed and one that failed.
@@ -23,7 +28,9 @@ split_node as materialized (
                md5_number(tree_id || ':' || $seed) as tree, hash(prompt_id, response) as said,
                verdict = 'yes' as passed
         from nodes
-        where depth > 0 and value > 0 and value < 1 and verdict in ('yes', 'no'))
+        where depth > 0 and verdict in ('yes', 'no')
+          and (value > 0 and value < 1 or yes_votes + no_votes = 0)
+          and (checks_met is null or coalesce(checked = (verdict = 'yes'), true)))
     where prompt_id in (select prompt_id from scope)),
 kept_tree_judgement_yes as (
     select 'tree_judgement' as source, min(draw) as draw, arg_min(said, draw) as said
@@ -45,9 +52,10 @@ kept_of_trees as materialized (
 split_response as materialized (
     select md5_number(response_id || ':' || $seed) as draw, said, verdict = 'yes' as passed
     from judgements
-    join (select response_id, hash(prompt_id, response) as said from responses)
+    join (select response_id, hash(prompt_id, response) as said from responses where {whole})
         using (response_id)
-    where value > 0 and value < 1 and verdict in ('yes', 'no')
+    where verdict in ('yes', 'no') and (value > 0 and value < 1 or yes_votes + no_votes = 0)
+      and (checks_met is null or coalesce(checked = (verdict = 'yes'), true))
       and prompt_id in (select prompt_id from scope)),
 kept_response_judgement_no as (
     select min(draw) as draw, said from split_response

@@ -10,8 +10,10 @@ from typing import Any
 
 from schemas.drops import Drop
 from schemas.pairs import Message
+from schemas.responses import WHOLE
 from schemas.sft_actor import SftActor
 from schemas.sft_refiner import SftRefiner
+from spar_core.constraints import wordings
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import Sampling, seed_of
 from spar_core.ids import sft_id
@@ -33,9 +35,12 @@ _BALANCE = (Path(__file__).parent / "balance.sql").read_text()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RulesSettings(StageSettings):
-    """closest: refinements less alike than this are left out."""
+    """closest: refinements less alike than this are left out. wording: what is said of responses,
+    as a hash.
+    """
 
     closest: float
+    wording: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,17 +211,19 @@ def _engine_settings(options: Namespace) -> EngineSettings:
     )
 
 
-_RESPONSES = """
+_RESPONSES = f"""
     select response_id as key, prompt_id, prompt, checks, response
     from responses join prompts using (prompt_id)
-    where prompt_id in (select prompt_id from scope)"""
+    where {WHOLE} and prompt_id in (select prompt_id from scope)"""
 
 TEACH_BY_RULES = Stage(
     name="teach",
     noun="responses",
     items=_RESPONSES,
     task=_teach_by_rules,
-    settings=lambda options: RulesSettings(seed=options.seed, closest=options.closest),
+    settings=lambda options: RulesSettings(
+        seed=options.seed, closest=options.closest, wording=wordings.fingerprint()
+    ),
     writes=("lessons", "sft_actor", "drops"),
     options=(CLOSENESS,),
     after=(SAMPLE,),
@@ -254,7 +261,7 @@ ANSWER = Stage(
 
 
 def _balancing(teach: Stage[Any]) -> Stage[StageSettings]:
-    """As many judgements that say Yes as No, and each text judged once."""
+    """As many judgements that say Yes as No of each kind of constraint, each text judged once."""
     return Stage(
         name="balance",
         noun="lessons",

@@ -6,7 +6,8 @@ from argparse import Namespace
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-from spar_core.checks.strict import check
+from schemas.responses import WHOLE
+from spar_core.checked_judging import wording
 from spar_core.dataset import Rows
 from spar_core.decoding import SearchSettings, Team, decode
 from spar_core.decoding.settings import Strategy
@@ -15,7 +16,16 @@ from spar_core.ids import tree_id
 from spar_core.records import judged_of_row, node_rows, tree_row
 from spar_core.stage import Context, Item, Options, Stage, StageSettings
 from spar_core.stages import drawing
-from spar_core.stages.judge import CONSTRAINED, FEWER_VOTES, JUDGE, VOTING, is_constrained, voting
+from spar_core.stages.judge import (
+    CHECKS,
+    CONSTRAINED,
+    FEWER_VOTES,
+    JUDGE,
+    VOTING,
+    is_constrained,
+    task_of,
+    voting,
+)
 from spar_core.variants import flat
 from spar_core.voting import JudgeSettings
 
@@ -29,16 +39,15 @@ class TreeSearchSettings(StageSettings):
     def named(self) -> dict[str, Any]:
         nested = asdict(self)
         judge = nested["search"].pop("judge")
-        return flat({**nested, "judge": judge})
+        return flat({**nested, "judge": judge}) | wording(self.search.judge.checks)
 
 
 async def _search(context: Context[TreeSearchSettings], item: Item) -> Rows:
     settings = context.settings
     team = Team(refiner=context.engines["refiner"], judge=context.engines["judge"])
-    root_checked = await check(item["checks"], item["response"])
     grown = await decode(
         team,
-        item["prompt"],
+        task_of(item),
         settings.search,
         seed_of(settings.seed, context.iteration, "tree_search", item["key"]),
         root=(item["response"], judged_of_row(item)),
@@ -46,9 +55,7 @@ async def _search(context: Context[TreeSearchSettings], item: Item) -> Rows:
     root, prompt_id = item["response_id"], item["key"]
     tree = tree_id(root, context.variant)
     row = tree_row(tree, prompt_id, root, grown, settings.search.strategy, team.refiner.name)
-    refined = grown.nodes[1:]
-    checked = [root_checked, *[await check(item["checks"], node.response) for node in refined]]
-    return {"trees": [row], "nodes": node_rows(tree, prompt_id, grown, checked)}
+    return {"trees": [row], "nodes": node_rows(tree, prompt_id, grown)}
 
 
 def _add_strategy(group: Any) -> None:
@@ -121,16 +128,21 @@ def _settings(options: Namespace) -> TreeSearchSettings:
 TREE_SEARCH = Stage(
     name="tree_search",
     noun="trees",
-    # The root is one failing response at random. Items go by prompt, so that a prompt whose
-    # responses are judged later still gets no second tree.
-    items="""
+    # The root is one failing response at random, one that the prompt's checks deny before others.
+    # Items go by prompt, so that a prompt whose responses are judged later still gets no second
+    # tree. Runs begun before judged what was cut off, too: it is no root.
+    items=f"""
         with failing as (
-            select response_id, prompt_id, verdict, value, critique, votes
-            from judgements where verdict = 'no'
+            select response_id, prompt_id, verdict, value, critique, votes, outcome, checked,
+                   checks_met, asked_again
+            from judgements
+            semi join (select response_id from responses where {WHOLE}) using (response_id)
+            where outcome = 'no'
             qualify row_number() over (
-                partition by prompt_id order by md5(response_id || ':' || $seed)) = 1)
-        select prompt_id as key, prompt_id, response_id, prompt, checks, response, verdict, value,
-               critique, votes
+                partition by prompt_id
+                order by coalesce(checked, false), md5(response_id || ':' || $seed)) = 1)
+        select prompt_id as key, prompt_id, response_id, prompt, checks, checks_complete, response,
+               verdict, value, critique, votes, outcome, checked, checks_met, asked_again
         from failing join responses using (response_id, prompt_id)
         join prompts using (prompt_id)
         where prompt_id in (select prompt_id from scope)""",
@@ -139,6 +151,7 @@ TREE_SEARCH = Stage(
     writes=("trees", "nodes"),
     options=(
         VOTING,
+        CHECKS,
         STRATEGY,
         SEARCHING,
         REFINING,

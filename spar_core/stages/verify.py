@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from schemas.responses import WHOLE
 from schemas.verifications import Verification
 from spar_core.checks.strict import check
 from spar_core.dataset import Rows
@@ -14,6 +15,9 @@ from spar_core.stage import Context, Item, Stage, StageSettings
 from spar_core.stages.sample import SAMPLE
 from spar_core.stages.verifiers import SANDBOX, VERIFIERS, limits
 from spar_core.verification.trial import Limits, tried
+
+ACCEPTED = 0.5
+"""The least pass rate of an answer that is accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +63,7 @@ def _settings(options: Namespace) -> VerifySettings:
 VERIFY = Stage(
     name="verify",
     noun="prompts with functions",
-    items="""
+    items=f"""
         with kept as (
             select prompt_id, list(code order by verifier_id) as codes, any_value(model) as model
             from verifiers where dropped is null group by prompt_id)
@@ -68,7 +72,7 @@ VERIFY = Stage(
                list(response_id order by response_id) as response_ids,
                list(response order by response_id) as responses
         from responses join kept using (prompt_id) join prompts using (prompt_id)
-        where prompt_id in (select prompt_id from scope)
+        where {WHOLE} and prompt_id in (select prompt_id from scope)
         group by prompt_id""",
     task=_verify,
     settings=_settings,

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from spar_core.checked_judging import Task
 from spar_core.checks.strict import check
 from spar_core.conversation import Refinement, actor_messages, read_vote
 from spar_core.decoding import SearchSettings, Team, decode
 from spar_core.engine.protocol import ChatRequest, Engine, Sampling, seed_of
 from spar_core.preference import similarity
+from spar_core.teaching.closeness import closeness
 from spar_core.teaching.lesson import Lesson, Lessons, Source, Taken
 from spar_core.tree import TreeNode
 from spar_core.voting import Judged, JudgeSettings, judge
@@ -66,7 +68,9 @@ async def lessons(
         constrained=settings.constrained,
     )
     team = Team(refiner=teacher, judge=teacher)
-    tree = await decode(team, prompt, search, seed_of(seed, "refine"), root=(response, judged))
+    tree = await decode(
+        team, Task(prompt), search, seed_of(seed, "refine"), root=(response, judged)
+    )
     made.taken += [Taken("refinement", "off_format")] * tree.malformed
     best: Lesson | None = None
     for node in tree.nodes[1:]:
@@ -114,13 +118,13 @@ async def _refinement(
     """A refinement as a lesson, None where a filter takes it; adds its judgement."""
     checked = await check(checks, node.response)
     sure = _judgement(made, "refinement", node.response, node.judged, checked)
-    alike = similarity(response, node.response)
+    is_same = node.response.strip() == response.strip()
     cause = ""
     if not node.judged.passed or checked is False:
         cause = "does_not_pass"
     elif not sure:
         cause = "votes_differ"
-    elif alike < closest or node.response.strip() == response.strip():
+    elif is_same or closeness(checks, response, node.response) < closest:
         cause = "not_close"
     if cause:
         made.taken.append(Taken("refinement", cause))
@@ -134,7 +138,7 @@ async def _refinement(
         mended,
         value=node.judged.value,
         checked=checked,
-        similarity=alike,
+        similarity=similarity(response, node.response),
     )
 
 
@@ -167,9 +171,10 @@ async def answer(
         messages=tuple(actor_messages(prompt)), sampling=answering, seed=seed_of(seed, "answer")
     )
     choice = (await teacher.chat(asked)).choices[0]
-    if choice.finish_reason == "length" or not choice.text.strip():
-        return Answer(choice.text, None, None, "cut_off" if choice.text.strip() else "empty")
-    judged = await judge(teacher, prompt, choice.text, judging, seed_of(seed, "judge"))
-    checked = await check(checks, choice.text)
+    text = choice.text.strip()
+    if choice.is_cut or not text:
+        return Answer(text, None, None, "cut_off" if text else "empty")
+    judged = await judge(teacher, prompt, text, judging, seed_of(seed, "judge"))
+    checked = await check(checks, text)
     cause = "" if judged.passed and checked is not False else "does_not_pass"
-    return Answer(choice.text, judged.value, checked, cause)
+    return Answer(text, judged.value, checked, cause)

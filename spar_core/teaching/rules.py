@@ -27,6 +27,7 @@ from spar_core.conversation import (
     write_refinement,
 )
 from spar_core.preference import similarity
+from spar_core.teaching.closeness import closeness
 from spar_core.teaching.lesson import Lesson, Lessons, Source, Taken
 
 NAME = "rules"
@@ -149,7 +150,7 @@ def _refined(
     cause = ""
     if not follows(checks, refined):
         cause = "does_not_pass"
-    elif alike < closest:
+    elif closeness(checks, response, refined) < closest:
         cause = "not_close"
     elif read_refinement(write_refinement(mended)) != mended:
         cause = "off_format"  # a marker stands in it

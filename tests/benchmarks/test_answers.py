@@ -13,6 +13,7 @@ from spar_core.conversation import (
 from spar_core.engine.protocol import Message
 from spar_core.meta_judging import compare_messages, read_better
 from spar_core.rating import rate_messages, read_score
+from spar_core.verification.relevance import read_relevance, relate_messages
 
 ACTOR = actor_messages("Write.")
 JUDGE = judge_messages("Write.", "words q=0.50")
@@ -67,3 +68,9 @@ def test_ratings_follow_the_quality_and_comparisons_name_either() -> None:
     assert None not in low + high
     compared = script.answers(compare_messages("Write.", "words", "Score: 1", "Score: 2"), 0, 50)
     assert {read_better(text) for text in compared} == {"first", "second"}
+
+
+def test_most_scores_of_relevance_are_over_eight() -> None:
+    asked = relate_messages("Write.", "words q=0.10")
+    scores = [read_relevance(text) or 0 for text in Script().answers(asked, 0, 100)]
+    assert 50 < sum(score > 8 for score in scores) < 100

@@ -25,7 +25,7 @@ from benchmarks import (
     training,
     whole_round,
 )
-from spar_core.engine.llamacpp import bundled_adapter
+from spar_core.engine.bundled import bundled_adapter
 from spar_core.methods import METHODS
 
 pytest.importorskip("matplotlib")
@@ -33,20 +33,20 @@ pytest.importorskip("matplotlib")
 
 @pytest.mark.slow
 def test_saturation(tmp_path: Path) -> None:
-    made = saturation.measure(16, slots=16, speed=20, plots=tmp_path)
+    made = saturation.measure(16, slots=16, speed=60, plots=tmp_path)
     assert [row[0] for row in made.rows] == [*saturation.STAGES]
     for values in made.data["stages"].values():
         assert 0.9 < values["wall_over_floor"] < 20
         assert 0 < values["mean_occupancy"] <= 1
-    assert (tmp_path / "saturation.png").stat().st_size < 20_000 * len(saturation.STAGES)
+    assert (tmp_path / "saturation.png").stat().st_size < 40_000 * len(saturation.STAGES)
 
 
 @pytest.mark.slow
 def test_engines() -> None:
-    made = engines.measure(12, slots=8, servers=2, speed=20)
+    made = engines.measure(6, slots=8, servers=2, speed=60)
     assert len(made.rows) == 3 * len(engines.STAGES) + 2 * len(engines.ROUNDS)
     for stages in made.data["found"].values():
-        assert stages["judge"]["requests"] == 60
+        assert stages["judge"]["requests"] == 30
         for values in stages.values():
             assert 0.9 < values["wall_over_floor"] < 20
             assert all(0 < busy <= 1 for busy in values["busy"])
@@ -54,38 +54,40 @@ def test_engines() -> None:
 
 @pytest.mark.slow
 def test_stages_of_methods() -> None:
-    made = methods.measure(8, slots=16, speed=20)
+    made = methods.measure(4, slots=16, speed=60)
     requests = {row[0]: row[5] for row in made.rows}
     assert [*requests] == [*methods.OF_ANSWERS, *methods.OF_SEEDS]
-    assert requests["rate"] == 7 * 5  # one prompt's were rated before
-    assert 0 < requests["meta_judge"] <= 7 * 6
-    assert 7 < requests["verifiers"] <= 7 * (1 + 2 * 8)
+    assert requests["rate"] == 3 * 5  # one prompt's were rated before
+    assert 0 < requests["meta_judge"] <= 3 * 6
+    assert 3 < requests["verifiers"] <= 3 * (1 + 2 * 8)
 
 
 @pytest.mark.slow
 @pytest.mark.engine
 def test_methods_on_the_embedded_engine(tmp_path: Path) -> None:
-    made = methods_embedded.measure(1, run=tmp_path / "run")
+    short = ("--responses", "2", "--actor_max_tokens", "128")
+    some = ("spar", "autoif", "humpback")
+    made = methods_embedded.measure(1, run=tmp_path / "run", methods=some, options=short)
     rows = {row[0]: dict(zip(made.columns, row, strict=True)) for row in made.rows}
-    assert {*rows} == {*METHODS}
-    assert rows["spar"]["requests"] >= 1 + 5
+    assert {*rows} == {*some} <= {*METHODS}
+    assert rows["spar"]["requests"] >= 1 + 2
     assert rows["humpback"]["requests"] >= 1
     assert {row["rows twice"] for row in rows.values()} == {"none"}
 
 
 @pytest.mark.slow
 def test_decoders() -> None:
-    made = decoders.measure(8, slots=16, speed=20)
+    made = decoders.measure(4, slots=16, speed=60)
     requests = {row[0]: row[5] for row in made.rows}
     assert [*requests] == [*decoders.DECODER_NAMES]
-    assert requests["greedy"] == 7  # one was answered before
+    assert requests["greedy"] == 3  # one was answered before
     # The answers of a prompt are one request, and each is judged by one.
-    assert requests["best_of_n"] == 7 * (1 + 8)
+    assert requests["best_of_n"] == 3 * (1 + 8)
 
 
 @pytest.mark.slow
 def test_kills_everywhere() -> None:
-    made = kills.everywhere(24, len(kills.WAYS), slots=32, speed=8)
+    made = kills.everywhere(12, len(kills.WAYS), slots=32, speed=16)
     assert [row[0] for row in made.rows] == [*kills.WAYS]
     assert {row[3] for row in made.rows} == {"equal"}
 
@@ -108,20 +110,21 @@ def test_client() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(bundled_adapter() is None, reason="there is no demo refiner in the package")
 def test_demo_refiner() -> None:
-    made = demo_refiner.measure(4)
+    made = demo_refiner.measure(2)
     kinds, judged, *_ = zip(*made.rows, strict=True)
     assert kinds[0] == "all"
     assert judged[0] >= max(judged[1:])
-    assert made.data["answers"] == 4
+    assert made.data["answers"] == 2
     assert json.loads(json.dumps(made.data))["with"]["judged"][""] == judged[0]
 
 
+@pytest.mark.slow
 def test_overhead(tmp_path: Path) -> None:
     made = overhead.measure([30], plots=tmp_path)
     stages = {stage["name"]: stage["items"] for stage in made.data["rounds"][0]["stages"]}
     assert stages["sample"] == 30
     assert stages["judge"] == 150
-    assert (tmp_path / "overhead.png").stat().st_size < 80_000
+    assert (tmp_path / "overhead.png").stat().st_size < 160_000
 
 
 @pytest.mark.slow
@@ -141,6 +144,7 @@ def test_kills() -> None:
         assert row[3] == "equal"
 
 
+@pytest.mark.slow
 @pytest.mark.engine
 def test_adapters() -> None:
     pytest.importorskip("gguf", reason="the training extra is not installed: make test")
@@ -164,7 +168,7 @@ def test_queries() -> None:
     made = queries.measure(pairs=60)
     asked = {row[0] for row in made.rows}
     assert {"opening the run", "writing the catalog", "`from pair_quality`"} <= asked
-    assert all(row[2] < 5 for row in made.rows)
+    assert len(asked) == len(made.rows), "each is asked once"
 
 
 def test_a_table_in_markdown() -> None:

@@ -12,6 +12,7 @@ from spar_core.dataset import Dataset
 from tests.pipelines import rounds
 
 
+@pytest.mark.slow
 def test_it_is_a_run_with_the_prompts_asked_for(tmp_path: Path) -> None:
     template, run = tmp_path / "template", tmp_path / "run"
     large_run.write(str(template), 100, seed=2, shard_prompts=40, shorter=3)
@@ -31,7 +32,7 @@ def test_it_is_a_run_with_the_prompts_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_it_is_measured_on_a_disk_and_on_an_object_store() -> None:
-    made = million.measure(million.QUICK_PROMPTS, million.QUICK_PROMPTS)
+    made = million.measure(600, 300)
     for where in ("disk", "object store"):
         what = [row[1] for row in made.rows if row[0] == where]
         assert "opening" in what and "merging all stages" in what

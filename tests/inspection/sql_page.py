@@ -10,9 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import duckdb
+
 from benchmarks.queries import PAGE
-from inspection import sql
 from pipelines import refine
+from schemas.views import connect
 from tests.loopback import serving
 from tests.pipelines import rounds
 
@@ -23,11 +25,15 @@ _MOST_CHARS = 60
 
 def rendered(page: str, run: Path) -> str:
     """The page with what its queries give over a run, each below its query."""
-    return _QUERY_AND_RESULT.sub(lambda found: f"{found[1]}\n{_result(found[2], run)}\n", page)
+    with connect(str(run), locked=True) as connection:
+        return _QUERY_AND_RESULT.sub(
+            lambda found: f"{found[1]}\n{_result(found[2], connection)}\n", page
+        )
 
 
-def _result(query: str, run: Path) -> str:
-    columns, rows = sql.select(str(run), query)
+def _result(query: str, connection: duckdb.DuckDBPyConnection) -> str:
+    answer = connection.execute(query)
+    columns, rows = [column[0] for column in answer.description], answer.fetchall()
     if not rows:
         return "(no rows)"
     ruler = ["---:" if isinstance(cell, (int, float)) else "---" for cell in rows[0]]

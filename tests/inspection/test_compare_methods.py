@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from inspection.compare import __main__ as compare
 from schemas.checkpoint import content
+from schemas.judgements import Judgement
 from schemas.manifest import FOLDER
 from schemas.pairs import Message
 from schemas.sft_actor import SftActor
@@ -98,6 +100,28 @@ def test_a_row_for_each_method_and_variant_main_first(
     assert ["independent", "self", "3", "2", "1", "25%"] in rows
     assert "no program has a say of spar, spar · dfs, independent" in out
     assert "No scores" in out
+
+
+def test_the_judge_is_set_beside_the_program_with_and_without_its_veto(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "The judge beside the program" not in told(capsys, "--runs", run)
+
+    def judged(number: int, verdict: str, outcome: str, checked: bool, variant: str) -> Judgement:
+        name = f"{variant}{number}"
+        row = Judgement(name, "p", verdict, 0.5, 3, 2, 0, "c", [], "m", 1, 1, checked, variant)
+        return replace(row, outcome=outcome)
+
+    sides = [("yes", True), ("yes", False), ("no", True), ("no", False)]
+    for variant, has_veto in (("main", True), ("report", False)):
+        rows = [
+            judged(n, said, "no" if has_veto and not checked else said, checked, variant)
+            for n, (said, checked) in enumerate(sides)
+        ]
+        commit(run, "judgements", rows)
+    rows_shown = cells(told(capsys, "--runs", run))
+    assert ["judge · iteration 1", "4", "50%", "50%", "0%"] in rows_shown
+    assert ["judge · report · iteration 1", "4", "50%", "50%", "50%"] in rows_shown
 
 
 def test_scores_are_of_the_actors_that_learnt_a_methods_rows(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from inspection.report import __main__ as report
+from schemas.evaluations import Evaluation, Part, Unit
 from schemas.views import connect
 from tests.committed import commit, mixed
 from tests.inspection.evaluated import figure, half
@@ -50,6 +53,21 @@ def test_bias_is_taken_where_both_have_a_word(tmp_path: Path) -> None:
             (1, "bfs", 0.75, 0.5, 0.4, 10, 0.1),
             (1, "main", 0.9, 0.5, 0.4, 10, 0.4),
         ]
+
+
+def test_bias_of_prompts_with_several_failing_answers_is_a_share_of_refinements(
+    tmp_path: Path,
+) -> None:
+    """Of four refinements of two prompts the refiner passes four, and the program two."""
+
+    def of_two(metric: str, met: Sequence[float]) -> Evaluation:
+        told = figure(metric, [1, 1], benchmark="refinement")
+        return replace(told, units=[Unit(f"i{n}", [Part(m, 2.0)]) for n, m in enumerate(met)])
+
+    commit(tmp_path, "evaluations", [of_two("self", (2.0, 2.0)), of_two("program", (2.0, 0.0))])
+    with connect(str(tmp_path)) as connection:
+        found = connection.sql("select checked, self_minus_program from refinement_bias")
+        assert found.fetchall() == [(4, 0.5)]
 
 
 def test_bias_without_a_program_is_null(tmp_path: Path) -> None:

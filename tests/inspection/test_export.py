@@ -11,9 +11,12 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import fsspec
 import pytest
 
@@ -27,11 +30,12 @@ from pipelines.execution.parts import depends_on
 from schemas import TABLES
 from schemas.pairs import Message, Pair
 from schemas.rft import RftSample
-from schemas.views import connect
+from schemas.views import connect, named_in
 from spar_core.dataset import Dataset, Settled
 from spar_core.methods import METHODS
 from spar_core.variants import hold
 from tests import committed
+from tests.full_disk import files_of_at_most
 from tests.pipelines import rounds
 
 CONTROLS = "".join(map(chr, range(0x100)))
@@ -103,15 +107,38 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.fixture(scope="module")
+def connections(
+    hostile_run: Path, finished_run: Path
+) -> Iterator[dict[str, duckdb.DuckDBPyConnection]]:
+    """Locked connections to the runs that no test changes, by the run."""
+    with ExitStack() as opened:
+        runs = (str(hostile_run), str(finished_run))
+        yield {run: opened.enter_context(connect(run, locked=True)) for run in runs}
+
+
+@pytest.fixture(autouse=True)
+def _opened_once(
+    connections: dict[str, duckdb.DuckDBPyConnection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs that no test changes are opened once, which takes half of the time of an export."""
+
+    def opened(run: str, *, locked: bool) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        assert locked
+        return nullcontext(connections[run]) if run in connections else connect(run, locked=True)
+
+    monkeypatch.setattr(export, "connect", opened)
+
+
 def write(run: Path | str, form: str, output: Path | str, *more: str) -> int:
     return export.main(["--run", str(run), "--format", form, "--output", str(output), *more])
 
 
 def held(run: Path, table: str, columns: str = "*", where: str = "true") -> list[dict[str, Any]]:
     """Rows of a run by iteration and id."""
-    with connect(str(run)) as connection:
-        order = {"pairs": "order by iteration, pair_id", "rft": "order by iteration, rft_id"}
-        query = f"select {columns} from {table} where {where} {order.get(table, '')}"
+    order = {"pairs": "order by iteration, pair_id", "rft": "order by iteration, rft_id"}
+    query = f"select {columns} from {table} where {where} {order.get(table, '')}"
+    with connect(str(run), named_in(query)) as connection:
         rows: list[dict[str, Any]] = connection.sql(query).to_arrow_table().to_pylist()
         return rows
 
@@ -165,7 +192,7 @@ def test_jsonl_holds_a_row_a_line_for_every_reader(hostile_run: Path, tmp_path: 
         text = (tmp_path / "out" / f"{table}.jsonl").read_text(encoding="utf-8")
         rows = held(hostile_run, table)
         assert [json.loads(line) for line in text.splitlines()] == rows
-        with connect(str(hostile_run)) as connection:
+        with duckdb.connect() as connection:
             path = str(tmp_path / "out" / f"{table}.jsonl").replace("'", "''")
             names = ", ".join(f"{name}::varchar" for name in TABLES[table].schema.names)
             read = f"select {names} from read_json('{path}', maximum_object_size = 100000000)"
@@ -442,11 +469,13 @@ def test_an_interrupt_leaves_nothing(
     assert leftovers(tmp_path) == []
 
 
-def test_a_full_disk_leaves_nothing(hostile_run: Path, tmp_path: Path) -> None:
-    command = ["--run", str(hostile_run), "--format", "jsonl", "--output", str(tmp_path / "out")]
-    process = rounds.start(*command, job="inspection.export", file_blocks=200)
-    out, err = process.communicate()
-    assert (process.returncode, out) == (4, "")
+def test_a_full_disk_leaves_nothing(
+    hostile_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with files_of_at_most(200):
+        assert write(hostile_run, "jsonl", tmp_path / "out") == 4
+    out, err = capsys.readouterr()
+    assert out == ""
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert leftovers(tmp_path) == []
@@ -457,8 +486,9 @@ def test_a_killed_export_is_not_there(hostile_run: Path, tmp_path: Path) -> None
         *("--run", str(hostile_run), "--format", "trl", "--output", str(tmp_path / "out")),
         job="inspection.export",
     )
-    deadline = time.monotonic() + 60
-    while not leftovers(tmp_path) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 300
+    while not leftovers(tmp_path):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -550,6 +580,7 @@ def test_the_cards_commands_follow_every_setting() -> None:
     given += ["--refiner_model", "b", "--responses", "2", "--votes", "7", "--quorum", "5"]
     given += ["--strategy", "dfs", "--branch", "4", "--keep", "1", "--depth", "5", "--budget", "9"]
     given += ["--stop_votes", "--stop_level", "--judge_once", "--constrained", "on", "--seed", "3"]
+    given += ["--checks", "decide", "--ask_again", "1"]
     for number, role in enumerate(("actor", "judge", "refine"), 1):
         given += [f"--{role}_temperature", f"0.{number}", f"--{role}_top_p", f"0.9{number}"]
         given += [f"--{role}_max_tokens", f"{number}00"]
@@ -559,6 +590,12 @@ def test_the_cards_commands_follow_every_setting() -> None:
 
     command = card.refine_command("r", 1, told(given))
     assert told([*command[3:], "--engine", "vllm"]) == told(given)
+
+
+def test_the_card_of_a_run_of_earlier_times_says_what_was_so_then() -> None:
+    line = " ".join(card.refine_command("r", 1, {"judge.votes": 5}))
+    assert line.endswith("--votes 5 --checks report --ask_again 0")
+    assert "--checks" not in " ".join(card.refine_command("r", 1, {"ratings": 3}))
 
 
 def test_text_of_others_does_nothing_in_the_card(hostile_run: Path, tmp_path: Path) -> None:

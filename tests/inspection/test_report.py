@@ -21,10 +21,11 @@ import pytest
 
 from inspection.report import __main__ as report
 from inspection.report import draw
-from pipelines import refine, sample
+from pipelines import refine
+from schemas.prompts import Prompt
 from tests.loopback import LoopbackServer
 from tests.pipelines import rounds
-from tests.schemas import variants
+from tests.schemas import test_taken, variants
 
 SEARCH_TEXTS = {"marks", "reflection", "critique", "votes"}
 
@@ -116,8 +117,12 @@ def test_it_needs_nothing_else_and_runs_only_its_own_script(html: str) -> None:
     assert not re.search(r"\s(style|on\w+)=", html.partition("<body>")[2].partition("<script")[0])
 
 
-def test_the_same_run_gives_the_same_file(finished_run: Path, html: str, tmp_path: Path) -> None:
+def test_the_same_run_gives_the_same_file_and_is_not_changed(
+    finished_run: Path, html: str, tmp_path: Path
+) -> None:
+    held = rounds.files(finished_run)
     assert made(finished_run, tmp_path / "r.html") == html
+    assert rounds.files(finished_run) == held
 
 
 def test_a_part_is_drawn_and_said(
@@ -145,11 +150,10 @@ def test_it_stays_within_its_room(
     assert "it holds all texts of the search, too" in text_of(html)
 
 
-def test_a_run_without_pairs_is_a_report_too(
-    tmp_path: Path, prompts: Path, server: LoopbackServer
-) -> None:
-    assert sample.main(rounds.command(tmp_path / "run", prompts, server.url)) == 0
-    html = made(tmp_path / "run", tmp_path / "r.html")
+def test_a_run_without_pairs_is_a_report_too(copied_run: Path, tmp_path: Path) -> None:
+    for stage in ("judge", "tree_search", "pairs", "rft"):
+        shutil.rmtree(copied_run / "_manifest" / "iteration=1" / stage)
+    html = made(copied_run, tmp_path / "r.html")
     said = text_of(html)
     assert "0 preference pairs from 12 prompts" in said
     assert "No pairs yet" in said
@@ -158,14 +162,13 @@ def test_a_run_without_pairs_is_a_report_too(
 
 
 def test_iterations_and_failures_are_told_apart(
-    tmp_path: Path, prompts: Path, server: LoopbackServer
+    copied_run: Path, tmp_path: Path, prompts: Path, server: LoopbackServer
 ) -> None:
-    run = tmp_path / "run"
-    with prompts.open("a") as file:
-        file.write('{"<b>\\u001b\\u202e": 1}\n')
-    for options in (["--iteration", "1", "--limit", "4"], ["--iteration", "2"]):
-        assert refine.main(rounds.command(run, prompts, server.url, *options)) in (0, 3)
-    html = made(run, tmp_path / "r.html")
+    lines = prompts.read_text().splitlines()[:4]
+    prompts.write_text("\n".join([*lines, '{"<b>\\u001b\\u202e": 1}\n']))
+    line = rounds.command(copied_run, prompts, server.url, "--iteration", "2")
+    assert refine.main(line) == 3
+    html = made(copied_run, tmp_path / "r.html")
     assert "in 2 iterations" in text_of(html)
     assert 'aria-label="chosen, ' in html, "of all iterations together"
     assert 'aria-label="chosen, iteration' not in html
@@ -175,9 +178,8 @@ def test_iterations_and_failures_are_told_apart(
     assert not {"\x1b", "\u202e"} & set(html)
 
 
-def test_an_external_check_is_set_against_the_judge(finished_run: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(finished_run, run)
+def test_an_external_check_is_set_against_the_judge(copied_run: Path, tmp_path: Path) -> None:
+    run = copied_run
     checked = 0
     for path in (run / "judgements").rglob("*.parquet"):
         table = pq.read_table(path, partitioning=None)
@@ -282,12 +284,6 @@ def test_a_missing_library_is_named(finished_run: Path, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_looking_changes_nothing(finished_run: Path, tmp_path: Path) -> None:
-    held = rounds.files(finished_run)
-    made(finished_run, tmp_path / "r.html")
-    assert rounds.files(finished_run) == held
-
-
 def test_as_a_command_it_says_in_a_line_what_it_wrote(finished_run: Path, tmp_path: Path) -> None:
     line = [sys.executable, "-m", "inspection.report", "--run", str(finished_run)]
     done = subprocess.run(
@@ -319,8 +315,8 @@ def test_one_variant_is_not_named(html: str) -> None:
     assert "All numbers, by iteration Iteration 1" in said
 
 
-def test_an_evaluations_variant_is_no_column(finished_run: Path, html: str, tmp_path: Path) -> None:
-    run = shutil.copytree(finished_run, tmp_path / "run")
+def test_an_evaluations_variant_is_no_column(copied_run: Path, html: str, tmp_path: Path) -> None:
+    run = copied_run
     variants.evaluate(str(run))
     said, held = text_of(made(run, tmp_path / "r.html")), text_of(html)
     numbers = "All numbers, by iteration Iteration 1 Prompts 12 "
@@ -332,11 +328,11 @@ def test_an_evaluations_variant_is_no_column(finished_run: Path, html: str, tmp_
 def test_variants_and_methods_stand_side_by_side(several: str) -> None:
     said = text_of(several)
     for part in (
-        "5 preference pairs from 2 prompts",
-        "dfs, spar main, independent main, spar votes3, spar Prompts 2 2 2 2 Searches 2 – 2 1",
-        "Tokens of its own 700 440 3,440 740 Tokens of others that it uses 440 0 0 40",
-        "Tokens a pair, both counted 570 440 3,440 780",
-        "All numbers, by iteration and variant dfs main votes3 Prompts 2 2 2",
+        "5 preference pairs of 4 kinds from 2 prompts",
+        "dfs, spar main, independent main, spar votes3, spar Prompts 2 1 2 1 Searches 2 – 2 1",
+        "Tokens of its own 700 220 3,440 620 Tokens of others that it uses 440 0 0 20",
+        "Tokens a pair, both counted 570 220 3,440 640",
+        "All numbers, by iteration and variant dfs main votes3 Prompts 2 2 1",
         "Responses as main 4 as main – judged Yes as main 2 0 – judged No as main 2 4",
         "Similarity, mean (independent) – 0.500 – ",
         "Tokens of judge, written as main 400 240",
@@ -347,6 +343,29 @@ def test_variants_and_methods_stand_side_by_side(several: str) -> None:
         assert part in said
     assert "Tokens a pair 4" not in said, "no mean over what is compared"
     assert not re.search(r"<label hidden", several)
+
+
+def test_a_variant_of_few_prompts_has_the_numbers_of_these(tmp_path: Path) -> None:
+    test_taken.write(str(tmp_path / "run"), "dfs")
+    said = text_of(made(tmp_path / "run", tmp_path / "r.html"))
+    for part in (
+        "19 preference pairs (4 of dfs, 15 of main) from 20 prompts",
+        "dfs main Prompts 6 20 Searches 4 15",
+        "Tokens of its own 1,200 19,400 Tokens of others that it uses 1,320 0",
+        "Tokens a pair, both counted 630 1,293",
+        "All numbers, by iteration and variant dfs main Prompts 6 20",
+    ):
+        assert part in said
+
+
+def test_a_pair_bears_no_tokens_of_prompts_kept_for_evaluation(
+    copied_run: Path, html: str, tmp_path: Path
+) -> None:
+    run = str(copied_run)
+    variants.commit(run, "prompts", {"prompts": [Prompt("pz", "pz", "f:9", 99, None, "test")]})
+    variants.commit(run, "judge", {"judgements": [variants.judgement("pz", 0, "main", 7000)]})
+    [tokens] = re.findall(r"Tokens a pair ([\d,]+) ", text_of(html))
+    assert f"Tokens a pair {tokens} " in text_of(made(run, tmp_path / "r.html"))
 
 
 def test_charts_tell_variants_apart(several: str) -> None:

@@ -52,9 +52,9 @@ def test_whole_words_are_marked(before: str, after: str, marks: list[str]) -> No
 def test_huge_texts_are_bounded(unit: str, other: str) -> None:
     size = 1_200_000 // len(unit)
     before, after = unit * size, other * size
-    start = time.monotonic()
+    start = time.process_time()
     marks = marked(before, after)
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
     assert sides(marks) == (before, after)
 
 

@@ -6,22 +6,31 @@ import csv
 import io
 import json
 import os
+import re
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
 from inspection import sql
 from pipelines import refine
 from schemas import TABLES, views
+from schemas.judgements import VoteRecord
+from schemas.nodes import Node
+from schemas.prompts import Prompt
 from schemas.questions import MACROS, VIEWS
-from tests.loopback import Answer, Body, LoopbackServer, serving
+from schemas.responses import Response, SamplingRecord
+from tests import committed
+from tests.loopback import LoopbackServer
 from tests.pipelines import rounds
 from tests.pipelines.rounds import command
 
@@ -35,6 +44,26 @@ _ARGUMENTS = {
 
 def ask(run: Path | str, query: str) -> int:
     return sql.main(["--run", str(run), "--sql", query])
+
+
+@pytest.fixture(scope="module")
+def connection(finished_run: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A locked connection to `finished_run`, as every query gets one of its own."""
+    with views.connect(str(finished_run), locked=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def opened_once(
+    connection: duckdb.DuckDBPyConnection, finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All queries over `finished_run` use one connection: opening it takes most of their time."""
+
+    def opened(run: str, *, locked: bool) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        assert (run, locked) == (str(finished_run), True)
+        return nullcontext(connection)
+
+    monkeypatch.setattr(sql, "connect", opened)
 
 
 def test_without_sql_it_sums_up(finished_run: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -85,6 +114,7 @@ def test_rows_are_printed(finished_run: Path, capfd: pytest.CaptureFixture[str])
         "select 'a''b; drop view pairs', $$it's$$",
     ],
 )
+@pytest.mark.usefixtures("opened_once")
 def test_what_one_asks_is_answered(
     finished_run: Path, capsys: pytest.CaptureFixture[str], query: str
 ) -> None:
@@ -92,6 +122,7 @@ def test_what_one_asks_is_answered(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.usefixtures("opened_once")
 def test_a_column_name_is_shown_as_it_is(
     finished_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,6 +255,7 @@ def test_a_column_name_is_shown_as_it_is(
         "\x00",
     ],
 )
+@pytest.mark.usefixtures("opened_once")
 def test_all_else_is_refused_clearly(
     finished_run: Path,
     tmp_path: Path,
@@ -231,6 +263,37 @@ def test_all_else_is_refused_clearly(
     monkeypatch: pytest.MonkeyPatch,
     query: str,
 ) -> None:
+    assert_refused(query, finished_run, tmp_path, capsys, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "copy pairs to '{out}'",
+        "with w as (copy (select 1) to '{data}' (format parquet, use_tmp_file false)) from w",
+        "from query('from read_text(''{secret}'')')",
+        "select * from leaked, pairs",
+        "set lock_configuration = false",
+    ],
+)
+def test_a_connection_of_its_own_refuses_too(
+    finished_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    query: str,
+) -> None:
+    assert_refused(query, finished_run, tmp_path, capsys, monkeypatch)
+
+
+def assert_refused(
+    query: str,
+    finished_run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Assert that a query ends in one line that tells no secret, and changes no file."""
     monkeypatch.setattr(sql, "leaked", pa.table({"word": ["TOPSECRET"]}), raising=False)
     secret = tmp_path / "secret.csv"
     secret.write_text("a,b\nTOPSECRET,1\n")
@@ -259,10 +322,9 @@ def test_all_else_is_refused_clearly(
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Queries have 200 MB."""
-    monkeypatch.setattr(sql, "_SPARE_BYTES", 1 << 27)
-    monkeypatch.setattr(sql, "_SPARE_BYTES_PER_CORE", 1 << 25)
-    locks = [lock for lock in views._LOCKS if "memory_limit" not in lock]
-    monkeypatch.setattr(views, "_LOCKS", ("set memory_limit = '200MB'", *locks))
+    monkeypatch.setattr(sql, "SPARE_BYTES", 1 << 27)
+    monkeypatch.setattr(sql, "SPARE_BYTES_PER_CORE", 1 << 25)
+    monkeypatch.setattr(views, "MEMORY", "200MB")
 
 
 @pytest.mark.parametrize(
@@ -311,6 +373,7 @@ def lines(run: Path, query: str, shape: str, capsys: pytest.CaptureFixture[str])
     return out
 
 
+@pytest.mark.usefixtures("opened_once")
 def test_rows_go_to_other_programs_as_csv(
     finished_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -324,6 +387,7 @@ def test_rows_go_to_other_programs_as_csv(
     assert many == ["range", *map(str, range(30_000))]
 
 
+@pytest.mark.usefixtures("opened_once")
 def test_rows_go_to_other_programs_as_json(
     finished_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -335,6 +399,7 @@ def test_rows_go_to_other_programs_as_json(
     assert pair["chosen"][0]["role"] == "assistant"
 
 
+@pytest.mark.usefixtures("opened_once")
 @pytest.mark.parametrize("shape", ["csv", "jsonl"])
 def test_a_wrong_query_prints_no_rows(
     finished_run: Path, capsys: pytest.CaptureFixture[str], shape: str
@@ -351,13 +416,36 @@ def test_ctrl_c_ends_a_query_at_once(finished_run: Path) -> None:
     line = [sys.executable, "-m", "inspection.sql", "--run", str(finished_run), "--sql", query]
     process = subprocess.Popen(line, cwd=rounds.ROOT, stderr=subprocess.PIPE, text=True)
     try:
-        time.sleep(5)
+        # Python catches Ctrl-C from its start on, and not any more while a query runs.
+        until(lambda: catches_ctrl_c(process.pid))
+        until(lambda: not catches_ctrl_c(process.pid))
+        began_s = cpu_s(process.pid)
+        until(lambda: cpu_s(process.pid) > began_s + 1)
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=5)
+        _, err = process.communicate(timeout=120)
     finally:
         process.kill()
     assert (process.returncode, err) == (-signal.SIGINT, "")
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 240
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.005)
+
+
+def catches_ctrl_c(pid: int) -> bool:
+    """Whether a process has a handler of SIGINT."""
+    [line] = re.findall(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(line, 16) & 1 << (signal.SIGINT - 1))
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.parametrize("name", ["missing", "empty", "file", "nowhere://x"])
@@ -386,26 +474,22 @@ def test_hostile_text_is_shown_harmlessly(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     hostile = "\x1b[31mred\x1b[2J\x07\x08\x00\x9b5n\u202ertl\u2066\r\x7f [/b][link=x] 😀 عربي"
-
-    def answer(body: Body) -> Answer:
-        said = {
-            "actor": hostile,
-            "judge": f"{hostile}\nFinal Judgement: No",
-            "refine": f"{hostile}[[start]]{hostile}[[end]]",
-        }
-        return [said[rounds.role(body)]] * body["n"]
-
-    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", [hostile])
-    with serving(answer) as server:
-        assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
-    capfd.readouterr()
+    run = tmp_path / "run"
+    committed.commit(run, "prompts", [Prompt("p", hostile, "f:1", 0)])
+    drawn = SamplingRecord(1.0, 1.0, 9, 0)
+    responses = [Response("r", "p", hostile, hostile, drawn, "stop", 1, 1)]
+    committed.commit(run, "responses", responses)
+    votes = [VoteRecord("no", hostile, "stop")]
+    texts = (hostile, hostile, hostile)
+    node = Node("t", "n", None, "p", 0, 0, *texts, "no", 0.0, 0, 1, 0, votes, 1, 1)
+    committed.commit(run, "nodes", [node])
     for query in (
         "select response, prompt from responses join prompts using (prompt_id)",
         "select [response], {'a': response}, map {response: 1} from responses",
         "from prompts",
         "from nodes",
     ):
-        assert ask(tmp_path / "run", query) == 0
+        assert ask(run, query) == 0
         out = capfd.readouterr().out
         assert not set("\x1b\x07\x08\x00\x9b\u202e\u2066\r\x7f") & set(out)
         assert "[/b][link=x] 😀 عربي" in out
@@ -432,9 +516,14 @@ def test_a_run_may_lie_anywhere(
 
 
 def test_the_printed_next_command_works(
-    tmp_path: Path, prompts: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    finished_run: Path,
+    prompts: Path,
+    server: LoopbackServer,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = tmp_path / "it's a run"
+    shutil.copytree(finished_run, run)
     assert refine.main(command(run, prompts, server.url)) == 0
     line = capsys.readouterr().out.rpartition("Next: ")[2].strip()
     assert line.split()[0].endswith("python")
@@ -449,7 +538,7 @@ def test_the_printed_next_command_works(
 @pytest.mark.parametrize("shape", ["table", "csv", "jsonl"])
 def test_a_reader_that_leaves_is_no_error(finished_run: Path, shape: str) -> None:
     line = [sys.executable, "-m", "inspection.sql", "--run", str(finished_run), "--format", shape]
-    query = "select a.response, b.response from nodes a, nodes b limit 5000"
+    query = "select a.response, b.response from nodes a, nodes b limit 1500"
     done = subprocess.run(
         ["bash", "-c", '"$0" "$@" | head -1', *line, "--sql", query],
         cwd=rounds.ROOT,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import fcntl
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from subprocess import Popen
 
 import pytest
 
@@ -18,6 +17,7 @@ from spar_core.ids import prompt_id
 from tests import committed
 from tests.loopback import LoopbackServer
 from tests.pipelines import rounds, standins
+from tests.pipelines.processes import Process
 
 EVOLVED = [f"evolved {n}" for n in range(8)]
 """What seeds become where nothing is evolved."""
@@ -36,11 +36,15 @@ class Children:
 
     server: of whatever models it is asked for; None for rounds that do nothing, prompts that are
     evolved of nothing and a teacher that only has them answered.
+    pretended: jobs that do nothing although there is a server.
     ends: the code that the child of a number (from 0) ends with instead of doing its work.
     """
 
-    def __init__(self, server: LoopbackServer | None = None) -> None:
+    def __init__(
+        self, server: LoopbackServer | None = None, pretended: Collection[str] = ()
+    ) -> None:
         self._server = server
+        self._pretended = pretended
         self.commands: list[list[str]] = []
         self.checked: list[list[str]] = []
         self.ends: dict[int, int] = {}
@@ -61,7 +65,7 @@ class Children:
 
     def _job(self, name: str, argv: list[str]) -> int:
         given = dict(itertools.pairwise(argv))
-        if self._server is None:
+        if self._server is None or name in self._pretended:
             return _pretend(name, given)
         self._server.models = [
             given[role] for role in ("--actor_model", "--refiner_model") if role in given
@@ -123,12 +127,7 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
-def finish(process: Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
-
-
-def wait_for(path: Path, process: Popen[str]) -> None:
+def wait_for(path: Path, process: Process) -> None:
     """Until a file is there and whole."""
     deadline = time.monotonic() + 120
     while not (path.exists() and path.read_text()):

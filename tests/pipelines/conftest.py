@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from subprocess import Popen
 
 import pytest
 
 from pipelines import steps
-from pipelines.execution import child
-from spar_core.engine.llamacpp import bundled_model
+from pipelines.execution import child, progress
+from spar_core.engine.bundled import bundled_model
 from tests.loopback import LoopbackServer
 from tests.pipelines import rounds
 from tests.pipelines.children import Children
 from tests.pipelines.gates import Begin
+from tests.pipelines.processes import Process
 from training.gguf_checkpoint import convert
+
+
+@pytest.fixture(autouse=True)
+def _at_once(quick_retries: None) -> None:
+    """A job in this process sends a request again without a pause."""
+
+
+@pytest.fixture(autouse=True)
+def _no_progress_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job in this process says nothing of its progress, however slow the machine is."""
+    monkeypatch.setattr(progress, "LINE_S", 3600.0)
+    monkeypatch.setattr(progress, "LATER_LINE_S", 3600.0)
 
 
 @pytest.fixture(scope="session")
@@ -37,11 +49,9 @@ def scratch(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
 @pytest.fixture
 def begin() -> Iterator[Begin]:
     """`rounds.start`, whose processes do not outlive the test."""
-    begun: list[Popen[str]] = []
+    begun: list[Process] = []
 
-    def start(
-        *argv: str, job: str = "pipelines.refine", file_blocks: int | None = None
-    ) -> Popen[str]:
+    def start(*argv: str, job: str = "pipelines.refine", file_blocks: int | None = None) -> Process:
         begun.append(rounds.start(*argv, job=job, file_blocks=file_blocks))
         return begun[-1]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from subprocess import Popen
 
 from tests.loopback import Answer, Body
+from tests.pipelines.processes import Process
 from tests.pipelines.rounds import commits, story
 
-Begin = Callable[..., Popen[str]]
+Begin = Callable[..., Process]
 """`rounds.start`, whose processes do not outlive the test."""
 
 
@@ -47,13 +47,21 @@ class Gate:
         return self._play(body)  # type: ignore[return-value]
 
 
-def finish(process: Popen[str]) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a process that should end by itself."""
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
+def finish(process: Process) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a process that should end by itself.
+
+    What it says of its progress every ten seconds is left out: a busy machine makes it say that.
+    """
+    out, err = process.communicate(timeout=500)
+    assert process.returncode is not None
+    return process.returncode, out, "".join(_without_progress(err))
 
 
-def kill(process: Popen[str]) -> None:
+def _without_progress(err: str) -> Iterator[str]:
+    return (line for line in err.splitlines(keepends=True) if " s so far" not in line)
+
+
+def kill(process: Process) -> None:
     assert process.poll() is None, process.communicate()
     process.kill()
     process.communicate()

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas import TABLES, manifest
-from schemas.views import connect
-from tests.loopback import Answer, Body, round_script
+import duckdb
+import fsspec
 
-ROOT = Path(__file__).parents[2]
+from schemas import TABLES, manifest
+from schemas.responses import WHOLE
+from schemas.views import connect, named_in
+from tests.loopback import Answer, Body, round_script
+from tests.pipelines import processes
+from tests.pipelines.processes import Process
+
+ROOT = processes.ROOT
+
 STAGES = ("sample", "judge", "tree_search", "pairs", "rft")
 IDS = {
     "prompts": "prompt_id",
@@ -27,10 +33,10 @@ IDS = {
 EMPTY = {
     *("seeds", "drafts", "evolutions", "lessons", "sft_actor", "sft_refiner", "drops", "failures"),
     *("items", "answers", "scores", "evaluations", "benchmark_scores", "refinement_bias"),
-    *("failures_by_cause", "judge_bias", "evolution_outcomes", "lesson_counts"),
+    *("failures_by_cause", "judge_bias", "evolution_outcomes", "lesson_counts", "lesson_kinds"),
     *("verifiers", "verifications", "verifier_outcomes", "ratings", "battles", "judge_pairs"),
-    *("rating_scores", "battle_outcomes"),
-    *("backtranslations", "curations", "method_overlap"),
+    *("rating_scores", "battle_outcomes", "left_out_responses", "relevances"),
+    *("backtranslations", "curations", "method_overlap", "prompts_not_taken"),
 }
 """Tables and views that a round on `PROMPTS` leaves without rows."""
 PROMPTS = [f"Prompt {n}: one line, please." for n in range(8)] + [
@@ -39,6 +45,16 @@ PROMPTS = [f"Prompt {n}: one line, please." for n in range(8)] + [
     "A hopeless one.",
     "A hopeless one, half way — 😀 عربي e\u0301 \u200d.",
 ]
+
+
+@dataclass(frozen=True)
+class FinishedRound:
+    """A run of the whole round on `PROMPTS`, and what its server was asked and counted."""
+
+    run: Path
+    bodies: list[Body]
+    prompt_tokens: int
+    completion_tokens: int
 
 
 def role(body: Body) -> str:
@@ -67,7 +83,8 @@ def write_prompts(path: Path, prompts: Iterable[str] = PROMPTS) -> Path:
 
 
 def query(run: Path | str, sql: str) -> list[tuple[Any, ...]]:
-    with connect(str(run)) as connection:
+    """Return the rows of a query over a run."""
+    with connect(str(run), named_in(sql)) as connection:
         rows: list[tuple[Any, ...]] = connection.sql(sql).fetchall()
         return rows
 
@@ -80,9 +97,11 @@ def failures(run: Path | str, columns: str = "error") -> list[Any]:
 
 def tables(run: Path | str, *, without: Sequence[str] = ()) -> dict[str, list[str]]:
     """Every table's rows as sorted text, `source` (the input's path) left out."""
-    held = {}
-    with connect(str(run)) as connection:
-        for name in TABLES:
+    fs, root = fsspec.core.url_to_fs(str(run))
+    written = {name for entry in manifest.read(fs, root).values() for name in entry.files}
+    held: dict[str, list[str]] = {name: [] for name in TABLES}
+    with connect(str(run), tuple(sorted(written))) as connection:
+        for name in written:
             columns = "* exclude (source)" if name == "prompts" else "*"
             rows = connection.sql(f"select {columns} from {name}").fetchall()
             held[name] = sorted(map(repr, rows))
@@ -114,45 +133,48 @@ def commits(run: Path, stage: str) -> int:
 
 def check(run: Path | str, *, responses: int = 5, depth: int = 3, budget: int = 15) -> None:
     """What must hold of any run without failures."""
+    with connect(str(run), tuple(IDS)) as connection:
+        _check(connection, responses, depth, budget)
+
+
+def _check(connection: duckdb.DuckDBPyConnection, responses: int, depth: int, budget: int) -> None:
+    def found(sql: str) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = connection.sql(sql).fetchall()
+        return rows
+
     for table, column in IDS.items():
-        assert not query(
-            run, f"select {column} from {table} group by iteration, {column} having count(*) > 1"
+        assert not found(
+            f"select {column} from {table} group by iteration, {column} having count(*) > 1"
         ), f"{table} holds a row twice"
-    assert not query(
-        run,
+    assert not found(
         f"""select prompt_id from prompts left join responses using (iteration, prompt_id)
         group by iteration, prompt_id having count(response_id) <> {responses}""",
     )
-    assert not query(run, "from responses anti join judgements using (iteration, response_id)")
-    assert not query(run, "from judgements anti join responses using (iteration, response_id)")
-    failing = "(select distinct iteration, prompt_id from judgements where verdict = 'no')"
-    assert not query(run, f"from {failing} anti join trees using (iteration, prompt_id)")
-    assert not query(run, f"from trees anti join {failing} using (iteration, prompt_id)")
-    assert not query(
-        run, "select prompt_id from trees group by iteration, prompt_id having count(*) > 1"
+    whole = f"(from responses where {WHOLE})"
+    assert not found(f"from {whole} anti join judgements using (iteration, response_id)")
+    assert not found("from judgements anti join responses using (iteration, response_id)")
+    failing = "(select distinct iteration, prompt_id from judgements where outcome = 'no')"
+    assert not found(f"from {failing} anti join trees using (iteration, prompt_id)")
+    assert not found(f"from trees anti join {failing} using (iteration, prompt_id)")
+    assert not found(
+        "select prompt_id from trees group by iteration, prompt_id having count(*) > 1"
     )
-    assert not query(
-        run,
+    assert not found(
         f"""select tree_id, max(depth) as deepest, count(*) - 1 as made, any_value(refinements) as n
         from trees left join nodes using (iteration, tree_id) group by iteration, tree_id
         having deepest > {depth} or made > {budget} or made <> n""",
     )
-    assert not query(
-        run, "select parent_id from nodes where depth > 0 group by all having count(*) > 3"
-    )
-    assert not query(
-        run,
+    assert not found("select parent_id from nodes where depth > 0 group by all having count(*) > 3")
+    assert not found(
         """select c.node_id from nodes c left join nodes m
         on m.iteration = c.iteration and m.node_id = c.parent_id and m.tree_id = c.tree_id
             and m.depth = c.depth - 1 and m."order" < c."order"
         where c.depth > 0 and m.node_id is null""",
     )
-    pairs, solved = query(
-        run, "select (select count(*) from pairs), count(*) from trees where solved"
-    )[0]
+    counts = "select (select count(*) from pairs), count(*) from trees where solved"
+    [(pairs, solved)] = found(counts)
     assert pairs <= solved
-    assert not query(
-        run,
+    assert not found(
         """select pair_id from pairs p
         left join responses r on r.iteration = p.iteration and response_id = rejected_response_id
         left join judgements j on j.iteration = p.iteration and j.response_id = r.response_id
@@ -171,22 +193,10 @@ def command(run: Path, prompts: Path, url: str, *more: str) -> list[str]:
     return ["--run", str(run), "--prompts", str(prompts), "--engine_url", url, *more]
 
 
-def start(
-    *argv: str, job: str = "pipelines.refine", file_blocks: int | None = None
-) -> subprocess.Popen[str]:
+def start(*argv: str, job: str = "pipelines.refine", file_blocks: int | None = None) -> Process:
     """A job in a process of its own.
 
     Args:
         file_blocks: no file may grow over so many KiB, as if the disk were full.
     """
-    line = [sys.executable, "-m", job, *argv]
-    if file_blocks is not None:
-        line = ["bash", "-c", f'ulimit -f {file_blocks}; exec "$0" "$@"', *line]
-    return subprocess.Popen(
-        line,
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return processes.start(job, *argv, file_blocks=file_blocks)

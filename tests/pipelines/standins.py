@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.loopback import LoopbackServer
-from tests.pipelines.rounds import ROOT, story
+from tests.pipelines import processes
+from tests.pipelines.processes import ROOT, Process
+from tests.pipelines.rounds import story
 
 _MODULES = {
     "trl/__init__.py": "",
@@ -63,17 +63,11 @@ def checkpoint(folder: Path, weights: str) -> Path:
     return folder
 
 
-def start(folder: Path, *argv: str) -> subprocess.Popen[str]:
+def start(folder: Path, *argv: str) -> Process:
     """`pipelines.iterate` in a process and a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipelines.iterate", *argv],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+    path = {"PYTHONPATH": str(ROOT)}
+    return processes.start(
+        "pipelines.iterate", *argv, folder=folder, environment=path, has_own_group=True
     )
 
 

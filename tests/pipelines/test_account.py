@@ -14,8 +14,6 @@ from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds
 from tests.pipelines.rounds import command, query, story
 
-pytestmark = pytest.mark.usefixtures("quick_retries")
-
 UNREAD = 2
 """Requests that may have been sent, and given up before the server read them, as a job stopped."""
 

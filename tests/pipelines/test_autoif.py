@@ -1,12 +1,16 @@
-"""AutoIF as a job: exact rows, hostile functions, and that a killed one goes on."""
+"""AutoIF as a job: engines, counts, variants, and that a killed one goes on.
+
+What its tables hold: tests/spar_core/methods/test_autoif.py.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import re
+import shutil
 import sys
-from collections.abc import Callable
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -15,24 +19,24 @@ from tests.loopback import Answer, Body, serving
 from tests.pipelines import rounds
 from tests.pipelines.gates import Begin, Gate, finish, kill
 from tests.pipelines.rounds import command, query
-from tests.spar_core.sandbox.hostile import HOSTILE
-from tests.spar_core.sandbox.watch import Watch
-from tests.spar_core.verification.answers import ALWAYS, CASES, LOWER, UPPER, function, kind
+from tests.spar_core.methods.test_autoif import TEXTS, says
+from tests.spar_core.verification.answers import kind
 
-TEXTS = [f"Prompt {n}: small letters only." for n in range(6)]
-TABLES = ("responses", "verifiers", "verifications", "pairs", "sft_actor")
+TABLES = ("responses", "verifiers", "verifications", "relevances", "pairs", "sft_actor")
 
 
 def script(body: Body) -> Answer:
     """Every prompt has two good functions of four, and answers of which two are accepted."""
-    last, n = body["messages"][-1]["content"], body.get("n", 1)
-    asked = kind(last)
-    if asked == "write":
-        told = [function(code, *CASES) for code in (LOWER, UPPER, LOWER.replace("True.", "It is."))]
-        return [*told, "I cannot."][:n]
-    if asked == "answer":
-        return ["all small", f"Not small {last}", "small, too", "ALL LARGE", "Mixed"][:n]
-    return ["Small letters."] if asked == "translate" else ["Relation: entailment"]
+    return [*says(body["messages"][-1]["content"], body.get("n", 1))]
+
+
+class Finished(NamedTuple):
+    """A run that is done: what was asked for it by engine, and the tokens that it took."""
+
+    run: Path
+    prompts: Path
+    asked: dict[str, list[str]]
+    spent: tuple[int, int]
 
 
 def autoif(run: Path, prompts: Path, url: str, *more: str) -> list[str]:
@@ -48,77 +52,81 @@ def prompts(tmp_path: Path) -> Path:
     return rounds.write_prompts(tmp_path / "prompts.jsonl", TEXTS)
 
 
-def test_exact_rows(tmp_path: Path, prompts: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = tmp_path / "run"
-    with serving(script) as server:
-        assert refine.main(autoif(run, prompts, server.url)) == 0
-        asked = [kind(body["messages"][-1]["content"]) for body in server.bodies]
-        spent = server.prompt_tokens, server.completion_tokens
-        server.bodies.clear()
-        assert refine.main(autoif(run, prompts, server.url)) == 0
-        assert server.bodies == [], "nothing is done twice"
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A run with a writer of functions of its own; for reading only."""
+    place = tmp_path_factory.mktemp("autoif")
+    run, prompts = place / "run", rounds.write_prompts(place / "prompts.jsonl", TEXTS)
+    with serving(script) as actor, serving(script) as teacher:
+        teacher.models = ["teacher"]
+        assert refine.main(autoif(run, prompts, actor.url, "--verifier_url", teacher.url)) == 0
+        asked = {
+            name: [kind(body["messages"][-1]["content"]) for body in server.bodies]
+            for name, server in (("actor", actor), ("teacher", teacher))
+        }
+        prompt_tokens = actor.prompt_tokens + teacher.prompt_tokens
+        completion_tokens = actor.completion_tokens + teacher.completion_tokens
+    return Finished(run, prompts, asked, (prompt_tokens, completion_tokens))
+
+
+def test_each_engine_is_asked_its_own_and_all_is_counted(finished: Finished) -> None:
     count = len(TEXTS)
-    assert {name: asked.count(name) for name in set(asked)} == {
-        "answer": count,
-        "write": count,
-        "translate": 2 * count,
-        "compare": 2 * count,
+    assert {name: Counter(kinds) for name, kinds in finished.asked.items()} == {
+        "actor": {"answer": count},
+        "teacher": {
+            "write": count,
+            "translate": 2 * count,
+            "compare": 2 * count,
+            "score": 2 * count,
+        },
     }
+    run, spent = finished.run, finished.spent
+    assert query(run, "select distinct model from verifiers") == [("teacher",)]
+    assert query(run, "select distinct teacher from sft_actor") == [("teacher",)]
     assert query(run, "from verifier_outcomes") == [
-        (1, "main", "loopback", "kept", 2 * count, count, 0.5),
-        (1, "main", "loopback", "fails_tests", count, count, 0.25),
-        (1, "main", "loopback", "off_format", count, count, 0.25),
+        (1, "main", "teacher", "kept", 2 * count, count, 0.5),
+        (1, "main", "teacher", "fails_tests", count, count, 0.25),
+        (1, "main", "teacher", "off_format", count, count, 0.25),
     ]
     assert query(
-        run,
-        """select verifier_id[-3:], outcome, answered, tests, tests_passed, dropped
-        from verifiers where prompt_id = (select prompt_id from prompts where position = 0)
-        order by verifier_id""",
+        run, "select pass_rate, count(*) from verifications group by all order by all"
     ) == [
-        (".v0", "ran", 4, 4, 4, None),
-        (".v1", "ran", 4, 4, 2, "fails_tests"),
-        (".v2", "ran", 4, 4, 4, None),
-        (".v3", None, 0, 0, 0, "off_format"),
+        (0.0, 3 * count),
+        (1.0, 2 * count),
     ]
-    assert query(
-        run,
-        "select response_id[-2:], accepted, rejected, undecided, pass_rate, count(*) "
-        "from verifications group by all order by 1",
-    ) == [
-        ("r0", 2, 0, 0, 1.0, count),
-        ("r1", 0, 2, 0, 0.0, count),
-        ("r2", 2, 0, 0, 1.0, count),
-        ("r3", 0, 2, 0, 0.0, count),
-        ("r4", 0, 2, 0, 0.0, count),
+    off = sum(re.search("Prompt [03]:", text) is not None for text in TEXTS)
+    scored = "select is_relevant, count(*) from relevances group by all order by all"
+    assert query(run, scored) == [(False, off), (True, 2 * count - off)]
+    pairs = "select method, count(*), count(distinct pair_id) from pairs group by all"
+    assert query(run, pairs) == [("autoif", 4 * count - 2 * off, 4 * count - 2 * off)]
+    assert query(run, "select method, count(*) from sft_actor group by all") == [
+        ("autoif", 2 * count - off)
     ]
-    assert query(
-        run,
-        """select count(*), count(distinct prompt_id) from pairs
-        where method = 'autoif' and chosen_value = 1 and rejected_value = 0
-        and chosen_response_id[-2:] in ('r0', 'r2')
-        and rejected_response_id[-2:] in ('r1', 'r3', 'r4')""",
-    ) == [(count, count)]
-    assert query(
-        run,
-        "select messages[2].content, method, count(*) from sft_actor group by all order by all",
-    ) == [("all small", "autoif", count), ("small, too", "autoif", count)]
     tokens = "select sum(prompt_tokens), sum(completion_tokens) from {}"
     assert query(run, tokens.format("token_cost")) == [spent]
-    each = "select sum(tokens), sum(sample + verifiers) from pair_tokens"
-    assert query(run, each) == [(spent[1], spent[1])]
-    assert "Functions that check answers" in capsys.readouterr().out
+    each = "select sum(tokens), sum(sample + verifiers + relevance), count(*) from pair_tokens"
+    [(tokens_each, summed, number)] = query(run, each)
+    assert tokens_each == summed
+    assert spent[1] - 3 * number < summed <= spent[1], "pairs of a prompt share its tokens"
 
 
-def test_answers_are_shared_and_pairs_are_not_mixed(tmp_path: Path, prompts: Path) -> None:
-    run = tmp_path / "run"
-    with serving(script) as server:
-        assert refine.main(autoif(run, prompts, server.url)) == 0
-        pairs = query(run, "from pairs")
-        server.bodies.clear()
-        line = autoif(run, prompts, server.url, "--variant", "one", "--verifier_temperature", "0")
+def test_nothing_is_done_twice_and_answers_are_shared(
+    tmp_path: Path, finished: Finished, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(finished.run, tmp_path / "run")
+    pairs = query(run, "from pairs")
+    with serving(script) as actor, serving(script) as teacher:
+        teacher.models = ["teacher"]
+        line = autoif(run, finished.prompts, actor.url, "--verifier_url", teacher.url)
         assert refine.main(line) == 0
-        asked = {kind(body["messages"][-1]["content"]) for body in server.bodies}
-    assert "answer" not in asked
+        assert actor.bodies == teacher.bodies == [], "nothing is done twice"
+        assert "Functions that check answers" in capsys.readouterr().out
+        assert refine.main([*line, "--variant", "one", "--verifier_temperature", "0"]) == 0
+        assert actor.bodies == [], "the answers are there"
+        drawn = {
+            (kind(body["messages"][-1]["content"]), body["temperature"]) for body in teacher.bodies
+        }
+        assert drawn == {("write", 0), ("translate", 0), ("compare", 0), ("score", 0.7)}
     assert query(run, "from pairs where variant = 'main'") == pairs
     assert query(run, "select count(*) from pairs where variant = 'one'") == [(len(pairs),)]
     ids = "select count(*) - count(distinct {0}) from {1}"
@@ -126,83 +134,16 @@ def test_answers_are_shared_and_pairs_are_not_mixed(tmp_path: Path, prompts: Pat
     assert query(run, ids.format("pair_id", "pairs")) == [(0,)]
 
 
-def test_all_stages_in_one_pipeline_make_the_same(tmp_path: Path, prompts: Path) -> None:
-    apart, together = tmp_path / "apart", tmp_path / "together"
-    with serving(script) as server:
-        assert refine.main(autoif(apart, prompts, server.url)) == 0
-        assert refine.main(autoif(together, prompts, server.url, "--together")) == 0
-    assert held(together) == held(apart)
-
-
-def test_a_writer_of_its_own_is_asked_for_functions_alone(tmp_path: Path, prompts: Path) -> None:
-    run = tmp_path / "run"
+def test_all_stages_in_one_pipeline_make_the_same(tmp_path: Path, finished: Finished) -> None:
+    together = tmp_path / "together"
     with serving(script) as actor, serving(script) as teacher:
         teacher.models = ["teacher"]
-        assert refine.main(autoif(run, prompts, actor.url, "--verifier_url", teacher.url)) == 0
-        kinds = [
-            {kind(body["messages"][-1]["content"]) for body in server.bodies}
-            for server in (actor, teacher)
-        ]
-    assert kinds == [{"answer"}, {"write", "translate", "compare"}]
-    assert query(run, "select distinct model from verifiers") == [("teacher",)]
-    assert query(run, "select distinct teacher from sft_actor") == [("teacher",)]
+        line = autoif(together, finished.prompts, actor.url, "--verifier_url", teacher.url)
+        assert refine.main([*line, "--together"]) == 0
+    assert held(together) == held(finished.run)
 
 
-def test_hostile_functions_are_counted_and_the_job_goes_on(tmp_path: Path) -> None:
-    """Each of a prompt's own, before the function or within it, beside two honest ones."""
-    (tmp_path / "watched").mkdir()
-    with (
-        contextlib.closing(Watch(tmp_path / "watched")) as watch,
-        serving(hostile(watch)) as server,
-    ):
-        texts = [f"Small letters only, please, no. {n}." for n in range(len(HOSTILE))]
-        prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", texts)
-        run = tmp_path / "run"
-        line = command(run, prompts, server.url, "--method", "autoif", "--functions", "3")
-        limits = ["--sandbox_seconds", "0.1", "--sandbox_memory_mb", "32"]
-        assert refine.main([*line, *limits]) == 0
-        assert watch.seen() == []
-    count = len(HOSTILE)
-    assert count >= 200
-    assert query(run, "from failures") == []
-    assert query(
-        run,
-        "select verifier_id[-2:] in ('v0', 'v1') as honest, dropped is null, count(*) "
-        "from verifiers group by all order by all",
-    ) == [(False, False, count), (True, True, 2 * count)]
-    found = dict(query(run, "select outcome, functions from verifier_outcomes"))
-    assert found.keys() >= {"kept", "failed", "limit", "unsupported"}
-    assert found["limit"] > 30
-    assert found["unsupported"] > 30
-    assert query(run, "select count(*), count(distinct prompt_id) from pairs") == [(count, count)]
-    assert query(run, "select distinct pass_rate from verifications order by all") == [(0,), (1,)]
-
-
-def hostile(watch: Watch) -> Callable[[Body], Answer]:
-    """Writes two honest functions and one with the hostile program that the prompt names."""
-
-    def play(body: Body) -> Answer:
-        last = body["messages"][-1]["content"]
-        asked = kind(last)
-        if asked == "write":
-            number = int(re.findall(r"please, no\. (\d+)\.", last)[0])
-            code, _ = HOSTILE[number]
-            code = code.replace("FOLDER", str(watch.folder)).replace("PORT", str(watch.port))
-            inside = "".join(f"    {each}\n" for each in code.splitlines())
-            before = f"{code}\n{ALWAYS}"
-            within = f"def evaluate(response):\n{inside}\n    return True\n"
-            case = ("small", True)
-            return [
-                *[function(LOWER, *CASES)] * 2,
-                function(before if number % 2 else within, case),
-            ]
-        if asked == "answer":
-            return ["all small", "Not Small"] * 3
-        return ["Small letters."] if asked == "translate" else ["Relation: entailment"]
-
-    return play
-
-
+@pytest.mark.slow
 def test_a_killed_job_goes_on(tmp_path: Path, prompts: Path, begin: Begin) -> None:
     whole, run = tmp_path / "whole", tmp_path / "run"
     with serving(script) as server:
@@ -210,10 +151,10 @@ def test_a_killed_job_goes_on(tmp_path: Path, prompts: Path, begin: Begin) -> No
     gate = Gate(run, script)
     with serving(gate) as gated:
         argv = autoif(run, prompts, gated.url, "--slots", "1")
-        for stage in ("sample", "verifiers"):
+        for stage in ("sample", "verifiers", "relevance"):
             gate.set(stage, 1)
             process = begin(*argv)
-            assert gate.shut.wait(60), process.communicate()
+            assert gate.shut.wait(300), process.communicate()
             kill(process)
         gate.open()
         code, _, err = finish(begin(*argv))
@@ -223,7 +164,12 @@ def test_a_killed_job_goes_on(tmp_path: Path, prompts: Path, begin: Begin) -> No
 
 @pytest.mark.parametrize(
     "wrong",
-    [("--functions", "0"), ("--sandbox_seconds", "0"), ("--sandbox_memory_mb", "none")],
+    [
+        ("--functions", "0"),
+        ("--sandbox_seconds", "0"),
+        ("--sandbox_memory_mb", "none"),
+        ("--relevance_scores", "0"),
+    ],
 )
 def test_bad_values_are_told_in_a_line(
     tmp_path: Path, prompts: Path, capsys: pytest.CaptureFixture[str], wrong: tuple[str, str]

@@ -1,4 +1,7 @@
-"""Checks in a run: read with the prompts, found of every judged response, summed up."""
+"""Checks in a run: read with the prompts, found of every judged response, summed up.
+
+What a program says of responses and nodes: tests/spar_core/stages/test_judge.py and others there.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import judge, refine, sample
+from pipelines import judge, refine, sample, tree_search
 from pipelines.execution import intake
 from schemas import manifest
 from spar_core.checks.library import checkers
@@ -23,6 +26,8 @@ from tests.pipelines import rounds
 from tests.pipelines.rounds import command, failures, query
 
 NO_COMMA = {"id": "punctuation:no_comma", "kwargs": {}}
+LATER = ("judge.checks", "judge.ask_again", "judge.wording")
+"""Settings that runs of earlier times were begun without."""
 ANSWERS = ["plain q=1.0", "with, comma q=1.0", "plain q=0.0", "with, comma q=0.0", "half q=0.6"]
 
 
@@ -73,9 +78,11 @@ def test_a_round_sets_the_judge_beside_the_check(
     path = write(
         tmp_path / "in.jsonl", {"prompt": "one", "checks": [NO_COMMA]}, {"prompt": "unchecked"}
     )
-    assert refine.main(command(run, path, server.url)) == 0
+    report = ("--checks", "report")
+    assert refine.main(command(run, path, server.url, *report)) == 0
     out, err = capsys.readouterr()
     assert err == ""
+    assert "deny the chosen side of pairs: 1 of the 2 of main" in out
     found = query(
         run,
         "select response, verdict, checked from judgements join responses using (response_id) "
@@ -91,8 +98,8 @@ def test_a_round_sets_the_judge_beside_the_check(
         ]
     )
     assert query(run, "select * from judge_bias") == [
-        (1, "main", "judge", 5, 2, 1, 1, 1, 0.6, 0.333),
-        (1, "main", "tree_search", 3, 0, 3, 0, 0, 0.0, 1.0),
+        (1, "main", "judge", 5, 2, 1, 1, 1, 0.6, 0.333, 0.333),
+        (1, "main", "tree_search", 3, 0, 3, 0, 0, 0.0, 1.0, 1.0),
     ]
     rows = cells(out)
     assert ["judge_yes_check_no", "1", "3"] in rows
@@ -106,6 +113,56 @@ def test_a_round_sets_the_judge_beside_the_check(
     roots = "select count(*), count(checked) from nodes where depth = 0"
     assert query(run, roots) == [(2, 1)]
     rounds.check(run)
+    before = rounds.files(run)
+    assert refine.main(command(run, path, server.url, *report)) == 0
+    assert rounds.files(run) == before, "reading checks again changes no file"
+
+
+@pytest.mark.usefixtures("library")
+def test_by_default_the_program_has_a_veto_and_complete_checks_can_decide(
+    tmp_path: Path, run: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"prompt": "one", "checks": [NO_COMMA], "checks_complete": True}, {"prompt": "two"}]
+    path = write(tmp_path / "in.jsonl", *rows)
+    assert refine.main(command(run, path, server.url)) == 0
+    outcomes = "select verdict, checked, outcome from judgements where checked is not null"
+    assert set(query(run, outcomes)) == {
+        *[("yes", True, "yes"), ("yes", False, "no"), ("no", True, "disputed")],
+        ("no", False, "no"),
+    }
+    denied = "select count(*), bool_or(not chosen_checked or rejected_checked) from pairs"
+    assert query(run, denied)[0][1] in (None, False)
+    assert "deny" not in capsys.readouterr().out
+
+    asked = len(server.bodies)
+    assert refine.main(command(run, path, server.url, "--checks", "decide", "--variant", "d")) == 0
+    judged = [body for body in server.bodies[asked:] if rounds.role(body) == "judge"]
+    assert not [body for body in judged if 'Prompt: "one"' in str(body["messages"])], (
+        "no judge is asked"
+    )
+    decided = "select model, verdict, outcome, value from judgements where variant = 'd' and "
+    assert set(query(run, decided + "checked is not null")) == {
+        ("program", "yes", "yes", 1.0),
+        ("program", "no", "no", 0.0),
+    }
+
+
+def test_checks_complete_is_true_or_false(
+    tmp_path: Path, run: Path, server: LoopbackServer
+) -> None:
+    rows: list[Any] = [
+        {"prompt": "a", "checks": [NO_COMMA], "checks_complete": "perhaps"},
+        {"prompt": "b", "checks": [NO_COMMA], "checks_complete": "True"},
+        {"prompt": "c", "checks": [NO_COMMA]},
+        {"prompt": "d", "instruction_id_list": [NO_COMMA["id"]], "kwargs": [{}]},
+        {"prompt": "e", "checks_complete": True},
+    ]
+    path = write(tmp_path / "in.jsonl", *rows)
+    assert sample.main(command(run, path, server.url)) == 3
+    held = dict(query(run, "select prompt, checks_complete from prompts"))
+    assert held == {"b": True, "c": False, "d": True, "e": False}
+    [(error, message)] = query(run, "select error, message from failures")
+    assert error == "bad_checks" and '`checks_complete` is "perhaps"' in message
 
 
 def test_without_checks_the_summary_has_no_such_table_and_no_library_is_needed(
@@ -131,26 +188,6 @@ def test_checks_without_the_library_are_refused_in_one_line(
     assert "pip install" in error
     assert error.count("\n") == 1
     assert not server.bodies
-
-
-@pytest.mark.usefixtures("library")
-def test_a_stage_where_the_library_is_missing_spends_nothing_and_is_done_later(
-    tmp_path: Path, run: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = write(tmp_path / "in.jsonl", {"prompt": "one", "checks": [NO_COMMA]}, {"prompt": "two"})
-    assert sample.main(command(run, path, server.url)) == 0
-    asked = len(server.bodies)
-    options = ["--run", str(run), "--engine_url", server.url]
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "langdetect", None)
-        checkers.cache_clear()
-        assert judge.main(options) == 3
-    checkers.cache_clear()
-    assert failures(run, "stage, error") == [("judge", "no_checker")] * 5
-    assert len(server.bodies) == asked + 5
-    assert judge.main(options) == 0
-    assert failures(run) == []
-    assert query(run, "select count(*), count(checked) from judgements") == [(10, 5)]
 
 
 @pytest.mark.usefixtures("library")
@@ -233,25 +270,14 @@ def test_the_first_reading_of_a_prompt_decides_its_checks(
 
 
 @pytest.mark.usefixtures("library")
-def test_reading_checks_again_changes_no_file(
-    tmp_path: Path, run: Path, server: LoopbackServer
-) -> None:
-    path = write(tmp_path / "in.jsonl", {"prompt": "a", "checks": [NO_COMMA]})
-    assert refine.main(command(run, path, server.url)) == 0
-    before = rounds.files(run)
-    assert refine.main(command(run, path, server.url)) == 0
-    assert rounds.files(run) == before
-
-
-@pytest.mark.usefixtures("library")
 def test_a_run_of_earlier_times_goes_on(tmp_path: Path, run: Path, server: LoopbackServer) -> None:
     """Files without the columns of checks stand beside new ones, in one iteration."""
     path = write(tmp_path / "in.jsonl", {"prompt": "one"})
     assert refine.main(command(run, path, server.url)) == 0
     later = {
-        "prompts": ["checks"],
-        "judgements": ["checked"],
-        "nodes": ["checked"],
+        "prompts": ["checks", "checks_complete"],
+        "judgements": ["checked", "checks_met", "outcome", "asked_again"],
+        "nodes": ["checked", "checks_met", "outcome", "asked_again"],
         "pairs": ["chosen_checked", "rejected_checked"],
     }
     for table, names in later.items():
@@ -262,8 +288,14 @@ def test_a_run_of_earlier_times_goes_on(tmp_path: Path, run: Path, server: Loopb
         for file in plain["files"].values():
             del file["form"]
         entry.write_text(json.dumps(plain))
+    for claim in (run / manifest.FOLDER).rglob(f"*{manifest.SETTINGS}"):
+        held = json.loads(claim.read_bytes())
+        claim.write_text(json.dumps({k: held[k] for k in held if k not in LATER}))
     write(path, {"prompt": "one"}, {"prompt": "two", "checks": [NO_COMMA]})
     assert refine.main(command(run, path, server.url)) == 0
+    assert query(run, "select distinct outcome = verdict from judgements") == [(True,)]
+    other = command(run, path, server.url, "--checks", "veto")
+    assert refine.main(other) == 5, "what is given is not what the run was begun with"
     assert query(run, "select count(*), count(checked) from judgements") == [(10, 5)]
     assert query(run, "select stage, checked from judge_bias order by 1") == [
         ("judge", 5),
@@ -273,13 +305,33 @@ def test_a_run_of_earlier_times_goes_on(tmp_path: Path, run: Path, server: Loopb
 
 
 @pytest.mark.usefixtures("library")
-def test_equal_responses_judged_once_are_all_checked(
+def test_an_iteration_goes_on_by_the_word_that_it_was_begun_with(
+    tmp_path: Path, run: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checked = {"prompt": "one", "checks": [NO_COMMA], "checks_complete": True}
+    path = write(tmp_path / "in.jsonl", checked)
+    alone = ["--run", str(run), "--engine_url", server.url]
+    assert sample.main(command(run, path, server.url)) == 0
+    assert judge.main([*alone, "--checks", "decide"]) == 0
+    assert tree_search.main([*alone, "--checks", "report"]) == 5, "judged by another word"
+    assert "was done with --checks decide" in capsys.readouterr().err
+    assert tree_search.main(alone) == 0
+    assert query(run, "select bool_and(outcome = 'no') from nodes where depth = 0") == [(True,)]
+    assert refine.main(command(run, path, server.url)) == 0
+    assert refine.main(command(run, path, server.url, "--checks", "veto")) == 5
+    assert "judge.checks: 'decide' -> 'veto'" in capsys.readouterr().err
+
+    later = ("--iteration", "2")
+    assert refine.main(command(run, path, server.url, *later)) == 0
+    settings = (run / manifest.FOLDER / "iteration=2" / "judge.settings").read_text()
+    assert json.loads(settings)["judge.checks"] == "veto", "each iteration for itself"
+
+
+def test_other_completeness_of_the_same_checks_is_told(
     tmp_path: Path, run: Path, server: LoopbackServer
 ) -> None:
     path = write(tmp_path / "in.jsonl", {"prompt": "one", "checks": [NO_COMMA]})
-    options = ["--responses", "10", "--judge_once"]
-    assert refine.main(command(run, path, server.url, *options)) == 0
-    assert query(run, "select checked, count(*) from judgements group by all order by all") == [
-        (False, 4),
-        (True, 6),
-    ]
+    assert sample.main(command(run, path, server.url)) == 0
+    write(path, {"prompt": "one", "checks": [NO_COMMA], "checks_complete": True})
+    assert sample.main(command(run, path, server.url)) == 3
+    assert failures(run) == ["late_checks"]

@@ -24,7 +24,26 @@ def test_a_mistyped_model_binds_nothing(
     said = capsys.readouterr().err
     assert "lopback" in said and "loopback" in said
     assert not server.bodies
-    assert refine.main([*line, "--model", "loopback"]) == 0
+    assert sample.main([*line, "--model", "loopback"]) == 0
+
+
+@pytest.mark.parametrize("owner", ["", "vllm"])
+def test_sampling_that_the_server_keeps_to_itself_is_said_before_any_work(
+    tmp_path: Path,
+    prompts: Path,
+    server: LoopbackServer,
+    owner: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    server.owner = owner
+    line = command(tmp_path / "run", prompts, server.url, "--limit", "1")
+    assert refine.main(line) == 0
+    said = capsys.readouterr()
+    assert not said.err
+    assert said.out.count(f"note: the engine at {server.url} is not told to be") == (not owner)
+    assert all(("top_k" in body) == bool(owner) for body in server.bodies)
+    assert refine.main(line) == 0
+    assert "note:" not in capsys.readouterr().out, "no engine is asked"
 
 
 def test_a_model_file_that_is_not_there_binds_nothing(
@@ -32,17 +51,16 @@ def test_a_model_file_that_is_not_there_binds_nothing(
 ) -> None:
     run = ["--run", str(tmp_path / "run"), "--prompts", str(prompts)]
     assert refine.main([*run, "--engine", "llamacpp", "--model", str(tmp_path / "no.gguf")]) == 4
-    assert refine.main([*run, "--engine_url", server.url]) == 0
+    assert sample.main([*run, "--engine_url", server.url]) == 0
 
 
-@pytest.mark.usefixtures("quick_retries")
 def test_a_server_that_goes_before_anything_is_committed_binds_nothing(
     tmp_path: Path, prompts: Path, server: LoopbackServer
 ) -> None:
     line = ["--run", str(tmp_path / "run"), "--prompts", str(prompts)]
     with serving(lambda _: web.json_response({}, status=401)) as refusing:
         assert refine.main([*line, "--engine_url", refusing.url, "--responses", "7"]) == 4
-    assert refine.main([*line, "--engine_url", server.url]) == 0
+    assert sample.main([*line, "--engine_url", server.url]) == 0
     assert query(tmp_path / "run", "select count(*) from responses") == [(60,)]
 
 
@@ -59,12 +77,9 @@ def test_settings_bind_from_the_first_item_on(
 
 
 def test_a_name_that_the_server_would_say_binds_the_same(
-    tmp_path: Path, prompts: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+    copied_run: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = command(tmp_path / "run", prompts, server.url)
-    assert refine.main(line) == 0
-    capsys.readouterr()
-    at = ["--run", str(tmp_path / "run"), "--engine_url", server.url]
+    at = ["--run", str(copied_run), "--engine_url", server.url]
     assert judge.main([*at, "--judge_model", "loopback"]) == 0
     assert "judge: all 60 responses are done" in capsys.readouterr().out
 

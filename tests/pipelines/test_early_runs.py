@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import pairs, refine
-from tests.loopback import LoopbackServer
+from tests.loopback import LoopbackServer, serving
 from tests.pipelines import rounds
 from tests.pipelines.rounds import check, command, query, tables
 
@@ -46,15 +47,23 @@ def _rewrite(path: Path, early: Path, table: str) -> None:
     pq.write_table(rows, early)
 
 
+@pytest.fixture(scope="module")
+def begun_early(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An early run of the first half of the prompts; for reading only."""
+    folder = tmp_path_factory.mktemp("early")
+    prompts = rounds.write_prompts(folder / "prompts.jsonl")
+    with serving(rounds.story) as server:
+        line = command(folder / "run", prompts, server.url, "--limit", "6")
+        assert refine.main(line) == 0
+    make_early(folder / "run")
+    assert not list(folder.glob("run/_manifest/*/*/b0*")), "no bucket has its new name"
+    return folder / "run"
+
+
 @pytest.fixture
-def early(tmp_path: Path, prompts: Path, server: LoopbackServer) -> Path:
-    """An early run of the first half of the prompts."""
-    run = tmp_path / "early"
-    assert refine.main(command(run, prompts, server.url, "--limit", "6")) == 0
-    make_early(run)
-    assert not list(run.glob("_manifest/*/*/b0*")), "no bucket has its new name"
-    server.bodies.clear()
-    return run
+def early(begun_early: Path, tmp_path: Path) -> Path:
+    """A copy of `begun_early` that the test may change."""
+    return shutil.copytree(begun_early, tmp_path / "early")
 
 
 def test_its_rows_read_like_new_ones(early: Path) -> None:

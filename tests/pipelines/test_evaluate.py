@@ -1,8 +1,12 @@
-"""Evaluating: whole jobs in this process, with engines on loopback and answers from files."""
+"""Evaluating: whole jobs in this process, with engines on loopback and answers from files.
+
+What the stages make of items: tests/evaluation/test_stages.py.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +89,10 @@ def test_answers_from_a_file_are_scored_without_an_engine(
                       "where part = ''") == [("given", "said", 4, 4)]  # fmt: skip
     assert query(run, "select count(*) from scores") == [(12,)]
     assert figures(run, "part = 'startend:quotation'")["instruction_strict"] == 0.5
-    assert "4 of 4" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "4 of 4" in printed
+    assert "check: 4 answers" in printed
+    assert "grade" not in printed, "a stage without items says nothing"
     assert evaluate.main(command(run, items, "--responses", str(said))) == 0
     assert query(run, "select count(*) from scores") == [(12,)]
     other = answered(tmp_path / "other.jsonl", **{"Say a.": "a, a"})
@@ -156,7 +163,7 @@ def test_other_data_of_the_same_name_are_refused(
     one_line(capsys, "were read from other data")
 
 
-def test_greedy_asks_the_actor_once_an_item(tmp_path: Path, items: Path) -> None:
+def test_decoders_stand_side_by_side_as_variants(tmp_path: Path, items: Path) -> None:
     run = tmp_path / "run"
     with serving(speak) as server:
         given = command(run, items, "--engine_url", server.url)
@@ -165,28 +172,18 @@ def test_greedy_asks_the_actor_once_an_item(tmp_path: Path, items: Path) -> None
         assert all(body["temperature"] == 0 for body in server.bodies)
         assert evaluate.main(given) == 0
         assert len(server.bodies) == 4
-    assert figures(run)["average"] == pytest.approx(STRICT["average"])
-    rows = query(run, "select decoder, budget, votes, responses, passed from answers")
-    assert rows == [("greedy", 1, 0, 1, None)] * 4
-
-
-def test_decoders_stand_side_by_side_as_variants(tmp_path: Path, items: Path) -> None:
-    run = tmp_path / "run"
-    more = ["--responses_per_item", "3", "--votes", "1"]
-    with serving(speak) as server:
-        given = command(run, items, "--engine_url", server.url)
-        assert evaluate.main(given) == 0
-        assert evaluate.main([*given, *more, "--decoder", "best_of_n"]) == 0
-        assert evaluate.main([*given, *more, "--decoder", "iterative"]) == 0
-    rows = query(run, "select variant, sum(responses), bool_and(passed) from answers "
-                      "group by all order by all")  # fmt: skip
+        more = ["--responses_per_item", "3", "--votes", "1", "--decoder", "iterative"]
+        assert evaluate.main([*given, *more]) == 0
+    rows = query(run, "select variant, decoder, budget, votes, sum(responses), bool_and(passed) "
+                      "from answers group by all order by all")  # fmt: skip
     assert rows == [
-        ("best_of_n-3-v1", 12, False),
-        ("iterative-3-v1", 5, True),
-        ("main", 4, None),
+        ("iterative-3-v1", "iterative", 3, 1, 5, True),
+        ("main", "greedy", 1, 0, 4, None),
     ]
     assert query(run, "select distinct responses from evaluations "
                       "where variant = 'iterative-3-v1'") == [(1.25,)]  # fmt: skip
+    found = figures(run, "part = '' and variant = 'main'")
+    assert found["average"] == pytest.approx(STRICT["average"])
     assert figures(run, "part = '' and variant = 'iterative-3-v1'")["prompt_strict"] == 0.75
 
 
@@ -204,12 +201,10 @@ def test_llmbar_is_judged_as_it_is(tmp_path: Path) -> None:
     assert figures(run)["accuracy"] == 1.0
 
 
-def test_failing_answers_of_a_run_are_refined_anew(tmp_path: Path) -> None:
-    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl")
-    run = tmp_path / "run"
+def test_failing_answers_of_a_run_are_refined_anew(tmp_path: Path, finished_run: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    failing = query(run, "select count(*) from judgements where verdict = 'no'")[0][0]
     with serving(story) as server:
-        assert refine.main(rounds.command(run, prompts, server.url)) == 0
-        failing = query(run, "select count(*) from judgements where verdict = 'no'")[0][0]
         given = ["--run", str(run), "--benchmark", "refinement", "--engine_url", server.url]
         assert evaluate.main([*given, "--decoder", "bfs"]) == 0
     assert query(run, "select scored, items, metric from evaluations where metric = 'self' "
@@ -225,25 +220,13 @@ def test_engine_of_a_role_that_nobody_asks_need_not_be_there(tmp_path: Path, ite
         assert len(server.bodies) == len(ITEMS)
 
 
-def test_stage_without_items_says_nothing(
-    tmp_path: Path, items: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    said = answered(tmp_path / "said.jsonl")
-    assert evaluate.main(command(tmp_path / "run", items, "--responses", str(said))) == 0
-    printed = capsys.readouterr().out
-    assert "check: 4 answers" in printed
-    assert "grade" not in printed
-
-
 def test_variant_of_an_evaluation_is_no_variant_of_a_data_round(
-    tmp_path: Path, items: Path
+    tmp_path: Path, items: Path, finished_run: Path
 ) -> None:
-    run = tmp_path / "run"
-    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl")
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    held = query(run, "select * from variants")
     with serving(story) as server:
-        round_ = rounds.command(run, prompts, server.url)
-        assert refine.main(round_) == 0
-        held = query(run, "select * from variants")
+        round_ = rounds.command(run, finished_run.parent / "prompts.jsonl", server.url)
         assert refine.main([*round_, "--variant", "deep", "--depth", "4"]) == 0
     with serving(speak) as server:
         given = command(run, items, "--engine_url", server.url, "--decoder", "best_of_n")

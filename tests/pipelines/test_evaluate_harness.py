@@ -130,6 +130,7 @@ def figures(run: Path, benchmark: str, part: str = "") -> dict[str, float]:
     return dict(query(run, f"select metric, value from evaluations where {where}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "define", "file"),
     [("gsm8k", gsm8k.define, "test.jsonl"), ("triviaqa", triviaqa.define, "trivia.jsonl")],
@@ -146,6 +147,7 @@ def test_lm_evals_own_run_asks_the_same_and_finds_the_same(
     assert any(0.1 < value < 0.9 for value in official.values())
 
 
+@pytest.mark.slow
 def test_lm_evals_own_run_of_a_subject_finds_the_same(tmp_path: Path, data: Path) -> None:
     run, subject = tmp_path / "run", SUBJECTS[0]
     rows = {

@@ -26,10 +26,14 @@ def _library() -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Prompts to answer, and outputs to judge: more than one work file's worth of each."""
+    """More than one work file's worth of each benchmark."""
+    return write_data(tmp_path / "data", ITEMS, EACH)
+
+
+def write_data(folder: Path, items: int, each: int) -> Path:
+    """Prompts to answer, and outputs to judge."""
     checks = [{"id": "punctuation:no_comma"}]
-    rows = [{"prompt": f"Prompt {n}.", "checks": checks} for n in range(ITEMS)]
-    folder = tmp_path / "data"
+    rows = [{"prompt": f"Prompt {n}.", "checks": checks} for n in range(items)]
     for name in ("custom", "llmbar"):
         (folder / name).mkdir(parents=True)
     text = "".join(json.dumps(row) + "\n" for row in rows)
@@ -42,7 +46,7 @@ def data(tmp_path: Path) -> Path:
                 "output_2": f"{n} q=0.{(n + 5) % 10}",
                 "label": 1 + n % 2,
             }
-            for n in range(EACH)
+            for n in range(each)
         ]
         (folder / "llmbar" / f"{subset}.json").write_text(json.dumps(pairs))
     return folder
@@ -54,6 +58,7 @@ def command(run: Path, data: Path, url: str) -> list[str]:
     return [*line, "--engine_url", url]
 
 
+@pytest.mark.slow
 def test_killed_in_decode_and_in_grade_it_ends_as_if_nothing_had_been(
     tmp_path: Path, data: Path, begin: Begin
 ) -> None:
@@ -68,7 +73,7 @@ def test_killed_in_decode_and_in_grade_it_ends_as_if_nothing_had_been(
         for stage in ("decode", "grade"):
             gate.set(stage + variant, 2)
             process = begin(*argv, job="pipelines.evaluate")
-            assert gate.shut.wait(60), process.communicate()
+            assert gate.shut.wait(300), process.communicate()
             kill(process)
             assert commits(run, stage + variant) >= 2
             assert list(run.glob(f"_work/*/{stage}*/*")), "the stage was over"

@@ -1,4 +1,7 @@
-"""Evolving seeds: whole jobs in this process, by rules and by an engine."""
+"""Evolving seeds: whole jobs in this process, by rules and by an engine.
+
+What becomes of a seed: tests/spar_core/stages/test_evolve.py.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,7 @@ from tests.pipelines import rounds
 from tests.pipelines.gates import Begin, Gate, finish, kill
 from tests.pipelines.rounds import check, failures, files, query, tables
 from tests.pipelines.seeds import (
-    CONTRADICTORY,
     LEFT_OUT,
-    OFF_FORMAT,
-    REFUSED,
     SEEDS,
     is_check,
     seed_in,
@@ -133,66 +133,6 @@ def test_a_second_run_does_nothing_and_says_so(
     assert files(evolved) == held
 
 
-def test_what_filters_leave_out_is_told_by_cause(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    seeds = write_seeds(tmp_path / "seeds.jsonl", [*SEEDS, *LEFT_OUT])
-    assert evolve.main(command(run, seeds)) == 0
-    consistent(run)
-    dropped = query(run, "select seed, dropped from evolutions where dropped is not null")
-    assert dict(dropped) == LEFT_OUT
-    assert query(
-        run, "select bool_and(len(why) > 9) from evolutions where dropped is not null"
-    ) == [(True,)]
-    near = query(run, "select near from evolutions where dropped = 'near_duplicate'")
-    assert near == [(seed_id(SEEDS[0]),)]
-    assert query(run, "select count(*) from prompts") == [(len(SEEDS),)]
-    assert outcomes(run) == sorted([("kept", len(SEEDS)), *((c, 1) for c in LEFT_OUT.values())])
-
-
-def test_limits_of_filters_can_be_set(tmp_path: Path) -> None:
-    run, seeds = tmp_path / "run", write_seeds(tmp_path / "seeds.jsonl", LEFT_OUT)
-    how = ["--language", "any", "--least_words", "1", "--most_words", "2000"]
-    assert evolve.main(command(run, seeds, *how)) == 0
-    assert outcomes(run) == [("kept", 4), ("maths_or_code", 1)]
-
-
-@pytest.mark.parametrize("how", ["whole", "changed", "inside"])
-def test_a_benchmarks_prompts_are_left_out(tmp_path: Path, how: str) -> None:
-    known = "Write a letter to the mayor of a small town in which you praise its old trees."
-    planted = {
-        "whole": known,
-        "changed": known.replace("small", "large"),
-        "inside": f"Please do this: {known} Thank you.",
-    }[how]
-    benchmark = tmp_path / "benchmark.jsonl"
-    benchmark.write_text(json.dumps({"prompt": known}) + "\n")
-    run = tmp_path / "run"
-    seeds = write_seeds(tmp_path / "seeds.jsonl", [SEEDS[0], planted])
-    assert evolve.main(command(run, seeds, "--decontaminate", str(benchmark))) == 0
-    found = query(run, "select seed, dropped, near from evolutions where dropped is not null")
-    assert found == [(planted, "contaminated", str(benchmark))]
-
-
-def test_prompts_that_are_nearly_the_same_are_kept_once(tmp_path: Path) -> None:
-    """Seeds that differ become prompts that do not."""
-
-    def answer(body: Body) -> Answer:
-        if is_check(body):
-            return ["Consistent: Yes"]
-        return [f"[[start]] {SEEDS[0]} Let it rhyme, and keep it short. [[end]]"]
-
-    run, seeds = tmp_path / "run", write_seeds(tmp_path / "seeds.jsonl", SEEDS)
-    with serving(answer) as server:
-        assert evolve.main(command(run, seeds, "--engine_url", server.url)) == 0
-    consistent(run)
-    assert outcomes(run) == [("kept", 1), ("near_duplicate", len(SEEDS) - 1)]
-    kept = query(run, "select seed, evolution_id from evolutions where dropped is null")
-    assert kept == [(SEEDS[0], f"i1.{seed_id(SEEDS[0])}.e")], "the first"
-    assert query(run, "select distinct near from evolutions where dropped is not null") == [
-        (kept[0][1],)
-    ]
-
-
 def test_more_seeds_come_after_those_that_are_done(
     tmp_path: Path, seeds: Path, evolved: Path
 ) -> None:
@@ -208,41 +148,11 @@ def test_more_seeds_come_after_those_that_are_done(
     assert tables(run, without=without) == tables(evolved, without=without)
 
 
-@pytest.mark.parametrize(
-    "beam",
-    [
-        ["--runner=DirectRunner"],
-        ["--direct_num_workers=2", "--direct_running_mode=multi_threading"],
-    ],
-    ids=" ".join,
-)
-def test_how_it_is_run_changes_no_row(tmp_path: Path, evolved: Path, beam: list[str]) -> None:
+def test_how_it_is_run_changes_no_row(tmp_path: Path, evolved: Path) -> None:
     run, seeds = tmp_path / "run", evolved.parent / "seeds.jsonl"
+    beam = ["--direct_num_workers=2", "--direct_running_mode=multi_threading"]
     assert evolve.main(command(run, seeds, *beam)) == 0
     assert tables(run) == tables(evolved)
-
-
-def test_a_seed_decides_what_is_drawn(tmp_path: Path, seeds: Path, evolved: Path) -> None:
-    assert evolve.main(command(tmp_path / "run", seeds, "--seed", "1")) == 0
-    drawn = "select main, further, constraints from evolutions order by position"
-    assert query(tmp_path / "run", drawn) != query(evolved, drawn)
-
-
-def test_only_some_kinds_are_drawn(tmp_path: Path, seeds: Path) -> None:
-    kinds = "punctuation:no_comma, startend:quotation,punctuation:no_comma"
-    assert evolve.main(command(tmp_path / "run", seeds, "--kinds", kinds)) == 0
-    drawn = query(tmp_path / "run", "select distinct unnest(further || [main]) from evolutions")
-    assert sorted(kind for (kind,) in drawn) == ["punctuation:no_comma", "startend:quotation"]
-
-
-def test_kinds_that_contradict_a_seed_are_refused(tmp_path: Path) -> None:
-    run, quote = tmp_path / "run", "Quote a famous sailor on the sea."
-    seeds = write_seeds(tmp_path / "seeds.jsonl", [SEEDS[0], f"{quote} Put it in quotes."])
-    assert evolve.main(command(run, seeds, "--kinds", "startend:quotation")) == 0
-    assert query(run, "select main, dropped, refused from evolutions order by position") == [
-        ("startend:quotation", None, []),
-        (None, "contradictory", ["startend:quotation"]),
-    ]
 
 
 def test_iteration_0_comes_before_the_rounds(tmp_path: Path, seeds: Path) -> None:
@@ -357,7 +267,7 @@ def test_files_without_a_seed_are_one_line(
         (["--least_words", "9", "--most_words", "8"], "--least_words 9 is over --most_words"),
         (["--decontaminate", "nowhere.jsonl"], "--decontaminate: nowhere.jsonl: no such file"),
         (["--more", "-1"], "--more: must be a whole number"),
-        (["--variant", "b"], "--variant: prompts have none"),
+        (["--variant", "other"], "--variant: prompts have none"),
         (["--prompts", "x.jsonl"], "no option --prompts in this job: it is another job's"),
         (["--seed_file", "x"], "no option --seed_file"),
         (["--writer", "nobody"], "--writer: invalid choice: 'nobody'"),
@@ -375,7 +285,7 @@ def test_a_mistake_is_one_line(
     assert not query(tmp_path / "run", "from seeds")
 
 
-def test_a_kind_whose_checker_has_no_data_here_is_not_drawn(
+def test_a_kind_whose_checker_has_no_data_here_is_one_line(
     tmp_path: Path,
     seeds: Path,
     capsys: pytest.CaptureFixture[str],
@@ -386,8 +296,6 @@ def test_a_kind_whose_checker_has_no_data_here_is_not_drawn(
     run, kind = tmp_path / "run", "length_constraints:number_sentences"
     assert evolve.main(command(run, seeds, "--kinds", kind)) == 2
     one_line(capsys, f"--kinds: {kind} needs data of NLTK", "python -m nltk.downloader punkt_tab")
-    assert evolve.main(command(run, seeds)) == 0
-    assert not query(run, f"from evolutions where main = '{kind}' or '{kind}' in further")
 
 
 def test_rules_without_checkers_are_one_line(
@@ -505,29 +413,6 @@ def test_an_engine_writes_and_checks(tmp_path: Path, seeds: Path) -> None:
     ]
 
 
-def test_what_an_engine_cannot_write_is_told_by_cause(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    ill = {
-        f"Give me {REFUSED}, please.": "refused",
-        f"Show me {OFF_FORMAT} of these now.": "off_format",
-        f"Draw {CONTRADICTORY} for him and her.": "contradictory",
-    }
-    seeds = write_seeds(tmp_path / "seeds.jsonl", [*SEEDS, *ill, *LEFT_OUT])
-    with serving(write) as server:
-        assert evolve.main(command(run, seeds, "--engine_url", server.url)) == 0
-    consistent(run)
-    dropped = query(run, "select seed, dropped from evolutions where dropped is not null")
-    assert dict(dropped) == ill | LEFT_OUT
-    asked = [seed_in(body) for body in server.bodies if not is_check(body)]
-    assert not set(asked) & set(LEFT_OUT), "filters come before the engine"
-    assert [asked.count(seed) for seed in ill] == [3, 3, 1]
-    assert query(run, "select len(refused) from evolutions where dropped = 'refused'") == [(3,)]
-    assert query(
-        run, "select completion_tokens > 0 from evolutions where dropped = 'off_format'"
-    ) == [(True,)]
-
-
-@pytest.mark.usefixtures("quick_retries")
 def test_a_request_that_is_refused_is_a_failure_and_tried_again(
     tmp_path: Path, seeds: Path
 ) -> None:
@@ -561,6 +446,7 @@ def test_no_engine_there_is_said(
     assert len(error.splitlines()) <= 2
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_and_asks_nothing_twice(tmp_path: Path, begin: Begin) -> None:
     many = [f"{text} Do it for reader {chr(65 + i)}{chr(97 + j)}x only."
             for i, text in enumerate(SEEDS) for j in range(9)]  # fmt: skip
@@ -573,7 +459,7 @@ def test_killed_it_goes_on_and_asks_nothing_twice(tmp_path: Path, begin: Begin) 
         argv = command(run, seeds, "--engine_url", server.url, "--slots", "1")
         gate.set("evolve", dice.randint(1, 5))
         process = begin(*argv, job="pipelines.evolve")
-        assert gate.shut.wait(60), process.communicate()
+        assert gate.shut.wait(300), process.communicate()
         time.sleep(dice.random() / 5)
         kill(process)
         held = rounds.committed(run)

@@ -12,27 +12,27 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from subprocess import Popen
 
 import pytest
 
 from pipelines import iterate
 from pipelines.execution import child
 from pipelines.execution.intake import deal
-from pipelines.execution.prompt_files import InputError
 from schemas import manifest
 from spar_core.dataset import Dataset
 from spar_core.engine.spec import EngineSpec, identity
+from terminal.exits import InputError
 from tests.pipelines import rounds, standins
 from tests.pipelines.children import (
     Children,
-    finish,
     flat,
     is_free,
     settle,
     wait_for,
     wait_until_free,
 )
+from tests.pipelines.gates import finish
+from tests.pipelines.processes import Process
 from tests.pipelines.rounds import check, failures, query, write_prompts
 
 NAMES = [f"prompt {n}" for n in range(11)]
@@ -415,6 +415,7 @@ def test_a_limit_holds_in_every_iteration(children: Children, place: Path) -> No
     assert dealt(place / "run") == {1: rounds.PROMPTS[:1], 2: rounds.PROMPTS[1:2]}
 
 
+@pytest.mark.slow
 def test_a_run_on_an_object_store_is_iterated_and_gone_on_with(
     working: Children, place: Path, bucket: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -496,6 +497,7 @@ def test_a_checkpoint_that_was_exchanged_is_refused(
         (["--detach"], "not for this job, which trains between its rounds"),
         (["--attach"], "not for this job, which trains between its rounds"),
         (["--prompts", "nothing.jsonl"], "no such file: nothing.jsonl"),
+        (["--decontaminate", "nothing.jsonl"], "--decontaminate: nothing.jsonl: no such file"),
         (["--iterations", "5"], "iteration 5 gets no prompt: prompts.jsonl has 4 different ones"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -565,11 +567,11 @@ def test_a_broken_record_is_named(
 
 
 @pytest.fixture
-def begin(place: Path) -> Iterator[Callable[..., Popen[str]]]:
+def begin(place: Path) -> Iterator[Callable[..., Process]]:
     """Starts the job; it does not outlive the test."""
-    begun: list[Popen[str]] = []
+    begun: list[Process] = []
 
-    def start(*more: str) -> Popen[str]:
+    def start(*more: str) -> Process:
         begun.append(standins.start(place, "--run", "run", "--model", "base", *SMALL, *more))
         return begun[-1]
 
@@ -582,7 +584,7 @@ def begin(place: Path) -> Iterator[Callable[..., Popen[str]]]:
 
 @pytest.mark.slow
 def test_killed_and_interrupted_in_its_children_it_ends_with_everything_done_once(
-    begin: Callable[..., Popen[str]], place: Path
+    begin: Callable[..., Process], place: Path
 ) -> None:
     """SIGKILL of the job alone during DPO; Ctrl-C at the terminal during RFT; then to the end."""
     (place / "dpo.hang").touch()
@@ -623,8 +625,9 @@ def test_killed_and_interrupted_in_its_children_it_ends_with_everything_done_onc
     assert served == identity(EngineSpec("vllm", str(place / "run/models/actor-2")))["content"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_data_round_stops_it_cleanly(
-    begin: Callable[..., Popen[str]], place: Path
+    begin: Callable[..., Process], place: Path
 ) -> None:
     write_prompts(place / "prompts.jsonl", [f"Prompt {n}." for n in range(2000)])
     process = begin()

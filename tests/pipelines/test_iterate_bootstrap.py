@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from subprocess import Popen
 
 import pytest
 
@@ -18,12 +17,13 @@ from tests.pipelines import rounds, standins
 from tests.pipelines.children import (
     EVOLVED,
     Children,
-    finish,
     flat,
     settle,
     wait_for,
     wait_until_free,
 )
+from tests.pipelines.gates import finish
+from tests.pipelines.processes import Process
 from tests.pipelines.rounds import query
 
 SEEDS = [
@@ -49,7 +49,7 @@ WHOLE = [
     "dpo 2 actor-2 actor-3",
     "rft 2 refiner-2 refiner-3",
 ]
-SMALL = ["--iterations", "2", "--responses", "2", "--votes", "3"]
+SMALL = ["--iterations", "2", "--responses", "2", "--votes", "3", "--checks", "report"]
 BOOTSTRAP = ["--bootstrap", "--seeds", "seeds.jsonl"]
 
 
@@ -259,6 +259,7 @@ def test_failures_are_told_by_the_exit_code_and_stop_nothing(
     assert working.done() == WHOLE
 
 
+@pytest.mark.slow
 def test_seeds_of_which_nothing_comes_are_said_to_be_that(
     working: Children, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -310,6 +311,7 @@ def test_a_run_that_began_without_is_not_bootstrapped(
     assert len(working.commands) == 2
 
 
+@pytest.mark.slow
 def test_more_iterations_later_take_new_prompts(
     children: Children, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -428,11 +430,11 @@ def test_help_explains_the_options(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.fixture
-def begin(place: Path) -> Iterator[Callable[[], Popen[str]]]:
+def begin(place: Path) -> Iterator[Callable[[], Process]]:
     """Starts the job; it does not outlive the test."""
-    begun: list[Popen[str]] = []
+    begun: list[Process] = []
 
-    def start() -> Popen[str]:
+    def start() -> Process:
         argv = ["--run", "run", "--model", "base", *SMALL, *BOOTSTRAP, "--iterations", "1"]
         begun.append(standins.start(place, *argv))
         return begun[-1]
@@ -446,7 +448,7 @@ def begin(place: Path) -> Iterator[Callable[[], Popen[str]]]:
 
 @pytest.mark.slow
 def test_killed_and_interrupted_in_its_children_it_ends_with_everything_done_once(
-    begin: Callable[[], Popen[str]], place: Path
+    begin: Callable[[], Process], place: Path
 ) -> None:
     """SIGKILL of the job alone during an SFT; Ctrl-C at the terminal during the next."""
     (place / "sft_actor.hang").touch()

@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 
 from evaluation.benchmarks import BENCHMARKS
-from pipelines import iterate
+from pipelines import iterate, steps
+from pipelines.execution import child
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds, standins
-from tests.pipelines.children import Children, finish, settle
+from tests.pipelines.children import Children, settle
+from tests.pipelines.gates import finish
 from tests.pipelines.rounds import query, role
 
 ITEMS = 40
@@ -66,6 +68,15 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = settle(tmp_path / "place", monkeypatch)
     write_items(folder / "items.jsonl", ITEMS)
     return folder
+
+
+@pytest.fixture
+def evaluated(place: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch) -> Children:
+    """Children that evaluate, and whose rounds do nothing."""
+    played = Children(server, pretended={"refine"})
+    monkeypatch.setattr(child, "run", played)
+    monkeypatch.setattr(steps, "rows", lambda *_: 5)
+    return played
 
 
 def write_items(path: Path, count: int) -> None:
@@ -127,7 +138,7 @@ def test_evaluation_says_what_the_loop_says(children: Children) -> None:
 
 
 def test_refiner_judges_what_a_judge_is_measured_by_whoever_judges_answers(
-    working: Children, server: LoopbackServer, place: Path, capsys: pytest.CaptureFixture[str]
+    evaluated: Children, server: LoopbackServer, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_outputs(place / "bench/llmbar")
     shutil.move(place / "items.jsonl", place / "bench/items.jsonl")
@@ -135,8 +146,8 @@ def test_refiner_judges_what_a_judge_is_measured_by_whoever_judges_answers(
     more += ["--evaluate_args", f"--judge-url {server.url} --judge-model stays"]
     assert run_it(*more) == 0
     at_first, at_last = ["evaluate 1 base base"] * 2, ["evaluate 2 actor-2 refiner-2"] * 2
-    assert working.done() == [*at_first, *WHOLE[1:4], *at_last]
-    assert not any("stays" in each for each in working.commands[2]), "no data round's judge"
+    assert evaluated.done() == [*at_first, *WHOLE[1:4], *at_last]
+    assert not any("stays" in each for each in evaluated.commands[2]), "no data round's judge"
     query_of = "select iteration, variant, benchmark, {} from evaluations where {} order by all"
     whole = "part = '' and metric in ('average', 'accuracy')"
     assert query("run", query_of.format("model", whole)) == [
@@ -148,9 +159,9 @@ def test_refiner_judges_what_a_judge_is_measured_by_whoever_judges_answers(
     said = capsys.readouterr().out
     assert "llmbar accuracy" in said
     assert "1.000 (1.000 to 1.000)" in said
-    working.commands.clear()
+    evaluated.commands.clear()
     assert run_it(*more) == 0
-    assert working.done() == []
+    assert evaluated.done() == []
 
 
 def test_refiner_judges_all_where_nobody_else_does(children: Children, place: Path) -> None:
@@ -210,13 +221,14 @@ def test_stopped_amid_an_evaluation_every_item_is_answered_once(place: Path) -> 
     assert query("run", sql) == [(1, count, count), (2, count, count)]
 
 
-def test_more_iterations_go_on_from_the_last_evaluation(working: Children, place: Path) -> None:
+@pytest.mark.slow
+def test_more_iterations_go_on_from_the_last_evaluation(evaluated: Children, place: Path) -> None:
     assert run_it("--iterations", "1") == 0
-    assert working.done() == WHOLE[:5]
-    working.commands.clear()
+    assert evaluated.done() == WHOLE[:5]
+    evaluated.commands.clear()
     rounds.write_prompts(place / "prompts.jsonl", rounds.PROMPTS[:8])
     assert run_it() == 0
-    assert working.done() == WHOLE[5:]
+    assert evaluated.done() == WHOLE[5:]
     sql = "select iteration, count(*) from prompts group by 1 order by 1"
     assert query("run", sql) == [(1, 4), (2, 4)]
 
@@ -242,12 +254,12 @@ def test_loop_that_is_done_is_evaluated_later(children: Children) -> None:
 
 
 def test_worse_actor_ends_the_loop_and_stays_its_end(
-    working: Children, place: Path, capsys: pytest.CaptureFixture[str]
+    evaluated: Children, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     more = ["--stop_when_worse", "--iterations", "3"]
     for _ in range(2):
         assert run_it(*more) == 0
-        assert working.done() == WHOLE
+        assert evaluated.done() == WHOLE
         said = capsys.readouterr().out
         assert (
             "stopped: run/models/actor-3 is worse than run/models/actor-2: "
@@ -257,16 +269,18 @@ def test_worse_actor_ends_the_loop_and_stays_its_end(
         assert said_figures(said) == ["0.250", "0.750", "0.050"]
 
 
+@pytest.mark.slow
 def test_best_may_be_an_older_one(
-    working: Children, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    evaluated: Children, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(GOOD, "base", 31)
     assert run_it("--stop_when_worse") == 0
     assert "The best so far is base (0.7750)." in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_loop_that_went_on_from_a_worse_actor_is_not_ended_there(
-    working: Children, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    evaluated: Children, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(GOOD, "base", 40)
     monkeypatch.setitem(GOOD, "actor-2", 3)
@@ -277,19 +291,21 @@ def test_loop_that_went_on_from_a_worse_actor_is_not_ended_there(
     assert said_figures(said) == ["1.000", "0.075", "0.050"]
 
 
-def test_better_actor_does_not_end_it(working: Children, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_better_actor_does_not_end_it(evaluated: Children, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(GOOD, "actor-3", 31)
     assert run_it("--stop_when_worse") == 0
-    assert working.done() == WHOLE
+    assert evaluated.done() == WHOLE
 
 
+@pytest.mark.slow
 def test_fall_within_the_interval_does_not_end_it(
-    working: Children, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    evaluated: Children, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(GOOD, "actor-2", 9)
     monkeypatch.setitem(GOOD, "actor-3", 9)
     assert run_it("--stop_when_worse") == 0
-    assert working.done() == WHOLE
+    assert evaluated.done() == WHOLE
     assert "stopped" not in capsys.readouterr().out
 
 

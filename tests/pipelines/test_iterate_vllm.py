@@ -23,7 +23,7 @@ pytestmark = [
 SMALL = [
     *("--iterations", "2", "--limit", "3", "--responses", "2", "--votes", "3"),
     *("--depth", "1", "--budget", "3", "--constrained", "on"),
-    *("--actor_max_tokens", "48", "--judge_max_tokens", "64", "--refine_max_tokens", "128"),
+    *("--actor_max_tokens", "128", "--judge_max_tokens", "64", "--refine_max_tokens", "128"),
 ]
 TRAINING = (
     "--max_steps 1 --learning_rate 1e-4 --warmup_steps 0 --max_length 768 --save_strategy no "
@@ -31,6 +31,7 @@ TRAINING = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_each_iteration_is_served_what_the_one_before_made(
     checkpoint: Path, tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
@@ -93,7 +94,7 @@ def test_bootstrap_makes_the_models_of_the_first_iteration(
     seeds = write_prompts(tmp_path / "seeds.jsonl", SEEDS)
     argv = ["--run", str(run), "--model", str(checkpoint), *SMALL, "--iterations", "1"]
     argv += ["--bootstrap", "--seeds", str(seeds), "--bootstrap_limit", "3"]
-    argv += ["--bootstrap_args", "--responses 2 --actor_max_tokens 48 --closest 0"]
+    argv += ["--bootstrap_args", "--responses 2 --actor_max_tokens 128 --closest 0"]
     argv += ["--sft_actor_args", TRAINING]
     argv += ["--sft_refiner_args", f"{TRAINING} --max_length 2048 --use_peft"]
     argv += ["--dpo_args", TRAINING, "--rft_args", TRAINING]

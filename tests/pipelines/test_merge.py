@@ -22,21 +22,18 @@ def commits(run: Path, stage: str) -> int:
 
 
 def test_a_merged_run_holds_the_same_and_is_done(
-    tmp_path: Path, prompts: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+    copied_run: Path, prompts: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = tmp_path / "run"
-    assert refine.main(command(run, prompts, server.url)) == 0
+    run = copied_run
     before, judged, rft = tables(run), commits(run, "judge"), commits(run, "rft")
-    capsys.readouterr()
     assert merge.main(["--run", str(run)]) == 0
     said = capsys.readouterr().out
     assert f"iteration 1, judge: {judged} commits merged; 1 files now" in said
     assert tables(run) == before
     assert [commits(run, stage) for stage in ("sample", "judge", "tree_search", "pairs")] == [0] * 4
     assert commits(run, "rft") == rft, "a selection is taken back commit by commit"
-    asked = len(server.bodies)
     assert refine.main(command(run, prompts, server.url)) == 0
-    assert len(server.bodies) == asked and tables(run) == before
+    assert not server.bodies and tables(run) == before
 
 
 def test_a_run_goes_on_after_a_merge(tmp_path: Path, prompts: Path, server: LoopbackServer) -> None:
@@ -60,11 +57,8 @@ def test_a_job_merges_by_itself_what_is_worth_it(
     rounds.check(run)
 
 
-def test_what_is_superfluous_goes_when_it_is_old(
-    tmp_path: Path, prompts: Path, server: LoopbackServer
-) -> None:
-    run = tmp_path / "run"
-    assert refine.main(command(run, prompts, server.url)) == 0
+def test_what_is_superfluous_goes_when_it_is_old(copied_run: Path) -> None:
+    run = copied_run
     assert merge.main(["--run", str(run)]) == 0
     kept = len(list(run.rglob("*.parquet")))
     for path in run.rglob("*.*"):

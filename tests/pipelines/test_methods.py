@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,18 +14,16 @@ from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds
 from tests.pipelines.gates import Begin, Gate, finish, kill
 from tests.pipelines.rounds import command, query, role
-from tests.pipelines.test_variants import TEXTS, script
 
 
-def test_self_shares_answers_and_judgements_with_spar_and_makes_no_pairs(tmp_path: Path) -> None:
-    run, prompts = tmp_path / "run", rounds.write_prompts(tmp_path / "prompts.jsonl", TEXTS)
-    with serving(script) as server:
-        assert refine.main(command(run, prompts, server.url)) == 0
-        pairs = query(run, "from pairs")
-        server.bodies.clear()
-        assert refine.main(command(run, prompts, server.url, "--method", "self")) == 0
-        asked = [role(body) for body in server.bodies]
-    assert query(run, "from pairs") == pairs
+def test_self_shares_answers_and_judgements_with_spar_and_makes_no_pairs(
+    tmp_path: Path, finished_run: Path, server: LoopbackServer
+) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    prompts, pairs = finished_run.parent / "prompts.jsonl", query(run, "from pairs")
+    assert refine.main(command(run, prompts, server.url, "--method", "self")) == 0
+    asked = [role(body) for body in server.bodies]
+    assert query(run, "from pairs") == pairs != []
     failing = "select count(distinct prompt_id) from judgements where verdict = 'no'"
     [(refined,)] = query(run, failing)
     assert asked.count("refine") == asked.count("judge") == refined > 0
@@ -45,6 +44,7 @@ def test_self_shares_answers_and_judgements_with_spar_and_makes_no_pairs(tmp_pat
     assert not query(run, "from lesson_counts"), "they are no lessons of a teacher"
 
 
+@pytest.mark.slow
 def test_self_that_is_killed_goes_on(
     tmp_path: Path, prompts: Path, server: LoopbackServer, begin: Begin
 ) -> None:
@@ -55,7 +55,7 @@ def test_self_that_is_killed_goes_on(
         argv = command(run, prompts, gated.url, "--method", "self", "--slots", "1")
         gate.set("self", 1)
         process = begin(*argv)
-        assert gate.shut.wait(60), process.communicate()
+        assert gate.shut.wait(300), process.communicate()
         kill(process)
         gate.open()
         code, _, err = finish(begin(*argv))
@@ -131,6 +131,7 @@ def test_humpback_without_texts_says_what_it_needs(
         assert says in err and len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_humpback_that_is_killed_goes_on(tmp_path: Path, begin: Begin) -> None:
     whole, run = tmp_path / "whole", tmp_path / "run"
     words = ["tide", "rose", "bread", "clock", "river", "stone", "lamp", "road"]
@@ -142,7 +143,7 @@ def test_humpback_that_is_killed_goes_on(tmp_path: Path, begin: Begin) -> None:
         argv = humpback(run, texts, server.url, "--slots", "1")
         gate.set("curate", 1)
         process = begin(*argv)
-        assert gate.shut.wait(60), process.communicate()
+        assert gate.shut.wait(300), process.communicate()
         kill(process)
         gate.open()
         code, _, err = finish(begin(*argv))

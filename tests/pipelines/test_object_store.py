@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,21 +31,24 @@ class Pairs:
     local: str
 
 
-@pytest.fixture(scope="module", params=["committed", "merged"])
-def runs(
-    request: pytest.FixtureRequest,
-    bucket: str,
-    finished_run: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Pairs]:
-    """For reading only; as its commits are, and merged."""
+@pytest.fixture(scope="module")
+def stored(bucket: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A run on the store."""
     run = f"{bucket}/{uuid.uuid4().hex}"
     prompts = rounds.write_prompts(tmp_path_factory.mktemp("prompts") / "prompts.jsonl")
     with serving(rounds.story) as server:
         assert refine.main(line(run, prompts, server)) == 0
+    return run
+
+
+@pytest.fixture(
+    scope="module", params=["committed", pytest.param("merged", marks=pytest.mark.slow)]
+)
+def runs(request: pytest.FixtureRequest, stored: str, finished_run: Path) -> Pairs:
+    """For reading only; as its commits are, and then merged."""
     if request.param == "merged":
-        assert merge.main(["--run", run]) == 0
-    yield Pairs(run, str(finished_run))
+        assert merge.main(["--run", stored]) == 0
+    return Pairs(stored, str(finished_run))
 
 
 def line(run: str, prompts: Path, server: LoopbackServer, *more: str) -> list[str]:

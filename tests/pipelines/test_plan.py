@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from pipelines import plan, refine, sample
+from pipelines import plan, refine
 from pipelines.execution.plan import buckets_for
 from spar_core.dataset import Dataset
 from tests.loopback import serving
@@ -92,9 +93,10 @@ def test_a_probe_fixes_the_buckets_for_all_prompts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("more", [[], ["--together", "off"], ["--stop_votes", "--strategy", "dfs"]])
 def test_an_earlier_run_tells_what_a_like_one_takes(
-    tmp_path: Path, prompts: Path, more: Sequence[str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, more: Sequence[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
+    prompts = rounds.write_prompts(tmp_path / "few.jsonl")
     with serving(story) as server:
         argv = command(run, prompts, server.url, *more)
         assert refine.main(argv) == 0
@@ -111,16 +113,16 @@ def test_an_earlier_run_tells_what_a_like_one_takes(
 
 
 def test_a_run_with_other_settings_says_so(
-    tmp_path: Path, prompts: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, finished_run: Path, prompts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with serving(story) as server:
-        assert refine.main([*command(tmp_path / "a", prompts, server.url), "--votes", "3"]) == 0
         argv = command(tmp_path / "b", prompts, server.url, "--model", "loopback")
-        assert plan.main([*argv, "--from_run", str(tmp_path / "a")]) == 0
+        argv += ["--from_run", str(finished_run)]
+        assert plan.main([*argv, "--votes", "3"]) == 0
         said = capsys.readouterr().out
         assert "with other settings than these: " in said
-        assert "votes: 3 -> 5" in said
-        assert plan.main([*argv, "--votes", "3", "--from_run", str(tmp_path / "a")]) == 0
+        assert "votes: 5 -> 3" in said
+        assert plan.main(argv) == 0
         assert "other settings" not in capsys.readouterr().out
 
 
@@ -210,29 +212,38 @@ def test_bad_input_is_refused_in_a_line(
     assert said.count("\n") == 1
 
 
-def test_a_round_that_is_begun_cannot_be_learnt_from(
-    tmp_path: Path, prompts: Path, capsys: pytest.CaptureFixture[str]
+def test_prompts_that_a_round_leaves_out_are_not_planned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    known = rounds.write_prompts(tmp_path / "bench.jsonl", ["A benchmark's own prompt."])
+    texts = ["Prompt 1.", "PROMPT 1. ", "Prompt 2.", "A benchmark's own prompt."]
+    path = rounds.write_prompts(tmp_path / "in.jsonl", texts)
+    argv = command(tmp_path / "run", path, "http://localhost:1")
+    assert plan.main([*argv, "--decontaminate", str(known)]) == 0
+    assert "2 prompts" in capsys.readouterr().out
+
+
+def test_a_round_that_is_begun_cannot_be_learnt_from(
+    tmp_path: Path, copied_run: Path, prompts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for stage in ("judge", "tree_search", "pairs", "rft"):
+        shutil.rmtree(copied_run / "_manifest" / "iteration=1" / stage)
     with serving(story) as server:
-        assert sample.main(command(tmp_path / "run", prompts, server.url)) == 0
         argv = command(tmp_path / "new", prompts, server.url)
-        assert plan.main([*argv, "--from_run", str(tmp_path / "run")]) == 2
+        assert plan.main([*argv, "--from_run", str(copied_run)]) == 2
     assert "judge has asked nothing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("more", [[], ["--probe", "2"]])
 def test_a_round_that_is_done_has_no_plan(
-    tmp_path: Path, more: Sequence[str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, copied_run: Path, more: Sequence[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    some = rounds.write_prompts(tmp_path / "some.jsonl", MANY[:5])
+    some = rounds.write_prompts(tmp_path / "some.jsonl")
     with serving(story) as server:
-        argv = command(tmp_path / "run", some, server.url)
-        assert refine.main(argv) == 0
-        asked = len(server.bodies)
-        assert plan.main([*argv, *more]) == 2
-        assert len(server.bodies) == asked
+        assert plan.main([*command(copied_run, some, server.url), *more]) == 2
+        assert not server.bodies
     said = capsys.readouterr().err
-    assert "all 5 prompts of" in said
+    assert "all 12 prompts of" in said
     assert "nothing is left to plan" in said
 
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from pipelines import judge, pairs, refine, sample, tree_search
-from spar_core.engine.llamacpp import bundled_adapter
+from spar_core.engine.bundled import bundled_adapter
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds
-from tests.pipelines.rounds import PROMPTS, check, command, query, role, story, tables
+from tests.pipelines.rounds import (
+    PROMPTS,
+    FinishedRound,
+    check,
+    command,
+    query,
+    role,
+    story,
+    tables,
+)
 
 
 def test_a_round_is_consistent(finished_run: Path) -> None:
@@ -71,54 +82,41 @@ def test_rft_samples_are_conversations_one_a_judge_prompt(finished_run: Path) ->
             assert "[[start]]" in messages[-1]["content"]
 
 
-def test_tokens_are_those_the_server_counted(tmp_path: Path, prompts: Path) -> None:
-    spent: list[tuple[int, int]] = []
-
-    def counted(body: Body) -> Answer:
-        answer = story(body)
-        assert isinstance(answer, list)
-        asked = sum(len(message["content"]) for message in body["messages"]) // 4
-        spent.append((asked, sum(max(1, len(text) // 4) for text in answer)))
-        return answer
-
-    with serving(counted) as server:
-        assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
+def test_tokens_are_those_the_server_counted(finished_round: FinishedRound) -> None:
     held = query(
-        tmp_path / "run", "select sum(prompt_tokens), sum(completion_tokens) from token_cost"
+        finished_round.run, "select sum(prompt_tokens), sum(completion_tokens) from token_cost"
     )
-    assert held == [tuple(map(sum, zip(*spent, strict=True)))]
+    assert held == [(finished_round.prompt_tokens, finished_round.completion_tokens)]
     of_nodes = "select sum(prompt_tokens), sum(completion_tokens) from nodes"
     of_trees = "select sum(prompt_tokens), sum(completion_tokens) from trees"
-    assert query(tmp_path / "run", of_nodes) == query(tmp_path / "run", of_trees)
+    assert query(finished_round.run, of_nodes) == query(finished_round.run, of_trees)
 
 
-def test_requests_are_the_papers(tmp_path: Path, prompts: Path, server: LoopbackServer) -> None:
-    assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
+def test_requests_are_the_papers(finished_round: FinishedRound) -> None:
+    bodies = finished_round.bodies
     asked = {
         (role(body), body["n"], body["temperature"], body["top_p"], body["max_tokens"])
-        for body in server.bodies
+        for body in bodies
     }
     assert asked == {
         ("actor", 5, 0.9, 0.9, 2048),
         ("judge", 5, 0.7, 1.0, 2048),
         ("refine", 3, 0.7, 1.0, 3072),
     }
-    judged = {body["messages"][0]["content"] for body in server.bodies if role(body) == "judge"}
-    for body in server.bodies:
+    judged = {body["messages"][0]["content"] for body in bodies if role(body) == "judge"}
+    for body in bodies:
         if role(body) == "refine":
             assert [turn["role"] for turn in body["messages"]] == ["user", "assistant", "user"]
             assert body["messages"][0]["content"] in judged, "no prefix cache can serve this"
 
 
 def test_the_same_command_again_asks_and_changes_nothing(
-    tmp_path: Path, prompts: Path, server: LoopbackServer
+    copied_run: Path, prompts: Path, server: LoopbackServer
 ) -> None:
-    run = tmp_path / "run"
-    assert refine.main(command(run, prompts, server.url)) == 0
-    held, asked = rounds.files(run), len(server.bodies)
-    assert refine.main(command(run, prompts, server.url)) == 0
-    assert rounds.files(run) == held
-    assert len(server.bodies) == asked
+    held = rounds.files(copied_run)
+    assert refine.main(command(copied_run, prompts, server.url)) == 0
+    assert rounds.files(copied_run) == held
+    assert not server.bodies
 
 
 def test_stages_alone_make_the_same_tables(
@@ -138,9 +136,8 @@ def test_stages_alone_make_the_same_tables(
 @pytest.mark.parametrize(
     "beam",
     [
-        ["--runner=DirectRunner"],
+        ["--runner=DirectRunner", "--slots", "1"],
         ["--direct_num_workers=2", "--direct_running_mode=multi_threading"],
-        ["--slots", "1"],
     ],
     ids=" ".join,
 )
@@ -198,21 +195,18 @@ def test_a_larger_limit_does_the_rest_only(
 
 
 def test_a_smaller_limit_takes_nothing_away(
-    tmp_path: Path, prompts: Path, server: LoopbackServer
+    copied_run: Path, prompts: Path, server: LoopbackServer
 ) -> None:
-    run = tmp_path / "run"
-    assert refine.main(command(run, prompts, server.url)) == 0
-    held, asked = tables(run, without=["rft"]), len(server.bodies)
-    assert refine.main(command(run, prompts, server.url, "--limit", "3")) == 0
-    assert tables(run, without=["rft"]) == held
-    assert len(server.bodies) == asked
+    held = tables(copied_run, without=["rft"])
+    assert refine.main(command(copied_run, prompts, server.url, "--limit", "3")) == 0
+    assert tables(copied_run, without=["rft"]) == held
+    assert not server.bodies
 
 
 def test_iterations_stand_side_by_side(
-    tmp_path: Path, prompts: Path, server: LoopbackServer
+    copied_run: Path, prompts: Path, server: LoopbackServer
 ) -> None:
-    run = tmp_path / "run"
-    assert refine.main(command(run, prompts, server.url)) == 0
+    run = copied_run
     held = rounds.files(run)
     # Another iteration is another variant: its settings are its own.
     server.models.append("next")
@@ -275,18 +269,15 @@ def test_what_makes_no_difference_may_change(
 
 
 def test_a_seed_decides_all(
-    tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer
+    tmp_path: Path, finished_round: FinishedRound, prompts: Path, server: LoopbackServer
 ) -> None:
-    first = len(server.bodies)
-    assert refine.main(command(tmp_path / "same", prompts, server.url)) == 0
-    asked = server.bodies[first:]
+    """`test_how_it_is_run_changes_no_row` shows that the same seed gives the same rows."""
     assert refine.main(command(tmp_path / "other", prompts, server.url, "--seed", "1")) == 0
-    assert tables(tmp_path / "same") == tables(finished_run)
-    seeds = {body["seed"] for body in asked}
-    assert len(seeds) == len(asked)
-    assert not seeds & {body["seed"] for body in server.bodies[len(asked) :]}
+    seeds = {body["seed"] for body in finished_round.bodies}
+    assert len(seeds) == len(finished_round.bodies)
+    assert not seeds & {body["seed"] for body in server.bodies}
     roots = "select root_response_id from trees order by all"
-    assert query(tmp_path / "same", roots) != query(tmp_path / "other", roots)
+    assert query(finished_round.run, roots) != query(tmp_path / "other", roots)
 
 
 def test_actor_and_refiner_may_differ(
@@ -313,11 +304,12 @@ def test_ties_and_unread_votes_grow_no_tree(tmp_path: Path) -> None:
         if role(body) == "refine":
             return ["[[start]] yes [[end]]"] * body["n"]
         output = body["messages"][0]["content"].rpartition('Output: "')[2].partition('"')[0]
-        return [said[vote] for vote in votes[output]]
+        return [said[vote] for vote in votes[output]][: body["n"]]
 
     prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", votes)
     with serving(answer) as server:
-        assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
+        once = ("--ask_again", "0")
+        assert refine.main(command(tmp_path / "run", prompts, server.url, *once)) == 0
     held = query(
         tmp_path / "run",
         "select distinct prompt, verdict, value, yes_votes, no_votes, unparsed_votes "
@@ -332,6 +324,37 @@ def test_ties_and_unread_votes_grow_no_tree(tmp_path: Path) -> None:
     ]
     trees = "select prompt, solved, refinements from trees join prompts using (prompt_id)"
     assert query(tmp_path / "run", trees) == [("no", True, 3)]
+
+
+def test_a_response_that_was_cut_off_is_no_root(tmp_path: Path) -> None:
+    def answer(body: Body) -> Answer | web.Response:
+        asked = body["messages"][0]["content"]
+        if role(body) == "refine":
+            return ["[[start]] mended [[end]]"] * body["n"]
+        if role(body) == "judge":
+            return [f"Final Judgement: {'Yes' if 'mended' in asked else 'No'}"] * body["n"]
+        whole = asked.startswith("some")
+        choices = [
+            {
+                "finish_reason": "stop" if whole and number == 3 else "length",
+                "message": {"content": "whole" if whole and number == 3 else f"cut {number}"},
+            }
+            for number in range(body["n"])
+        ]
+        return web.json_response({"choices": choices, "usage": {}})
+
+    asked = [*(f"some whole {number}" for number in range(6)), "all cut"]
+    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", asked)
+    with serving(answer) as server:
+        assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
+    held = query(
+        tmp_path / "run",
+        "select r.prompt, left(p.rejected[1].content, 3) from pairs p "
+        "join prompts r using (prompt_id) order by all",
+    )
+    assert held == [(prompt, "who") for prompt in asked[:6]]
+    left = query(tmp_path / "run", "select why, responses from left_out_responses")
+    assert left == [("length", 6 * 4 + 5)]
 
 
 def test_a_refinement_equal_to_its_root_is_no_pair(tmp_path: Path) -> None:
@@ -383,7 +406,7 @@ def test_a_run_may_lie_in_memory(
     assert len(server.bodies) == asked
 
 
-@pytest.mark.parametrize("name", ["it's a run", "runs [1]", "50%", "model=x/iteration=9", "a*b?c"])
+@pytest.mark.parametrize("name", ["runs [1] it's 50%", "model=x/iteration=9 a*b?c"])
 def test_a_run_may_have_any_name(
     tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer, name: str
 ) -> None:
@@ -393,6 +416,18 @@ def test_a_run_may_have_any_name(
     asked, held = len(server.bodies), rounds.files(run)
     assert refine.main(command(run, prompts, server.url)) == 0
     assert len(server.bodies) == asked
+    assert rounds.files(run) == held
+
+
+@pytest.mark.parametrize("name", ["it's a run", "runs [1]", "50%", "model=x/iteration=9", "a*b?c"])
+def test_a_run_of_any_name_is_found_again(
+    tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer, name: str
+) -> None:
+    run = tmp_path / name
+    shutil.copytree(finished_run, run)
+    held = rounds.files(run)
+    assert refine.main(command(run, prompts, server.url)) == 0
+    assert not server.bodies
     assert rounds.files(run) == held
 
 
@@ -411,17 +446,17 @@ def test_off_a_terminal_it_is_plain_and_short(
 
 @pytest.mark.engine
 def test_the_embedded_model_does_a_round(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    options = "--limit 2 --responses 3 --votes 3 --depth 2 --budget 3 --branch 2"
-    limits = "--actor_max_tokens 24 --judge_max_tokens 112 --refine_max_tokens 96"
+    options = "--limit 2 --responses 2 --votes 3 --depth 1 --budget 2 --branch 2"
+    limits = "--actor_max_tokens 128 --judge_max_tokens 112 --refine_max_tokens 96"
     argv = ["--run", str(tmp_path / "run"), *options.split(), *limits.split()]
     assert refine.main(argv) == 0
     out = capfd.readouterr().out
     assert "SmolLM2-135M" in out
     assert "8B or more" in out
-    check(tmp_path / "run", responses=3, depth=2, budget=3)
+    check(tmp_path / "run", responses=2, depth=1, budget=2)
     run = tmp_path / "run"
-    assert query(run, "select count(*), count(distinct prompt_id) from responses") == [(6, 2)]
-    assert query(run, "select min(completion_tokens) > 0, max(completion_tokens) <= 24 "
+    assert query(run, "select count(*), count(distinct prompt_id) from responses") == [(4, 2)]
+    assert query(run, "select min(completion_tokens) > 0, max(completion_tokens) <= 128 "
                       "from responses") == [(True, True)]  # fmt: skip
     unread = "select sum(unparsed_votes) / sum(len(votes)) from judgements"
     assert query(run, unread)[0][0] < 0.5, "votes are in the wire format"

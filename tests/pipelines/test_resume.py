@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import socket
 import time
@@ -26,13 +27,19 @@ MANY = [f"Prompt {n}, and an easy one." if n % 9 == 0 else f"Prompt {n}." for n 
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """The tables of a run of `MANY` that nothing disturbed."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of `MANY` that nothing disturbed; for reading only."""
     folder = tmp_path_factory.mktemp("undisturbed")
     prompts = rounds.write_prompts(folder / "prompts.jsonl", MANY)
     with serving(story) as server:
         assert refine.main(command(folder / "run", prompts, server.url)) == 0
-    return tables(folder / "run")
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(finished: Path) -> dict[str, list[str]]:
+    """The tables of `finished`."""
+    return tables(finished)
 
 
 @pytest.fixture
@@ -46,6 +53,7 @@ def first(body: Body) -> str:
     return content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_killed_in_every_stage_it_ends_with_everything_done_once(
     tmp_path: Path,
@@ -61,7 +69,7 @@ def test_killed_in_every_stage_it_ends_with_everything_done_once(
         for stage, most in (("sample", 1), ("judge", 6), ("tree_search", 1)):
             gate.set(stage, dice.randint(1, most))
             process = begin(*argv)
-            assert gate.shut.wait(60), process.communicate()
+            assert gate.shut.wait(300), process.communicate()
             time.sleep(dice.random() / 5)
             kill(process)
             held = rounds.committed(run)
@@ -77,6 +85,7 @@ def test_killed_in_every_stage_it_ends_with_everything_done_once(
     assert not list(run.rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_what_is_committed_is_not_asked_again(tmp_path: Path, many: Path, begin: Begin) -> None:
     run = tmp_path / "run"
     gate = Gate(run)
@@ -84,7 +93,7 @@ def test_what_is_committed_is_not_asked_again(tmp_path: Path, many: Path, begin:
         argv = command(run, many, server.url, "--slots", "2", "--together", "off")
         gate.set("sample", 1)
         process = begin(*argv)
-        assert gate.shut.wait(60), process.communicate()
+        assert gate.shut.wait(300), process.communicate()
         kill(process)
         answered = {
             p
@@ -97,7 +106,7 @@ def test_what_is_committed_is_not_asked_again(tmp_path: Path, many: Path, begin:
         since = len(server.bodies)
         gate.set("judge", 3)
         process = begin(*argv)
-        assert gate.shut.wait(60), process.communicate()
+        assert gate.shut.wait(300), process.communicate()
         kill(process)
         asked = server.bodies[since:]
         assert {first(b) for b in asked if role(b) == "actor"} <= set(MANY) - answered
@@ -150,6 +159,33 @@ def test_killed_at_any_moment_it_ends_with_everything_done_once(
     assert not list(run.rglob("*.tmp"))
 
 
+def test_a_selection_that_is_killed_ends_as_if_nothing_had_been(
+    tmp_path: Path, finished: Path, undisturbed: dict[str, list[str]], begin: Begin
+) -> None:
+    """Killed at its first commit; now and then it is done before it dies: then once more."""
+    for number in range(5):
+        run = tmp_path / f"run{number}"
+        shutil.copytree(finished, run)
+        shutil.rmtree(run / "rft")
+        shutil.rmtree(run / manifest.FOLDER / "iteration=1" / "rft")
+        process = begin("--run", str(run), job="pipelines.pairs")
+        while not commits(run, "rft") and process.poll() is None:
+            time.sleep(0.001)
+        process.kill()
+        process.communicate()
+        held = rounds.committed(run)
+        if 0 < len(tables(run)["rft"]) < len(undisturbed["rft"]):
+            break
+    assert process.returncode == -signal.SIGKILL
+    assert 0 < len(tables(run)["rft"]) < len(undisturbed["rft"])
+    code, _, err = finish(begin("--run", str(run), job="pipelines.pairs"))
+    assert (code, err) == (0, "")
+    now = rounds.committed(run)
+    assert {name: now.get(name) for name in held} == held
+    assert tables(run) == undisturbed
+    assert not [*run.rglob("*.tmp"), *run.glob("_work/*/*/*")]
+
+
 def test_an_engine_that_goes_stops_the_run_and_a_new_one_ends_it(
     tmp_path: Path,
     many: Path,
@@ -163,7 +199,7 @@ def test_an_engine_that_goes_stops_the_run_and_a_new_one_ends_it(
     argv = command(run, many, server.url, "--slots", "2", "--engine_patience", "1")
     process = begin(*argv)
     try:
-        assert gate.shut.wait(60), process.communicate()
+        assert gate.shut.wait(300), process.communicate()
     finally:
         server.close()
     code, _, err = finish(process)
@@ -189,6 +225,7 @@ def test_an_engine_that_goes_stops_the_run_and_a_new_one_ends_it(
     assert tables(run) == undisturbed
 
 
+@pytest.mark.slow
 def test_an_engine_that_comes_back_in_time_is_waited_for(
     tmp_path: Path, many: Path, undisturbed: dict[str, list[str]], begin: Begin
 ) -> None:
@@ -198,7 +235,7 @@ def test_an_engine_that_comes_back_in_time_is_waited_for(
     server = LoopbackServer(gate)
     process = begin(*command(run, many, server.url, "--slots", "2", "--engine_patience", "60"))
     try:
-        assert gate.shut.wait(60), process.communicate()
+        assert gate.shut.wait(300), process.communicate()
     finally:
         server.close()
     gate.open()
@@ -215,10 +252,11 @@ def test_interrupted_it_says_how_to_go_on(
     run = tmp_path / "run"
     gate = Gate(run)
     gate.set("sample", 1)
+    gate.wait_s = 0.3  # so that prompts are left when the first are committed
     with serving(gate) as server:
         argv = command(run, prompts, server.url)
         process = begin(*argv)
-        assert gate.shut.wait(60), process.communicate()
+        assert gate.shut.wait(300), process.communicate()
         process.send_signal(signal.SIGINT)
         code, _, err = finish(process)
         assert code == 4
@@ -242,7 +280,10 @@ def test_a_run_is_held_by_one_process(
     assert not server.bodies
 
 
-@pytest.mark.parametrize("file_blocks", [1, 4, 10])
+@pytest.mark.parametrize(
+    "file_blocks",
+    [pytest.param(1, marks=pytest.mark.slow), 4, pytest.param(10, marks=pytest.mark.slow)],
+)
 def test_a_full_disk_stops_the_run(
     tmp_path: Path,
     many: Path,

@@ -51,6 +51,7 @@ def test_a_prompt_is_written_beside_each_seed_and_copies_are_dropped(tmp_path: P
     assert len(kept) > len(SEEDS)
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_and_shows_the_same(tmp_path: Path, begin: Begin) -> None:
     whole, run = tmp_path / "whole", tmp_path / "run"
     seeds = write_seeds(tmp_path / "seeds.jsonl", MANY)
@@ -60,7 +61,7 @@ def test_killed_it_goes_on_and_shows_the_same(tmp_path: Path, begin: Begin) -> N
         assert evolve.main(command(whole, seeds, *end)) == 0
         gate.set("evolve", 1)
         process = begin(*command(run, seeds, *end, "--slots", "1"), job="pipelines.evolve")
-        assert gate.shut.wait(60), process.communicate()
+        assert gate.shut.wait(300), process.communicate()
         kill(process)
         gate.open()
         argv = command(run, seeds, *end)

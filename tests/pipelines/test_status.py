@@ -64,11 +64,10 @@ def test_what_is_pending_and_what_failed_is_counted(
 
 
 def test_variants_are_told_apart(
-    tmp_path: Path, prompts: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+    copied_run: Path, prompts: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = tmp_path / "run"
+    run = copied_run
     line = command(run, prompts, server.url)
-    assert refine.main(line) == 0
     assert refine.main([*line, "--variant", "dfs", "--strategy", "dfs"]) == 0
     found = [each for each in advances(str(run)) if each.variant == "dfs"]
     assert [each.stage for each in found] == ["tree_search", "pairs", "rft"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,17 @@ STAGED = ["--together", "off"]
 MANY = [f"Prompt {n}, and an easy one." if n % 9 == 0 else f"Prompt {n}." for n in range(90)]
 
 
+FEW = [*rounds.PROMPTS, *MANY[:28]]
+
+
 @pytest.fixture
 def prompts(tmp_path: Path) -> Path:
     return rounds.write_prompts(tmp_path / "prompts.jsonl", [*rounds.PROMPTS, *MANY])
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Path:
+    return rounds.write_prompts(tmp_path / "few.jsonl", FEW)
 
 
 def staged(tmp_path: Path, prompts: Path, *more: str) -> dict[str, list[str]]:
@@ -33,55 +42,92 @@ def staged(tmp_path: Path, prompts: Path, *more: str) -> dict[str, list[str]]:
     return tables(tmp_path / "staged")
 
 
+Tables = dict[str, list[str]]
+
+
+@pytest.fixture(scope="module")
+def stage_by_stage(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tables]:
+    """The tables of a run on `FEW` that is done stage by stage, by its options."""
+
+    @cache
+    def done(*more: str) -> Tables:
+        folder = tmp_path_factory.mktemp("stage_by_stage")
+        return staged(folder, rounds.write_prompts(folder / "few.jsonl", FEW), *more)
+
+    return done
+
+
 @pytest.mark.parametrize(
-    "more", [[], ["--judge_once", "--responses", "3"], ["--stop_votes", "--strategy", "dfs"]]
+    "more",
+    [
+        [],
+        pytest.param(["--judge_once", "--responses", "3"], marks=pytest.mark.slow),
+        pytest.param(["--stop_votes", "--strategy", "dfs"], marks=pytest.mark.slow),
+    ],
 )
 def test_rows_are_those_of_the_stages(
-    tmp_path: Path, prompts: Path, more: Sequence[str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    few: Path,
+    stage_by_stage: Callable[..., Tables],
+    more: Sequence[str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = tmp_path / "run"
     with serving(story) as server:
-        argv = command(run, prompts, server.url, *more)
+        argv = command(run, few, server.url, *more)
         assert refine.main(argv) == 0
         said = capsys.readouterr().out
-        assert f"sample, judge, tree_search, pairs: {len(MANY) + 12} prompts in" in said
+        assert f"sample, judge, tree_search, pairs: {len(FEW)} prompts in" in said
         asked = len(server.bodies)
         assert refine.main(argv) == 0
         assert len(server.bodies) == asked
-        assert "pairs: all 102 prompts are done" in capsys.readouterr().out
-    assert tables(run) == staged(tmp_path, prompts, *more)
+        assert f"pairs: all {len(FEW)} prompts are done" in capsys.readouterr().out
+    assert tables(run) == stage_by_stage(*more)
     used = dict(query(run, "select stage, sum(requests) from usage group by all"))
     assert sum(used.values()) == asked
-    assert used["sample"] == len(MANY) + 12
+    assert used["sample"] == len(FEW)
 
 
-@pytest.mark.parametrize("jobs", [[sample], [sample, judge], [sample, judge, tree_search]])
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        pytest.param([sample], marks=pytest.mark.slow),
+        [sample, judge],
+        pytest.param([sample, judge, tree_search], marks=pytest.mark.slow),
+    ],
+)
 def test_what_was_begun_stage_by_stage_goes_on_as_one(
-    tmp_path: Path, prompts: Path, jobs: Sequence[object]
+    tmp_path: Path,
+    few: Path,
+    stage_by_stage: Callable[..., Tables],
+    jobs: Sequence[object],
 ) -> None:
     run = tmp_path / "run"
     with serving(story) as server:
-        argv = command(run, prompts, server.url)
+        argv = command(run, few, server.url)
         for number, job in enumerate(jobs):
             given = argv if job is sample else [argv[0], argv[1], *argv[4:]]
-            limit = ["--limit", "60"] if number else []
+            limit = ["--limit", "25"] if number else []
             assert job.main([*given, *limit]) == 0  # type: ignore[attr-defined]
         before = len(server.bodies)
         assert refine.main(argv) == 0
         assert not [b for b in server.bodies[before:] if role(b) == "actor"]
-    assert tables(run) == staged(tmp_path, prompts)
+    assert tables(run) == stage_by_stage()
 
 
-def test_what_was_begun_as_one_goes_on_stage_by_stage(tmp_path: Path, prompts: Path) -> None:
+def test_what_was_begun_as_one_goes_on_stage_by_stage(
+    tmp_path: Path, few: Path, stage_by_stage: Callable[..., Tables]
+) -> None:
     run = tmp_path / "run"
     with serving(story) as server:
-        argv = command(run, prompts, server.url)
-        assert refine.main([*argv, "--limit", "50"]) == 0
+        argv = command(run, few, server.url)
+        assert refine.main([*argv, "--limit", "20"]) == 0
         assert refine.main([*argv, *STAGED]) == 0
-    assert tables(run) == staged(tmp_path, prompts)
+    assert tables(run) == stage_by_stage()
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
 def test_killed_anywhere_it_ends_with_everything_done_once(
     tmp_path: Path, prompts: Path, begin: Begin, seed: int
 ) -> None:
@@ -92,7 +138,7 @@ def test_killed_anywhere_it_ends_with_everything_done_once(
         for stage, enough in (("sample", 1), ("judge", 3), ("tree_search", 6)):
             gate.set(stage, enough)
             process = begin(*argv)
-            assert gate.shut.wait(60), process.communicate()
+            assert gate.shut.wait(300), process.communicate()
             time.sleep(dice.random() / 5)
             kill(process)
             held = rounds.committed(run)
@@ -106,7 +152,9 @@ def test_killed_anywhere_it_ends_with_everything_done_once(
     assert tables(run) == staged(tmp_path, prompts)
 
 
-def test_a_judgement_that_fails_holds_nothing_else_back(tmp_path: Path, prompts: Path) -> None:
+def test_a_judgement_that_fails_holds_nothing_else_back(
+    tmp_path: Path, few: Path, stage_by_stage: Callable[..., Tables]
+) -> None:
     def refusing(body: Body) -> Answer:
         if role(body) == "judge" and "Prompt 7" in body["messages"][0]["content"]:
             return web.json_response({"error": "no"}, status=422)
@@ -114,10 +162,10 @@ def test_a_judgement_that_fails_holds_nothing_else_back(tmp_path: Path, prompts:
 
     run, other = tmp_path / "run", tmp_path / "other"
     with serving(refusing) as server:
-        assert refine.main(command(run, prompts, server.url)) == 3
-        assert refine.main([*command(other, prompts, server.url), *STAGED]) == 3
+        assert refine.main(command(run, few, server.url)) == 3
+        assert refine.main([*command(other, few, server.url), *STAGED]) == 3
     assert tables(run) == tables(other)
     with serving(story) as server:
-        assert refine.main(command(run, prompts, server.url)) == 0
+        assert refine.main(command(run, few, server.url)) == 0
     check(run)
-    assert tables(run) == staged(tmp_path, prompts)
+    assert tables(run) == stage_by_stage()

@@ -153,10 +153,9 @@ def test_other_settings_of_a_variant_are_refused(
 
 
 def test_a_selection_over_the_run_ignores_the_limit(
-    tmp_path: Path, prompts: Path, server: LoopbackServer
+    copied_run: Path, prompts: Path, server: LoopbackServer
 ) -> None:
-    run = tmp_path / "run"
-    assert refine.main(command(run, prompts, server.url)) == 0
+    run = copied_run
     held = rounds.tables(run)
     for limit in ("2", "3"):
         assert pairs.main(["--run", str(run), "--limit", limit]) == 0

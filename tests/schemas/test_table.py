@@ -60,7 +60,7 @@ def test_the_tables_of_a_run_are_known() -> None:
     assert list(TABLES) == [
         *("seeds", "drafts", "evolutions", "prompts", "responses", "judgements", "nodes", "trees"),
         *("pairs", "rft", "lessons", "sft_actor", "sft_refiner", "items", "answers", "scores"),
-        *("evaluations", "drops", "failures", "verifiers", "verifications"),
+        *("evaluations", "drops", "failures", "verifiers", "verifications", "relevances"),
         *("ratings", "battles", "judge_pairs", "backtranslations", "curations"),
     ]
     assert all(table.name == name for name, table in TABLES.items())
@@ -102,9 +102,9 @@ def test_value_of_a_wrong_type_is_refused(table: Table[Any]) -> None:
 
 def test_form_changes_with_the_columns_and_only_with_them() -> None:
     table = TABLES["prompts"]
-    same = Table("other", table.row, pa.schema(list(table.schema)))
-    fewer = Table("prompts", table.row, table.schema.remove(0))
-    other = Table("prompts", table.row, table.schema.set(0, pa.field("prompt_id", pa.int64())))
+    same = Table("other", table.row, dict(table.columns))
+    fewer = Table("prompts", table.row, dict(list(table.columns.items())[1:]))
+    other = Table("prompts", table.row, {**table.columns, "prompt_id": "int64"})
     assert table.form == same.form
     assert len({table.form, fewer.form, other.form}) == 3
     schemas = {str(each.schema) for each in TABLES.values()}

@@ -13,6 +13,7 @@ import pytest
 from schemas.failures import Failure
 from schemas.prompts import Prompt
 from schemas.questions import VIEWS
+from schemas.verifiers import Verifier
 from schemas.views import connect
 from tests.schemas import variants
 from tests.schemas.test_views import drop_columns
@@ -25,9 +26,12 @@ def run(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-@pytest.fixture
-def held(run: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    with connect(run, locked=True) as connection:
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to such a run; for reading only."""
+    folder = str(tmp_path_factory.mktemp("held"))
+    variants.write(folder)
+    with connect(folder, locked=True) as connection:
         yield connection
 
 
@@ -43,7 +47,8 @@ def test_every_view_of_an_iteration_tells_variants_apart(held: Held) -> None:
         columns = held.sql(f"from {name}").columns
         assert ("iteration" in columns) == ("variant" in columns), name
         assert ("method" in columns) == (
-            "pairs" in columns or name in {"duplicates", "pair_tokens", "method_overlap"}
+            "pairs" in columns
+            or name in {"duplicates", "pair_tokens", "method_overlap", "prompts_not_taken"}
         )
 
 
@@ -152,9 +157,9 @@ def test_tokens_stand_where_they_were_spent_and_count_for_all_who_use_them(held:
         (1, "dfs", "tree_search", "dfs", 60, 700, 350),
         (1, "main", "judge", "main", 80, 400, 200),
         (1, "main", "sample", "main", 20, 40, 20),
-        (1, "main", "tree_search", "main", 60, 3000, 1500),
-        (1, "votes3", "judge", "votes3", 80, 240, 240),
-        (1, "votes3", "sample", "main", None, None, 40),
+        (1, "main", "tree_search", "main", 60, 3000, 3000),
+        (1, "votes3", "judge", "votes3", 80, 240, 120),
+        (1, "votes3", "sample", "main", None, None, 20),
         (1, "votes3", "tree_search", "votes3", 30, 500, 500),
     ]
     assert asked(held, "select sum(completion_tokens) from token_cost") == [(4880,)]
@@ -174,9 +179,9 @@ def test_tokens_stand_where_they_were_spent_and_count_for_all_who_use_them(held:
 def test_one_query_compares_variants_and_methods(held: Held) -> None:
     assert asked(held, "from variants") == [
         (1, "dfs", "spar", 2, 2, 2, 2, 0.9, 4.0, 1.0, 700, 440, 570, 1.0),
-        (1, "main", "independent", 2, None, None, 1, 0.5, 0.0, 0.0, 440, 0, 440, 1.0),
+        (1, "main", "independent", 1, None, None, 1, 0.5, 0.0, 0.0, 220, 0, 220, 1.0),
         (1, "main", "spar", 2, 2, 1, 1, 0.9, 5.0, 1.0, 3440, 0, 3440, 1.0),
-        (1, "votes3", "spar", 2, 1, 1, 1, 0.9, 7.0, 1.0, 740, 40, 780, 1.0),
+        (1, "votes3", "spar", 1, 1, 1, 1, 0.9, 7.0, 1.0, 620, 20, 640, 1.0),
     ]
     assert held.sql("from variants").columns == [
         *("iteration", "variant", "method", "prompts", "trees", "solved", "pairs"),
@@ -202,6 +207,19 @@ def test_an_variant_without_trees_of_its_own_pays_for_none(run: str) -> None:
         stages = asked(connection, "select stage from token_cost where variant = 'other'")
     assert row == (1, "other", "independent", 2, None, None, 1, 0.5, 0.0, 0.0, 0, 440, 440, None)
     assert stages == [("judge",), ("sample",)]
+
+
+def test_what_was_asked_for_verifiers_is_a_cost_of_their_pairs(run: str) -> None:
+    told = (None, 0, 0, 0, None, None, None, "", "m")
+    made = [
+        Verifier(f"v{n}", "pb", "def f", [], *told, 5, tokens) for n, tokens in ((0, 30), (1, 4))
+    ]
+    pair = dataclasses.replace(variants.independent("pb"), method="autoif")
+    commit(run, "verifiers", {"verifiers": made}, "programs")
+    commit(run, "autoif", {"pairs": [pair]}, "programs")
+    with connect(run) as connection:
+        query = "select method, completion_tokens from variants where variant = 'programs'"
+        assert asked(connection, query) == [("autoif", 34)]
 
 
 def test_an_variant_without_pairs_is_there(run: str) -> None:

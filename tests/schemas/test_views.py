@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import fsspec
@@ -24,6 +26,7 @@ from schemas.questions import MACROS, VIEWS
 from schemas.responses import Response, SamplingRecord
 from schemas.sft_actor import SftActor
 from schemas.sft_refiner import SftRefiner
+from schemas.table import Table
 from schemas.trees import Tree
 from schemas.views import connect
 from spar_core.dataset import Dataset, Settled
@@ -81,7 +84,7 @@ def columns(connection: duckdb.DuckDBPyConnection, view: str) -> list[tuple[str,
 
 
 def keys(run: str) -> list[tuple[int, str]]:
-    with connect(run) as connection:
+    with connect(run, ("prompts",)) as connection:
         return connection.execute(
             "select iteration, prompt_id from prompts order by all"
         ).fetchall()
@@ -111,6 +114,17 @@ def test_columns_are_the_tables_and_the_iteration_full_or_empty(run: str) -> Non
             assert [column for column, _ in wanted[name]] == [*table.schema.names, "iteration"]
             assert columns(connection, name) == wanted[name]
             assert wanted[name][-1] == ("iteration", "INTEGER")
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_columns_of_a_table_without_rows_have_the_types_of_its_files(
+    table: Table[Any], tmp_path: Path
+) -> None:
+    pq.write_table(table.schema.empty_table(), tmp_path / "rows.parquet")
+    with connect(str(tmp_path / "run"), (table.name,)) as connection:
+        made = connection.sql(f"describe select * exclude (iteration) from {table.name}").fetchall()
+        read = connection.sql(f"describe from '{tmp_path}/rows.parquet'").fetchall()
+    assert [row[:2] for row in made] == [row[:2] for row in read]
 
 
 def test_rows_of_all_iterations_are_seen_with_their_iteration(run: str) -> None:
@@ -145,7 +159,7 @@ def test_only_the_tables_asked_for_are_made(run: str) -> None:
 def test_run_of_any_name_is_read(tmp_path: Path, name: str, locked: bool) -> None:
     run = str(tmp_path / name)
     Dataset(run, 1).commit("s", "w", [prompt("a")])
-    with connect(run, locked=locked) as connection:
+    with connect(run, ("prompts",), locked=locked) as connection:
         assert connection.execute("select prompt_id, iteration from prompts").fetchall() == [
             ("a", 1)
         ]
@@ -163,12 +177,18 @@ def test_folder_above_the_run_adds_and_changes_no_column(tmp_path: Path, folder:
         assert len(found[0]) == len(TABLES["responses"].schema) + 1
 
 
-@pytest.fixture
-def locked(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    (tmp_path / "secret.csv").write_text("word\nsesame\n")
-    (tmp_path / "run").mkdir()
-    Dataset(str(tmp_path / "run"), 1).commit("s", "w", [prompt("a")])
-    with connect(str(tmp_path / "run"), locked=True) as connection:
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run, and a file beside it that is none of its files."""
+    folder = tmp_path_factory.mktemp("guarded")
+    (folder / "secret.csv").write_text("word\nsesame\n")
+    Dataset(str(folder / "run"), 1).commit("s", "w", [prompt("a")])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def locked(guarded: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with connect(str(guarded / "run"), locked=True) as connection:
         yield connection
 
 
@@ -202,29 +222,27 @@ def test_locked_connection_reads_the_run(locked: duckdb.DuckDBPyConnection) -> N
     ],
 )
 def test_locked_connection_reaches_nothing_else(
-    locked: duckdb.DuckDBPyConnection, tmp_path: Path, query: str
+    locked: duckdb.DuckDBPyConnection, guarded: Path, query: str
 ) -> None:
-    before = sorted(tmp_path.rglob("*"))
+    before = sorted(guarded.rglob("*"))
     with pytest.raises(duckdb.Error):
-        locked.execute(query.format(folder=tmp_path)).fetchall()
-    assert sorted(tmp_path.rglob("*")) == before
+        locked.execute(query.format(folder=guarded)).fetchall()
+    assert sorted(guarded.rglob("*")) == before
 
 
 def test_locked_connection_cannot_overwrite_the_run(
-    locked: duckdb.DuckDBPyConnection, tmp_path: Path
+    locked: duckdb.DuckDBPyConnection, guarded: Path
 ) -> None:
-    [path] = (tmp_path / "run/prompts/iteration=1").iterdir()
+    [path] = (guarded / "run/prompts/iteration=1").iterdir()
     before = path.read_bytes()
     with pytest.raises(duckdb.Error):
         locked.execute(f"copy (select 1 as x) to '{path}' (format parquet)")
     assert path.read_bytes() == before
 
 
-def test_unlocked_connection_could_have_read_the_other_file(
-    locked: duckdb.DuckDBPyConnection, tmp_path: Path
-) -> None:
-    with connect(str(tmp_path / "run")) as connection:
-        found = connection.execute(f"select * from '{tmp_path}/secret.csv'").fetchall()
+def test_unlocked_connection_could_have_read_the_other_file(guarded: Path) -> None:
+    with connect(str(guarded / "run")) as connection:
+        found = connection.execute(f"select * from '{guarded}/secret.csv'").fetchall()
     assert found == [("sesame",)]
 
 
@@ -261,7 +279,7 @@ def test_summaries_count_each_iteration_for_itself(tmp_path: Path) -> None:
     ]
     quality = (1, "main", "spar", 2, 0.85, 0.85, 0.8, 0.2, 1.0, 10, 21, None, None)
     assert summary(run, "pair_quality") == [quality]
-    assert summary(run, "verdicts") == [(1, "main", "no", 2, 1, 7, 2)]
+    assert summary(run, "verdicts") == [(1, "main", "no", 2, 1, 7, 2, 0)]
     assert summary(run, "failures_by_cause") == [(1, "main", "judge", "too_long", 1, "m")]
     assert summary(run, "token_cost") == [
         (1, "main", "judge", "main", 40, 400, 200),
@@ -387,21 +405,26 @@ def test_files_of_earlier_times_lack_a_column_beside_new_ones(run: str) -> None:
         rows = [checked_judgement(f"{iteration}.{work}", "yes", True)]
         Dataset(run, iteration).commit("judge", work, [Settled(work, {"judgements": rows})])
         if work == "old":
-            drop_columns(run, iteration, "judgements", "checked", "variant")
+            later = ("checked", "variant", "checks_met", "outcome", "asked_again")
+            drop_columns(run, iteration, "judgements", *later)
     with connect(run) as connection:
         found = connection.execute(
-            "select response_id, checked, iteration, variant from judgements order by 1"
+            "select response_id, checked, iteration, variant, outcome, asked_again "
+            "from judgements order by 1"
         ).fetchall()
-        assert columns(connection, "judgements")[-3:] == [
+        assert columns(connection, "judgements")[-6:] == [
             ("checked", "BOOLEAN"),
             ("variant", "VARCHAR"),
+            ("checks_met", "DOUBLE"),
+            ("outcome", "VARCHAR"),
+            ("asked_again", "INTEGER"),
             ("iteration", "INTEGER"),
         ]
     assert found == [
-        ("1.old", None, 1, "main"),
-        ("2.new", True, 2, "main"),
-        ("2.old", None, 2, "main"),
-        ("3.new", True, 3, "main"),
+        ("1.old", None, 1, "main", "yes", 0),
+        ("2.new", True, 2, "main", "yes", 0),
+        ("2.old", None, 2, "main", "yes", 0),
+        ("3.new", True, 3, "main", "yes", 0),
     ]
     bias = [row[:4] for row in summary(run, "judge_bias")]
     assert bias == [(2, "main", "judge", 1), (3, "main", "judge", 1)]
@@ -440,17 +463,46 @@ def test_bias_sets_verdicts_beside_checks_by_iteration_and_stage(run: str) -> No
     tree = SearchTree([TreeNode((), 0, "r", "", count([Ballot("No", "n")] * 3, 3))])
     for number, vote in enumerate(("Yes", "Yes", "No")):
         judged = count([Ballot(vote, "n")] * 3, 3)  # type: ignore[arg-type]
+        judged = replace(judged, checked=(True, False, None)[number])
         tree.nodes.append(TreeNode((number,), number + 1, "a", "why", judged))
-    tree.nodes.append(TreeNode((3,), 4, "a", "why", UNJUDGED))
-    nodes = node_rows("t", "p", tree, [True, True, False, None, False])
+    tree.nodes.append(TreeNode((3,), 4, "a", "why", replace(UNJUDGED, checked=False)))
+    nodes = node_rows("t", "p", tree)
     Dataset(run, 1).commit("s", "w", [Settled("k", {"judgements": rows, "nodes": nodes})])
     Dataset(run, 2).commit("s", "w", [Settled("k", {"judgements": rows[-3:-1]})])
     Dataset(run, 3).commit("s", "w", [Settled("k", {"judgements": rows[5:6]})])
     assert summary(run, "judge_bias") == [
-        (1, "main", "judge", 10, 3, 2, 1, 4, 0.7, 0.4),
-        (1, "main", "tree_search", 2, 1, 1, 0, 0, 0.5, 0.5),
-        (3, "main", "judge", 1, 0, 0, 1, 0, 0.0, None),
+        (1, "main", "judge", 10, 3, 2, 1, 4, 0.7, 0.4, 0.4),
+        (1, "main", "tree_search", 2, 1, 1, 0, 0, 0.5, 0.5, 0.5),
+        (3, "main", "judge", 1, 0, 0, 1, 0, 0.0, None, None),
     ]
+
+
+def test_what_was_not_judged_counts_in_no_share(run: str) -> None:
+    """Two refinements of a root: one that all votes pass, one that nobody was asked about."""
+    tree = SearchTree([TreeNode((), 0, "r", "", count([Ballot("No", "n")] * 3, 3))])
+    tree.nodes.append(TreeNode((0,), 1, "a", "why", count([Ballot("Yes", "y")] * 3, 3)))
+    tree.nodes.append(TreeNode((1,), 2, "b", "why", UNJUDGED))
+    tree.nodes.append(TreeNode((0, 0), 3, "c", "why", UNJUDGED))
+    Dataset(run, 1).commit("s", "w", [Settled("k", {"nodes": node_rows("t", "p", tree)})])
+    shape = "select depth, nodes, share_passed from tree_shape"
+    gains = "select depth, refinements, value_before, value_after from refinement_gains"
+    votes = "select judged, verdict, judgements, share_split from vote_agreement"
+    values = "select value, nodes from judgement_values"
+    with connect(run) as connection:
+        found = [connection.execute(each).fetchall() for each in (shape, gains, votes, values)]
+    assert found[0] == [(0, 1, 0.0), (1, 2, 1.0), (2, 1, None)]
+    assert found[1] == [(1, 2, 0.0, 1.0), (2, 1, None, None)]
+    assert found[2] == [("nodes", "yes", 1, 0.0)]
+    assert found[3] == [(1.0, 1)]
+
+
+def test_votes_are_split_among_judgements_that_have_votes(run: str) -> None:
+    """Where the checks alone decide there are none."""
+    decided = Judgement("c", "p", "no", 0.0, 0, 0, 0, "c", [], "program", 0, 0, False)
+    rows = [checked_judgement("a", "no", False), decided]
+    Dataset(run, 1).commit("s", "w", [Settled("k", {"judgements": rows})])
+    [row] = summary(run, "vote_agreement")
+    assert row == (1, "main", "responses", "no", 2, 0.5, 1, 1.0, 0.0)
 
 
 def evolution(number: int, dropped: str | None, writer: str = "rules") -> Evolution:
@@ -472,6 +524,24 @@ def test_what_became_of_seeds_is_counted_by_writer(run: str) -> None:
         (1, "main", "rules", "refused", 1, 0.25),
         (1, "main", "rules", "too_long", 1, 0.25),
         (2, "main", "rules", "kept", 1, 1.0),
+    ]
+
+
+def test_judgements_are_counted_by_kind_of_constraint_and_verdict(run: str) -> None:
+    checks = [Check("a:b", "{}"), Check("c:d", "{}"), Check("c:d", '{"n": 1}')]
+    asked = [Prompt("p", "x", "f", 0, checks), Prompt("q", "y", "f", 1, checks[:1])]
+    asked += [Prompt("none", "z", "f", 2)]
+    lessons = [
+        replace(lesson(number, "judge"), prompt_id=prompt, label=label)
+        for number, (prompt, label) in enumerate(
+            [("p", "Yes"), ("p", "No"), ("p", "No"), ("q", "No"), ("none", "Yes")]
+        )
+    ]
+    rows = {"prompts": asked, "lessons": lessons, "sft_refiner": lessons[:2]}
+    Dataset(run, 1).commit("s", "w", [Settled("k", rows)])
+    assert summary(run, "lesson_kinds") == [
+        (1, "main", "a:b", 1, 3, 1, 1),
+        (1, "main", "c:d", 1, 2, 1, 1),
     ]
 
 

@@ -1,8 +1,8 @@
 """A run whose first iteration holds several variants and methods, written without an engine.
 
 Two prompts with two responses each. `main` judges them, grows trees and makes refined and
-independent pairs; `dfs` shares responses and judgements and has trees and pairs of its own;
-`votes3` shares the responses only.
+independent pairs, these of the first prompt alone; `dfs` shares responses and judgements and has
+trees and pairs of its own; `votes3` shares the responses only and searches the first prompt alone.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from schemas.manifest import FOLDER
 from schemas.nodes import Node
 from schemas.pairs import Message, Pair
 from schemas.prompts import Prompt
+from schemas.ratings import Rating
 from schemas.responses import Response, SamplingRecord
 from schemas.table import MAIN, SPAR
 from schemas.trees import Tree
@@ -130,6 +131,11 @@ def judgement(key: str, number: int, variant: str, tokens: int) -> Judgement:
         completion_tokens=tokens,
         checked=passes,
     )
+
+
+def rating(key: str, number: int, tokens: int) -> Rating:
+    response = f"i1.{key}.r{number}"
+    return Rating(f"{response}.s0", response, key, 0, 3.0, "why", "m", "stop", 20, tokens)
 
 
 def tree(key: str, variant: str, tokens: int, *, solved: bool) -> Tree:

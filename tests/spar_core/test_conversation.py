@@ -41,16 +41,84 @@ REFINED = "Reflection on how to refine the Output: {}\nFinal Refined Output: [[s
         ("Final Judgement: None of it is wrong: Yes", "Yes"),
         ("Final Judgement: Notably, Yesterday is spelt well. Yes", "Yes"),
         ("No, no, No. Final Judgement: Yes", "Yes"),
+        # The bracket before the colon, and the words of the form, are no verdict.
+        ("Final Judgement (Yes/No): No", "No"),
+        ("Final Judgement (Yes or no): No", "No"),
+        ("Final Judgement (yes/no): Yes", "Yes"),
+        ("**Final Judgement** (Yes / No): **No**", "No"),
+        ("**Final Judgement (Yes/No)**: Yes", "Yes"),
+        ("**Final Judgement (if the Output accurately follows the Prompt):** No", "No"),
+        ("Final Judgement [Yes/No]: No", "No"),
+        ("Final Judgement: Yes/No? No", "No"),
+        ("Final Judgement (No)", "No"),
+        # What is quoted or thought aloud before is no verdict.
+        ("The form asks for 'Final Judgement: Yes or No'.\nFinal Judgement: No", "No"),
+        ("Final Judgement: Yes\nWait, the comma.\nFinal Judgement: No", "No"),
+        ('The Output says "Final Judgement: Yes".\n\nFinal Judgement: No', "No"),
+        ('Final Judgement: No\n(The Output itself says "Final Judgement: Yes".)', "No"),
+        ("1. My final judgement would be Yes here.\n**Final Judgement**: No", "No"),
+        ("Before the Final Judgement: Yes is tempting.\nFinal Judgment: No", "No"),
+        ("> Final Judgement: Yes\n\nFinal Judgement: No", "No"),
+        # Spelling, case and Markdown.
+        ("Final Judgment: Yes", "Yes"),
+        ("final judgement: yes", "Yes"),
+        ("FINAL JUDGEMENT: NO", "No"),
+        ("final judgment: **no**", "No"),
+        ("### Final Judgment\nYes", "Yes"),
+        ("### Final Judgement: No ###", "No"),
+        ("**Final Judgement: Yes**", "Yes"),
+        ("__Final Judgement__: _No_", "No"),
+        ("*Final Judgement*: *Yes*", "Yes"),
+        ("- **Final Judgement:** Yes", "Yes"),
+        ("3. Final Judgement: No", "No"),
+        ("Final Judgement: `Yes`", "Yes"),
+        ("Final Judgement: [No]", "No"),
+        ("Final Judgement: <Yes>", "Yes"),
+        ('Final Judgement: "No"', "No"),
+        ("Final Judgement: $\\boxed{Yes}$", "Yes"),
+        ("Final Judgement: \\boxed{\\text{No}}", "No"),
+        ("Final Judgement\uff1aYes", "Yes"),
+        ("Final Judgement - No", "No"),
+        ("Final Judgement:\r\nYes\r\n", "Yes"),
+        ("Final Judgement: ✅ Yes", "Yes"),
+        ("The final judgement is therefore No.", "No"),
+        ("So my Final Judgement is: Yes.", "Yes"),
+        # A `no` that belongs to what follows it is no verdict.
+        ("Final Judgement: No faults, so Yes", "Yes"),
+        ("Final Judgement: There is no comma. Yes", "Yes"),
+        ("Final Judgement: No requirement is missed. Yes.", "Yes"),
+        ("Final Judgement: No errors were found", None),
+        # Reasons after the verdict.
+        ("Final Judgement: No, because no title is there.", "No"),
+        ("Final Judgement: No because it has a comma", "No"),
+        ("Final Judgement: Yes as the Output meets all of it", "Yes"),
+        ("Final Judgement: Yes - all is met, with no comma.", "Yes"),
+        ("Final Judgement: No; yes would be too kind", "No"),
+        ("Final Judgement: Yes\n\nNo further remarks.", "Yes"),
+        # Nothing to be read.
         ("Yes", None),
         ("", None),
         ("Final Judgement: ", None),
         ("Final Judgement: Yes or No", None),
+        ("Final Judgement (Yes/No):", None),
+        ("Final Judgement: Yes\nHm.\nFinal Judgement (if the Output", None),
         ("Final Judgement: none, nowhere", None),
         ("Yes\nFinal Judgement", None),
+        ("Final Judgements differ: Yes", None),
     ],
 )
-def test_vote_is_first_yes_or_no_after_the_words(text: str, vote: str | None) -> None:
+def test_a_vote_is_the_yes_or_no_of_the_last_verdict(text: str, vote: str | None) -> None:
     assert read_vote(text) == vote
+
+
+@pytest.mark.parametrize("run", ["\n", "*", " ", "_", "# ", "**\n", "(", ") ", "1"])
+def test_long_runs_of_nothing_are_read_in_a_moment(run: str) -> None:
+    """Reading is linear in the text: a pattern that goes back would take minutes, or days."""
+    long = run * 100_000
+    assert read_vote(f"{long}a\nFinal Judgement: No") == "No"
+    assert read_vote(f"Final Judgement: {long}a\nYes") == "Yes"
+    found = read_refinement(f"{long}x [[start]] a [[end]]")
+    assert found is not None and found.response == "a"
 
 
 def test_refinement_has_reflection_and_response() -> None:
@@ -93,9 +161,46 @@ def test_brackets_inside_a_refined_output_are_kept() -> None:
     assert read_refinement(REFINED.format("r", text)) == Refinement("r", text)
 
 
-def test_refined_output_ends_at_the_first_end() -> None:
-    found = read_refinement("[[start]] one [[end]] [[start]] two [[end]]")
-    assert found == Refinement("", "one")
+@pytest.mark.parametrize(
+    ("text", "reflection", "response"),
+    [
+        ("[[start]] a [[end]] [[start]] b [[end]]", "[[start]] a [[end]]", "b"),
+        (
+            "Draft: [[start]]a[[end]]\nFinal Refined Output: [[start]]b[[end]]",
+            "Draft: [[start]]a[[end]]",
+            "b",
+        ),
+        ("[[start]] a [[end]] [[start]] cut off", "", "a"),
+        ("between [[start]] and [[end]]: [[start]]b[[end]]", "between [[start]] and [[end]]:", "b"),
+        (
+            "[[start]] a [[end]] [[start]] b [[start]] c [[end]]",
+            "[[start]] a [[end]]",
+            "b [[start]] c",
+        ),
+    ],
+)
+def test_the_last_complete_refined_output_counts(text: str, reflection: str, response: str) -> None:
+    assert read_refinement(text) == Refinement(reflection, response)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "**Reflection on how to refine the Output:** Too long.\n**Final Refined Output:** {}",
+        "## Reflection on how to refine the Output:\nToo long.\n\n## Final Refined Output:\n{}",
+        "**Reflection on how to refine the Output**: Too long.\n\n**Final Refined Output**: {}",
+        "*Reflection on how to refine the Output:* Too long.\n*Final Refined Output:*\n{}",
+        "### **Reflection on how to refine the Output:**\nToo long.\n"
+        "### **Final Refined Output:**\n{}",
+        "reflection on how to refine the output: Too long.\nfinal refined output: {}",
+    ],
+)
+def test_labels_in_markdown_leave_nothing_behind(text: str) -> None:
+    found = read_refinement(text.format("[[start]] x [[end]]"))
+    assert found == Refinement("Too long.", "x")
+    again = write_refinement(found)
+    assert again.count("Reflection on how to refine") == 1 and "*" not in again
+    assert read_refinement(again) == found
 
 
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=80).map(str.strip)

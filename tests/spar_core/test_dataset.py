@@ -441,7 +441,7 @@ def test_a_slow_commit_writes_its_files_again(run: str, monkeypatch: pytest.Monk
 
     def noted(self: Dataset, *args: Any) -> Any:
         written.append(args)
-        monkeypatch.setattr(module, "_WRITE_S", -1.0 if len(written) < 2 else 60.0)
+        monkeypatch.setattr(module, "WRITE_S", -1.0 if len(written) < 2 else 60.0)
         return write(self, *args)
 
     monkeypatch.setattr(Dataset, "_write", noted)

@@ -371,7 +371,7 @@ def test_a_merger_that_was_held_up_for_long_starts_again(
 
 def test_a_long_merge_is_written_in_parts(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merging, "FILE_ROWS", 4)
-    monkeypatch.setattr(merging, "_WRITE_S", -1.0)
+    monkeypatch.setattr(merging, "WRITE_S", -1.0)
     dataset = written(run)
     assert merge(dataset, "s") == 12
     assert len(lists(dataset)) == 3

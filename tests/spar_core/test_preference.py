@@ -58,6 +58,13 @@ def test_equal_texts_are_no_pair(rejected: str) -> None:
     assert sides("p", "same", rejected) is None
 
 
+def test_neither_side_has_white_space_round_it() -> None:
+    made = sides("p", "good\n", "\n bad \n\n")
+    assert made is not None
+    assert (made["chosen"][0].content, made["rejected"][0].content) == ("good", "bad")
+    assert (made["chosen_chars"], made["rejected_chars"]) == (4, 3)
+
+
 def test_texts_that_differ_in_case_are_a_pair() -> None:
     assert sides("p", "SAME", "same") is not None
 

@@ -105,10 +105,22 @@ def test_rows_of_a_tree_fit_their_tables() -> None:
 
 
 def test_rows_say_what_a_check_found() -> None:
-    assert judgement_row("r1", "p1", SPLIT, "m").checked is None
-    assert judgement_row("r1", "p1", SPLIT, "m", False).checked is False
-    assert [row.checked for row in node_rows("t", "p1", tree())] == [None] * 3
-    found = [True, None, False]
-    assert [row.checked for row in node_rows("t", "p1", tree(), found)] == found
-    with pytest.raises(ValueError, match="shorter"):
-        node_rows("t", "p1", tree(), [True])
+    plain = judgement_row("r1", "p1", SPLIT, "m")
+    assert (plain.checked, plain.checks_met, plain.outcome) == (None, None, SPLIT.verdict)
+    denied = replace(SPLIT, checked=False, checks_met=0.5, outcome="no")
+    row = judgement_row("r1", "p1", denied, "m")
+    assert (row.checked, row.checks_met, row.outcome) == (False, 0.5, "no")
+    assert row.verdict == SPLIT.verdict, "the judge's own word stays"
+    grown = tree()
+    grown.nodes[1] = replace(grown.nodes[1], judged=denied)
+    rows = node_rows("t", "p1", grown)
+    assert [row.checked for row in rows] == [None, False, None]
+    assert [row.checks_met for row in rows] == [None, 0.5, None]
+    assert [row.outcome for row in rows] == [rows[0].verdict, "no", rows[2].verdict]
+
+
+def test_judgement_by_a_program_names_no_model_and_reads_back() -> None:
+    said = Judged((), "no", 0.0, "why", checked=False, checks_met=0.5, by_program=True)
+    row = judgement_row("r1", "p1", said, "m")
+    assert (row.model, row.votes, row.value) == ("program", [], 0.0)
+    assert judged_of_row(TABLES["judgements"].plain(row)) == said

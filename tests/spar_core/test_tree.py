@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from spar_core.tree import SearchTree, TreeNode, ranked
@@ -82,3 +84,4 @@ def test_tree_that_began_with_answers_bears_their_tokens() -> None:
     assert (tree.prompt_tokens, tree.completion_tokens) == (2 * 11, 2 * 102)
     rooted = SearchTree(nodes)
     assert (rooted.given, rooted.made, rooted.refinements) == (nodes[:1], 1, 1)
+    assert (rooted.written, replace(rooted, malformed=2).written) == (1, 3)

@@ -15,6 +15,7 @@ from spar_core.dataset import Dataset, Settled
 from spar_core.variants import (
     NAME,
     SettingsDiffer,
+    begun_with,
     claim,
     find,
     flat,
@@ -83,6 +84,81 @@ def test_limits_may_change_and_are_written_down(dataset: Dataset) -> None:
     assert begin(dataset, "judge", longer) == "main"
     with pytest.raises(SettingsDiffer, match=r"seed: 0 -> 1"):
         find(dataset, "judge", "main", longer | {"seed": 1})
+
+
+LATER = {
+    "actor.arguments": "--quantization fp8",
+    "actor.chat": "c1",
+    "judge.wording": "w1",
+    "sift.texts": "t1",
+    "wording": "w2",
+    "wording.followbench": "w3",
+}
+
+
+def test_what_a_claim_did_not_say_yet_is_not_compared_and_binds_from_then_on(
+    dataset: Dataset,
+) -> None:
+    begin(dataset, "judge", JUDGE)
+    assert find(dataset, "judge", "main", JUDGE | LATER) == "main"
+    assert begin(dataset, "judge", JUDGE | LATER, "dfs") == "main", "rows are shared as before"
+    for name in LATER:
+        with pytest.raises(SettingsDiffer, match=f"{name}: .* -> 'other'"):
+            find(dataset, "judge", "main", JUDGE | LATER | {name: "other"})
+        with pytest.raises(SettingsDiffer, match=f"{name}: .* -> None"):
+            find(dataset, "judge", "main", {n: v for n, v in (JUDGE | LATER).items() if n != name})
+
+
+def test_what_a_claim_did_not_say_yet_hides_no_other_difference(dataset: Dataset) -> None:
+    begin(dataset, "judge", JUDGE)
+    with pytest.raises(SettingsDiffer, match=r"\(judge.votes: 5 -> 3\)"):
+        find(dataset, "judge", "main", JUDGE | LATER | {"judge.votes": 3})
+    with pytest.raises(SettingsDiffer, match=r"\(new: None -> 1\)"):
+        find(dataset, "judge", "main", JUDGE | LATER | {"new": 1})
+    hold(dataset, "iterate", JUDGE)
+    hold(dataset, "iterate", JUDGE | LATER)
+    with pytest.raises(SettingsDiffer, match=r"actor\.arguments"):
+        hold(dataset, "iterate", JUDGE | LATER | {"actor.arguments": ""})
+
+
+CHECKS = {"judge.checks": "report", "judge.ask_again": 0}
+
+
+def test_an_older_claim_goes_on_as_it_was_and_is_known_for_old(dataset: Dataset) -> None:
+    claim(dataset, "judge", "main", "main", JUDGE)
+    dataset.commit("judge", "b0", [Settled("k", {})])
+    assert find(dataset, "judge", "main", JUDGE | CHECKS) == "main"
+    claim(dataset, "judge", "main", "main", JUDGE | CHECKS)
+    for setting, before in (("judge.checks", "report"), ("judge.ask_again", 0)):
+        assert begun_with(dataset, ["judge"], "main", setting) == before
+        assert begun_with(dataset, ["judge"], "other", setting) == before
+        later = Dataset(dataset.run, dataset.iteration + 1)
+        assert begun_with(later, ["judge"], "main", setting) == before, (
+            "as the run of earlier times"
+        )
+    with pytest.raises(SettingsDiffer, match=r"judge.checks: 'report' -> 'veto'"):
+        find(dataset, "judge", "main", JUDGE | CHECKS | {"judge.checks": "veto"})
+    nested = {"teach.judge.votes": 5}
+    claim(dataset, "teach", "main", "main", nested)
+    dataset.commit("teach", "b0", [Settled("k", {})])
+    more = nested | {"teach.judge.checks": "report", "teach.judge.ask_again": 0}
+    assert find(dataset, "teach", "main", more) == "main"
+
+
+def test_what_is_given_is_of_its_iteration_alone(dataset: Dataset) -> None:
+    claim(dataset, "judge", "main", "main", JUDGE | CHECKS)
+    assert begun_with(dataset, ["judge"], "main", "judge.checks") is None, "it is not begun"
+    dataset.commit("judge", "b0", [Settled("k", {})])
+    assert begun_with(dataset, ["judge"], "main", "judge.checks") == "report"
+    later = Dataset(dataset.run, dataset.iteration + 1)
+    assert begun_with(later, ["judge"], "main", "judge.checks") is None
+
+
+def test_a_greedy_answer_tells_nothing_of_how_others_search(dataset: Dataset) -> None:
+    greedy = {"search.budget": 1, "search.strategy": "greedy"}
+    claim(dataset, "decode", "main", "main", greedy)
+    dataset.commit("decode", "b0", [Settled("k", {})])
+    assert begun_with(dataset, ["decode"], "main", "search.counts_malformed") is None
 
 
 def test_the_order_of_settings_and_tuples_mean_nothing(dataset: Dataset) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import llama
 from tests.training import tiny
+from training import curves
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported
 
@@ -35,6 +36,18 @@ def _one_thread() -> Iterator[None]:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random Llama's folder; for reading only."""
     return llama.write(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(autouse=True)
+def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings draw no curves, which takes a third of the time of so short ones; see `drawn`."""
+    monkeypatch.setattr("training.job.draw", lambda *_: None)
+
+
+@pytest.fixture
+def drawn(_undrawn: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings draw their curves, as for users."""
+    monkeypatch.setattr("training.job.draw", curves.draw)
 
 
 @pytest.fixture

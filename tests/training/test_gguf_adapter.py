@@ -16,8 +16,9 @@ from gguf import GGUFReader, dequantize
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, GgufConfig
 
+from spar_core.engine.bundled import bundled_model
 from spar_core.engine.gguf import read_header
-from spar_core.engine.llamacpp import LlamaCppServer, bundled_model
+from spar_core.engine.llamacpp import LlamaCppServer
 from training import gguf_adapter
 from training.gguf_adapter import convert, permuted
 

@@ -6,7 +6,7 @@ judge model all others.
 
 from evaluation.benchmark import Benchmark
 from evaluation.benchmarks.followbench.chains import ENDING, NAME, read
-from evaluation.benchmarks.followbench.judge import grade
+from evaluation.benchmarks.followbench.judge import fingerprint, grade
 from evaluation.benchmarks.followbench.rules import check
 from evaluation.benchmarks.followbench.satisfaction import figures
 
@@ -17,5 +17,6 @@ FOLLOWBENCH = Benchmark(
     read=read,
     check=check,
     grade=grade,
+    asked=fingerprint(),
     figures=figures,
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from evaluation.benchmark import Finding, details
 from evaluation.benchmarks.followbench.rules import rule_of
 from schemas.items import Item
-from spar_core.conversation import Vote
+from spar_core.conversation import Vote, hashed
 from spar_core.engine.protocol import ChatRequest, Engine
 from spar_core.voting import Ballot, Judged, JudgeSettings, count
 
@@ -25,6 +26,9 @@ What each step added is one constraint, {level} in all. Say in a line for each o
 and whether the answer meets it; a constraint that is met in part is missed. Then end with one \
 line that holds nothing but a JSON list: "YES" (met) or "NO" (missed) for each step in their \
 order, {level} in all."""
+
+_LIST = re.compile(r"[*_\s]*+(?:[\w ]++:)?[*_\s]*+\[([^\[\]]*)\][*_.\s]*")
+_MISSED = {"NO", "PARTIAL", "PARTIALLY", "MAYBE", "UNKNOWN", "N/A", "NA"}
 
 _KINDS = {
     "situation": "situation constraint (a background or circumstances to reckon with)",
@@ -68,6 +72,11 @@ async def grade(
     return findings
 
 
+def fingerprint() -> str:
+    """Changes when what is said to the judge changes."""
+    return hashed(JUDGE, *_KINDS.values(), _NO_START)
+
+
 def question(item: Item, answer: str) -> str:
     """What the judge is asked: the whole path of instructions, and the answer to the last."""
     path: list[str] = [*details(item)["path"], item.prompt]
@@ -80,12 +89,15 @@ def question(item: Item, answer: str) -> str:
 
 
 def read_list(text: str, count: int) -> tuple[Vote, ...] | None:
-    """The list in the last line of a judgement; None where there is none, or not of so many."""
-    line = text.strip().strip("`").rstrip().rpartition("\n")[2].strip()
-    if not (line.startswith("[") and line.endswith("]")):
-        return None
-    said = [each.strip().strip("\"'") for each in line[1:-1].split(",")]
-    if len(said) != count or not set(said) <= {"YES", "NO"}:
+    """The list in the last line of a judgement; None where there is none, or not of so many.
+
+    Whatever is neither YES nor NO but says that it is not certain, such as PARTIAL, counts as
+    missed, as the authors have it.
+    """
+    line = text.strip().strip("`").rstrip().rpartition("\n")[2]
+    found = _LIST.fullmatch(line)
+    said = [each.strip(" \t\"'*_").upper() for each in found[1].split(",")] if found else []
+    if len(said) != count or not set(said) <= {"YES", *_MISSED}:
         return None
     return tuple("Yes" if each == "YES" else "No" for each in said)
 

@@ -15,7 +15,8 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 
 from pipelines import refine
 from pipelines.execution import elsewhere
-from pipelines.execution.elsewhere import JobNotFound, Place, check_detaching, check_paths, place_of
+from pipelines.execution.elsewhere import check_detaching, check_paths, place_of
+from pipelines.execution.job_note import JobNotFound, Place
 from terminal.exits import UsageError
 from tests.loopback import LoopbackServer
 from tests.pipelines.rounds import command

@@ -8,11 +8,12 @@ import pytest
 
 from pipelines import sample
 from pipelines.execution import work
-from pipelines.execution.inference import Inference, RunStopped
+from pipelines.execution.inference import Inference
 from pipelines.execution.options import parse
 from pipelines.execution.parts import parts
 from pipelines.execution.plan import plan
 from pipelines.execution.session import Session
+from pipelines.execution.stop import RunStopped
 from spar_core.dataset import Dataset
 from spar_core.engine.spec import EngineSpec
 from spar_core.methods import METHODS

@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from pipelines import judge, pairs, refine, sample, tree_search
 from pipelines.execution import intake
 from pipelines.execution.intake import ingest
-from pipelines.execution.prompt_files import InputError
-from spar_core.dataset import Dataset
+from schemas.prompts import Prompt
+from spar_core.dataset import Dataset, Settled
+from spar_core.ids import form_id, prompt_id
+from terminal.exits import InputError
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds
 from tests.pipelines.rounds import command, failures, query, story, tables
@@ -128,36 +130,42 @@ def test_text_is_kept_exactly(tmp_path: Path, run: Path, text: str, kind: str) -
 
 
 @settings(
-    max_examples=40,
+    max_examples=12,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, unique=True))
+@given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=8, unique=True))
 def test_any_text_is_a_prompt_or_empty(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str]
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
     (folder / "in.jsonl").write_bytes(lines({"prompt": "first"}, *({"prompt": t} for t in texts)))
     into(folder / "run", folder / "in.jsonl")
-    rest = [text for text in texts if text.strip() and text != "first"]
-    assert held(folder / "run") == ["first", *rest]
+    forms = {form_id(text): text for text in reversed(["first", *texts]) if text.strip()}
+    assert {*held(folder / "run")} == {*forms.values()}
 
 
-@settings(max_examples=60, derandomize=True, deadline=None)
-@given(data=st.binary(max_size=60) | st.text('{}[]":,\\u0promt \n\r').map(str.encode))
-@pytest.mark.parametrize("name", ["in.jsonl", "in.csv"])
-def test_no_bytes_break_the_reader(
-    tmp_path_factory: pytest.TempPathFactory, name: str, data: bytes
-) -> None:
-    folder = tmp_path_factory.mktemp("bytes")
-    (folder / name).write_bytes(
-        b"prompt\nfirst\n" if name == "in.csv" else lines({"prompt": "first"})
+@settings(max_examples=10, derandomize=True, deadline=None)
+@given(
+    some=st.lists(
+        st.binary(max_size=60) | st.text('{}[]":,\\u0promt \n\r').map(str.encode),
+        min_size=8,
+        max_size=16,
     )
-    with (folder / name).open("ab") as file:
-        file.write(data)
-    assert into(folder / "run", folder / name).prompts >= 1
-    assert held(folder / "run")[0] == "first"
+)
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_no_bytes_break_the_reader(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, some: list[bytes]
+) -> None:
+    """A file for each of the byte strings, all of which are read at once."""
+    folder = tmp_path_factory.mktemp("bytes")
+    firsts = [f"first of {number}" for number in range(len(some))]
+    for number, (first, data) in enumerate(zip(firsts, some, strict=True)):
+        begins = f"prompt\n{first}\n".encode() if kind == "csv" else lines({"prompt": first})
+        (folder / f"{number}.{kind}").write_bytes(begins + data)
+    assert into(folder / "run", folder / f"*.{kind}").prompts >= len(some)
+    assert {*firsts} <= {*held(folder / "run")}
 
 
 def test_a_quote_left_open_costs_no_row_silently(tmp_path: Path, run: Path) -> None:
@@ -310,13 +318,6 @@ def test_urls_are_read(run: Path, request: pytest.FixtureRequest) -> None:
     assert failures(run, "key") == [f"{folder.replace('//', '///')}/{n}.jsonl:2" for n in "ab"]
 
 
-def test_prompts_that_differ_in_space_or_case_differ(tmp_path: Path, run: Path) -> None:
-    texts = ["a", "a ", " a", "A", "\u00e9", "e\u0301"]
-    path = rounds.write_prompts(tmp_path / "in.jsonl", texts)
-    assert into(run, path).added == len(texts)
-    assert held(run) == texts
-
-
 def test_a_limit_counts_different_prompts(tmp_path: Path, run: Path) -> None:
     path = tmp_path / "in.jsonl"
     rows = [{"prompt": text} for text in "aabbcd"]
@@ -389,7 +390,7 @@ def test_the_round_does_the_rest_and_says_so(
     assert refine.main(command(run, path, server.url)) == 3
     out, err = capsys.readouterr()
     assert err == ""
-    assert "5 rows left out" in out
+    assert "5 rows are in `failures`" in out
     assert "5 items could not be done" in out
     assert "bad_json" in out, "the summary counts failures by cause"
     assert "\x1b" not in out
@@ -517,6 +518,124 @@ def test_a_prompt_cannot_be_in_two_splits_of_a_run(tmp_path: Path, run: Path) ->
     assert (read.prompts, read.failures) == (1, 1)
     assert failures(run) == ["other_split"]
     assert query(run, "select prompt from prompts where split = 'train'") == [("c",)]
+
+
+ALIKE = [
+    "Name a  small town.",
+    "NAME A SMALL TOWN.",
+    "\tName a small town.\u2003",
+    "Name a ſmall town.",
+]
+"""Prompts that are `TOWN` up to white space, case and Unicode form."""
+TOWN = "Name a small town."
+
+
+@pytest.mark.parametrize("text", ALIKE, ids=ascii)
+def test_prompts_that_differ_in_form_alone_are_one(tmp_path: Path, run: Path, text: str) -> None:
+    path = rounds.write_prompts(tmp_path / "in.jsonl", [TOWN, "Other.", text])
+    read = into(run, path)
+    assert (read.prompts, read.added, read.failures) == (2, 2, 1)
+    assert held(run) == [TOWN, "Other."]
+    [(key, error, message)] = failures(run, "key, error, message")
+    assert (key, error) == (f"{path}:3", "duplicate")
+    assert message == (
+        "the same prompt, up to white space, case and Unicode form, "
+        f"stands at {path}:1; it is done once"
+    )
+    written = rounds.files(run)
+    assert into(run, path).added == 0
+    assert rounds.files(run) == written
+
+
+def test_a_prompt_of_another_file_in_another_form_is_a_duplicate(tmp_path: Path, run: Path) -> None:
+    first = rounds.write_prompts(tmp_path / "first.jsonl", [TOWN])
+    second = rounds.write_prompts(tmp_path / "second.jsonl", ["Other.", ALIKE[1]])
+    into(run, first)
+    assert into(run, second).added == 1
+    assert held(run) == [TOWN, "Other."]
+    [(key, message)] = failures(run, "key, message")
+    assert key == f"{second}:2" and f"stands at {first}:1" in message
+    other = ingest(Dataset(str(run), 2), str(second), None)
+    assert (other.added, other.failures) == (2, 0), "an iteration may hold what another one holds"
+
+
+@pytest.mark.parametrize("text", ALIKE, ids=ascii)
+def test_another_form_of_a_prompt_cannot_be_in_another_split(
+    tmp_path: Path, run: Path, text: str
+) -> None:
+    ingest(Dataset(str(run), 1), str(rounds.write_prompts(tmp_path / "a", [TOWN])), None, "eval")
+    path = rounds.write_prompts(tmp_path / "b", [text, "Other."])
+    for iteration in (1, 2):
+        read = ingest(Dataset(str(run), iteration), str(path), None)
+        assert (read.prompts, read.failures) == (1, 1)
+    assert query(run, "select distinct prompt from prompts where split = 'train'") == [("Other.",)]
+    told = failures(run, "error, message")
+    assert {error for error, _ in told} == {"other_split"}
+    assert "up to white space, case and Unicode form, in the split `eval`" in told[0][1]
+
+
+def test_another_form_in_another_split_of_one_file_is_left_out(tmp_path: Path, run: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(
+        lines({"prompt": TOWN, "split": "eval"}, {"prompt": ALIKE[0]}, {"prompt": "B"})
+    )
+    ingest(Dataset(str(run), 1), str(path), None)
+    assert query(run, "select prompt, split from prompts") == [(TOWN, "eval"), ("B", "train")]
+    assert failures(run) == ["duplicate"]
+
+
+def test_forms_that_a_run_was_begun_with_go_on(tmp_path: Path, run: Path) -> None:
+    dataset = Dataset(str(run), 1)
+    begun = [Prompt(prompt_id(p), p, f"f:{n}", n) for n, p in enumerate([TOWN, ALIKE[0]])]
+    dataset.commit("prompts", "w", [Settled(p.prompt_id, {"prompts": [p]}) for p in begun])
+    path = rounds.write_prompts(tmp_path / "in.jsonl", [TOWN, *ALIKE])
+    read = into(run, path)
+    assert (read.prompts, read.added, read.failures) == (2, 0, 3)
+    assert held(run) == [TOWN, ALIKE[0]]
+
+
+def test_iterations_are_not_dealt_two_forms_of_a_prompt(tmp_path: Path, run: Path) -> None:
+    path = rounds.write_prompts(tmp_path / "in.jsonl", [TOWN, "Other.", *ALIKE])
+    assert intake.deal(str(run), [1, 2], str(path), None).added == 2
+    assert intake.deal(str(run), [1, 2], str(path), None).added == 0
+    assert failures(run) == ["duplicate"] * 4
+
+
+BENCHMARK = "Write a letter to the mayor of a small town in which you praise its old trees."
+
+
+def test_prompts_that_hold_a_benchmarks_are_left_out(tmp_path: Path, run: Path) -> None:
+    known = rounds.write_prompts(tmp_path / "bench.jsonl", ["Sing.", BENCHMARK])
+    path = tmp_path / "in.jsonl"
+    planted = f"Please do this: {BENCHMARK.replace('small', 'large')} Thank you."
+    rounds.write_prompts(path, [TOWN, BENCHMARK, planted])
+    read = ingest(Dataset(str(run), 1), str(path), None, benchmarks=(str(known),))
+    assert (read.prompts, read.failures) == (1, 2)
+    assert held(run) == [TOWN]
+    told = failures(run, "key, error, message, payload")
+    assert [(key, error) for key, error, _, _ in told] == [
+        (f"{path}:2", "contaminated"),
+        (f"{path}:3", "contaminated"),
+    ]
+    assert all(f"a benchmark at {known}:2 (" in message for _, _, message, _ in told)
+    assert told[1][3] == planted
+
+
+def test_what_an_iteration_was_begun_with_is_named_and_kept(tmp_path: Path, run: Path) -> None:
+    known = rounds.write_prompts(tmp_path / "bench.jsonl", [BENCHMARK])
+    path = rounds.write_prompts(tmp_path / "in.jsonl", [BENCHMARK, TOWN])
+    into(run, path)
+    read = ingest(Dataset(str(run), 1), str(path), 1, benchmarks=(str(known),))
+    assert (read.ids, read.failures) == ((prompt_id(BENCHMARK),), 1)
+    [message] = failures(run, "message")
+    assert "the iteration was begun with it and keeps it" in message
+
+
+def test_no_iteration_is_dealt_a_benchmarks_prompt(tmp_path: Path, run: Path) -> None:
+    known = rounds.write_prompts(tmp_path / "bench.jsonl", [BENCHMARK])
+    path = rounds.write_prompts(tmp_path / "in.jsonl", [BENCHMARK, TOWN, "Other."])
+    dealt = intake.deal(str(run), [1, 2], str(path), None, (str(known),))
+    assert (dealt.added, dealt.failures) == (2, 1)
 
 
 def test_a_limit_counts_the_split_asked_for(tmp_path: Path, run: Path) -> None:

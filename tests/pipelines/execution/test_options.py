@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import runpy
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from apache_beam.options.pipeline_options import DirectOptions, StandardOptions
 
 from pipelines import judge, pairs, refine, sample, tree_search
-from pipelines.execution.options import DEMO_LIMIT, DEMO_PROMPTS, DEMO_RUN, Job, parse
+from pipelines.execution import beam_line, beam_options
+from pipelines.execution.options import (
+    DEMO_LIMIT,
+    DEMO_PROMPTS,
+    DEMO_RUN,
+    DEMO_SETTINGS,
+    Job,
+    demo_settings,
+    parse,
+)
 from pipelines.execution.parts import depends_on
 from pipelines.execution.prompt_files import read
 from spar_core.decoding import SearchSettings
-from spar_core.engine.llamacpp import bundled_adapter
+from spar_core.engine.bundled import bundled_adapter
 from spar_core.engine.protocol import Sampling
 from spar_core.methods import METHODS
+from spar_core.stage import Stage
 from spar_core.stages.judge import JUDGE, JudgeStageSettings
 from spar_core.stages.sample import SAMPLE, SampleSettings
 from spar_core.stages.tree_search import TREE_SEARCH
@@ -77,7 +90,61 @@ def test_the_bare_command_is_the_demo() -> None:
     assert job.uses_bundled_model
     assert (job.dataset.run, job.limit) == (DEMO_RUN, DEMO_LIMIT)
     assert job.engines["actor"].kind == "llamacpp"
-    mine, papers = settings(job), settings(parsed(*URL))
+
+
+def read_of(job: Job) -> dict[str, Any]:
+    """All that a round's stages and engines read from a command line, by dotted names."""
+    read = {
+        f"{stage.name}.{name}": value
+        for stage in job.stages
+        for name, value in stage.settings(job.options).named().items()
+    }
+    return read | {f"{role}.engine": spec for role, spec in job.engines.items()}
+
+
+def test_the_demo_says_which_of_its_settings_are_not_the_papers() -> None:
+    demo, usual = read_of(parsed()), read_of(parsed("--run", "elsewhere"))
+    said = demo_settings(parsed().options).split()
+    assert {word for word in said if word.startswith("--")} == {f"--{n}" for n in DEMO_SETTINGS}
+    assert read_of(parsed("--run", "elsewhere", *said)) == demo, "these words alone make it"
+    for number, name in enumerate(DEMO_SETTINGS):
+        words = " ".join(said).split("--")[1:]
+        fewer = [w for i, word in enumerate(words) if i != number for w in f"--{word}".split()]
+        assert read_of(parsed("--run", "elsewhere", *fewer)) != demo, f"{name} changes something"
+    assert demo != usual
+
+
+def test_what_is_given_comes_before_the_demos_settings() -> None:
+    job = parsed("--responses", "5", "--votes", "5", "--actor_max_tokens", "48")
+    found = settings(job)
+    assert (found.sample.responses, found.search.judge.votes) == (5, 5)
+    assert found.sample.actor.max_tokens == 48
+    assert found.search.branch == DEMO_SETTINGS["branch"]
+    assert "--responses" not in demo_settings(job.options)
+
+
+@pytest.mark.parametrize("stage", [SAMPLE, JUDGE, TREE_SEARCH], ids=lambda stage: stage.name)
+def test_a_stage_alone_has_the_demos_settings_too(stage: Stage[Any]) -> None:
+    alone = parse(stage.name, "", {"": (stage,)}, [])
+    assert stage.settings(alone.options) == stage.settings(parsed().options)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [URL, ["--model", "m.gguf"], ["--run", "elsewhere"], ["--prompts", "mine.jsonl"]],
+    ids=" ".join,
+)
+def test_only_the_demo_has_its_settings(argv: list[str]) -> None:
+    job = parsed(*argv)
+    found = settings(job)
+    assert (found.sample.responses, found.search.judge.votes, found.search.branch) == (5, 5, 3)
+    assert not found.search.stop_level and not found.search.judge_once
+    assert not found.search.judge.stop_votes
+    assert demo_settings(job.options) == ""
+
+
+def test_the_bundled_model_gives_short_answers_and_all_else_is_the_papers() -> None:
+    mine, papers = settings(parsed("--run", "elsewhere")), settings(parsed(*URL))
     untaught = bundled_adapter() is None
     assert mine.search.judge.constrained is untaught, "the adapter has taught it the format"
     assert mine.search.constrained is untaught
@@ -162,13 +229,18 @@ def test_a_role_has_what_is_said_of_it_else_what_its_stand_in_has() -> None:
     ]
 
 
+def test_arguments_of_the_engine_whose_quotation_does_not_end_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"--engine_args .*No closing quotation"):
+        parsed("--engine", "vllm", "--model", "m", "--engine_args=--chat-template 'x")
+
+
 @pytest.fixture(params=["with the bundled adapter", "without"])
 def bundled(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """How the bundled adapter is called, or "" as in a copy that has none."""
     file = tmp_path / "bundled.gguf"
     if request.param != "without":
         file.touch()
-    monkeypatch.setattr("spar_core.engine.llamacpp.BUNDLED_ADAPTER", file)
+    monkeypatch.setattr("spar_core.engine.bundled.BUNDLED_ADAPTER", file)
     return "bundled" if file.exists() else ""
 
 
@@ -240,9 +312,44 @@ def test_a_split_is_for_jobs_that_make_no_training_data() -> None:
         parsed(*URL, "--split", "eval")
 
 
+def test_benchmarks_are_kept_out_of_prompts_that_are_read() -> None:
+    for argv in ([], ["--run", "runs/mine"]):
+        with pytest.raises(UsageError, match="--decontaminate is for --prompts FILES"):
+            parsed(*URL, *argv, "--decontaminate", "any.jsonl")
+
+
 @pytest.mark.parametrize(("votes", "quorum"), [(1, 1), (3, 2), (4, 3), (5, 3)])
 def test_the_quorum_is_more_than_half(votes: int, quorum: int) -> None:
     assert settings(parsed(*URL, "--votes", str(votes))).judge.judge.quorum == quorum
+
+
+def test_the_names_of_beams_options_are_those_of_the_beam_that_is_here() -> None:
+    made_by = "python -m pipelines.execution.beam_options writes the file"
+    assert beam_line.NAMES_FILE.read_text() == beam_options.described(), made_by
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left"),
+    [
+        (["--direct_num_workers", "2", "--streaming"], []),
+        (["--direct_num_workers", "2", "stray"], ["stray"]),
+        (["--flink_submit_uber_jar", "stray"], ["stray"]),
+        (["--directnum=2", "--runner", "DirectRunner"], ["--directnum=2"]),
+        (["--its_own=2", "--runner", "FlinkRunner"], []),
+        (["--its_own=2", "--runner=some.module.Runner"], []),
+    ],
+)
+def test_names_tell_what_is_not_beams_unless_a_runner_may_know_it(
+    arguments: list[str], left: list[str]
+) -> None:
+    assert beam_line.unknown(arguments) == left
+
+
+def test_changes_of_beams_options_last() -> None:
+    job = parsed(*URL)
+    job.beam.view_as(DirectOptions).direct_num_workers = 3
+    changed = dataclasses.replace(job, limit=1)
+    assert changed.beam.view_as(DirectOptions).direct_num_workers == 3
 
 
 def test_beam_options_pass_through() -> None:
@@ -302,6 +409,7 @@ def test_direct_means_the_runner_that_was_tried(argv: list[str]) -> None:
         (["--judge_engine", "gpt"], "gpt"),
         (["--refiner_adapter", "a"], "--refiner_adapter is for --engine llamacpp without a URL"),
         (["--prompts="], "--prompts"),
+        (["--decontaminate", "nowhere.jsonl"], "--decontaminate: nowhere.jsonl: no such file"),
         (["--direct_num_workers=many"], "many"),
         (["--direct_running_mode=nope"], "nope"),
         (["--runner=NoRunner"], "NoRunner"),
@@ -378,7 +486,7 @@ def test_help_is_worth_reading_and_shows_the_jobs_own_options(
     for option in HIDDEN[name].split():
         assert f"--{option} " not in text
     assert f"python -m pipelines.{name}" in text
-    assert len(text.splitlines()) < 180
+    assert len(text.splitlines()) < 220
 
 
 @pytest.mark.parametrize("name", JOBS)
@@ -390,9 +498,22 @@ def test_other_jobs_options_are_refused(name: str, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_jobs_run_by_name(name: str) -> None:
-    process = rounds.start("--nope", job=f"pipelines.{name}")
-    out, err = process.communicate(timeout=60)
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules.*:RuntimeWarning")
+def test_jobs_run_by_name(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, "--nope"])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_module(f"pipelines.{name}", run_name="__main__")
+    out, err = capsys.readouterr()
+    assert (left.value.code, out) == (2, "")
+    assert err.startswith("error: no option --nope")
+    assert err.count("\n") == 1
+
+
+def test_a_job_runs_in_a_process_of_its_own() -> None:
+    process = rounds.start("--nope", job="pipelines.refine")
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, out) == (2, "")
     assert err.startswith("error: no option --nope")
     assert err.count("\n") == 1

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.execution.prompt_files import InputError, find, read
+from pipelines.execution.prompt_files import find, read
+from terminal.exits import InputError
 
 
 def found(path: Path | str) -> list[tuple[str, str]]:

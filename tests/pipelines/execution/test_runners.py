@@ -106,7 +106,7 @@ def test_a_runner_that_is_not_there_is_one_line(
     argv: list[str],
     said: str,
 ) -> None:
-    monkeypatch.setattr("pipelines.execution.runners._PATIENCE_S", 0.5)
+    monkeypatch.setattr("pipelines.execution.runners.PATIENCE_S", 2.0)
     argv = [each.replace("MINE", job_server) for each in argv]
     assert refine.main(command(tmp_path / "run", prompts, server.url, *argv)) == 2
     error = capfd.readouterr().err

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from pipelines.execution import stop
-from pipelines.execution.inference import Inference, RunStopped
+from pipelines.execution.inference import Inference
 from pipelines.execution.plan import Part
 from pipelines.execution.session import Session
+from pipelines.execution.stop import RunStopped
 from spar_core.dataset import Dataset
 from spar_core.engine.engines import Engines
 from spar_core.engine.protocol import EngineAway, EngineGone

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import harness
 from pipelines import refine
-from pipelines.execution import runners, running
+from pipelines.execution import job_note, runners
 from spar_core.dataset import Dataset
 from tests.loopback import LoopbackServer
 from tests.pipelines.gates import Begin, finish
@@ -63,7 +63,7 @@ def test_a_job_on_flink_is_left_alone_and_attached_to(
     before = len(flink.configurations())
     code, said, _ = finish(begin(*line, "--detach"))
     assert code == 0
-    noted = running.noted(Dataset(str(run), 1))
+    noted = job_note.noted(Dataset(str(run), 1))
     assert noted and noted.place.id and noted.place.id in said
     until(lambda: len(flink.configurations()) > before, "the job on Flink")
     attached = begin(*line, "--attach")
@@ -72,7 +72,7 @@ def test_a_job_on_flink_is_left_alone_and_attached_to(
     assert f"attached to {noted.name}" in said
     check(run)
     assert tables(run) == tables(finished_run)
-    assert running.noted(Dataset(str(run), 1)) is None
+    assert job_note.noted(Dataset(str(run), 1)) is None
 
 
 def test_a_round_of_several_workers_here_is_the_same(
@@ -83,6 +83,7 @@ def test_a_round_of_several_workers_here_is_the_same(
     assert tables(tmp_path / "run") == tables(finished_run)
 
 
+@pytest.mark.slow
 def test_kills_lose_nothing_and_pay_little_twice(
     tmp_path: Path, begin: Begin, flink: Cluster, pool: Pool
 ) -> None:

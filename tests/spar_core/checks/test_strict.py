@@ -144,10 +144,10 @@ def test_nothing_of_a_response_is_logged(caplog: pytest.LogCaptureFixture) -> No
 
 @pytest.mark.usefixtures("library")
 def test_a_huge_response_is_not_checked(caplog: pytest.LogCaptureFixture) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     assert follows(one("detectable_content:number_placeholders", num_placeholders=1),
                    "[" * 1_000_000) is None  # fmt: skip
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
     assert "longer than" in caplog.text
     assert follows(one("punctuation:no_comma"), "x" * LONGEST) is True
     assert follows(one("punctuation:no_comma"), "x" * (LONGEST + 1)) is None

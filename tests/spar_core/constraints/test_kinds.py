@@ -201,9 +201,9 @@ def test_excluding_is_mutual() -> None:
 def test_a_degenerate_text_takes_no_time(kind: Kind) -> None:
     need(kind)
     for text in ("x" * 15_000 + " ,", "\n" * 2_000 + "x", "*" * 2_000, "<<" * 1_000, "[" * 2_000):
-        began = time.monotonic()
+        began = time.process_time()
         kind.look(arguments_of(kind, 1)[0], text)
-        assert time.monotonic() - began < 2, text[:9]
+        assert time.process_time() - began < 2, text[:9]
 
 
 def test_words_and_sentences_are_those_that_the_checkers_count() -> None:

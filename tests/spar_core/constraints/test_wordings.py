@@ -1,15 +1,20 @@
-"""What a model was trained on stays as it is: the bundled adapter knows these words."""
+"""What a model was trained on stays as it is: the bundled adapter knows these words.
+
+And what is said binds the runs that say it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from inspect import getsource
 from random import Random
 
 import pytest
 
-from spar_core.constraints import KINDS
+from spar_core.constraints import KINDS, wordings
 from spar_core.constraints.kind import Kind
+from spar_core.conversation import hashed
 from tests.spar_core.constraints.asked import ORDINARY, arguments_of
 
 TRAINED_ON = {
@@ -42,3 +47,21 @@ def digest(kind: Kind) -> str:
 @pytest.mark.parametrize("name", TRAINED_ON)
 def test_a_kind_says_what_the_adapter_was_trained_on(name: str) -> None:
     assert digest(KINDS[name]) == TRAINED_ON[name], "other words need another adapter"
+
+
+def test_the_fingerprint_is_of_all_that_is_said() -> None:
+    said = [text for module in wordings._MODULES for text in wordings.texts(getsource(module))]
+    for kind in KINDS.values():
+        assert {*kind.states, *kind.names} <= {*said}, kind.id
+    for text in ("there is no capital letter", "Remember the word {word}.", "Mend: ", "missed"):
+        assert text in said
+    assert wordings.fingerprint() == hashed(*said)
+
+
+def test_only_texts_change_the_fingerprint() -> None:
+    source = '"""A module."""\nX = 1\n"""A number."""\n'
+    source += 'def f(a):\n    """Say."""\n    return f"a {a} b"\n'
+    assert [*wordings.texts(source)] == ["a ", " b"]
+    changed = source.replace("Say", "Tell").replace("A number", "It").replace("X", "Y  # said")
+    assert [*wordings.texts(changed)] == ["a ", " b"]
+    assert [*wordings.texts(source.replace(" b", " c"))] == ["a ", " c"]

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 
+from spar_core.checked_judging import Task
 from spar_core.decoding import SearchSettings, Team, decode
 from spar_core.engine.protocol import (
     ChatAnswer,
@@ -82,7 +83,7 @@ def grow(
 ) -> SearchTree:
     async def main() -> SearchTree:
         async with asyncio.timeout(30):
-            tree = await decode(Team(engine, engine), "p", how, seed, root=(named(()), root))
+            tree = await decode(Team(engine, engine), Task("p"), how, seed, root=(named(()), root))
         for _ in range(3):
             await asyncio.sleep(0)
         assert len(asyncio.all_tasks()) == 1, "a search leaves nothing running"
@@ -305,7 +306,7 @@ def answer(
     async def main() -> SearchTree:
         async with asyncio.timeout(30):
             return await decode(
-                team or Team(engine, engine, engine), "p", how, seed, answering=ANSWERING
+                team or Team(engine, engine, engine), Task("p"), how, seed, answering=ANSWERING
             )
 
     return asyncio.run(main())

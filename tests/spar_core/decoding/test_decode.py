@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spar_core.checked_judging import Task
 from spar_core.decoding import DECODERS, SearchSettings, Strategy, Team, decode
 from spar_core.engine.protocol import ChatRequest, EngineGone, ItemError, PromptTooLong
 from spar_core.engine.scripted import ScriptedEngine
@@ -58,7 +59,7 @@ def test_nobody_to_answer_is_said(strategy: Strategy, actor: bool) -> None:
     team = Team(engine, engine, engine if actor else None)
     answering = None if actor else ANSWERING
     with pytest.raises(ValueError, match="an actor in the team, and `answering`"):
-        asyncio.run(decode(team, "p", by(strategy), 1, answering=answering))
+        asyncio.run(decode(team, Task("p"), by(strategy), 1, answering=answering))
     assert engine.requests == []
 
 
@@ -132,7 +133,7 @@ def test_every_engine_is_asked_for_its_own_part(strategy: Strategy, rooted: bool
     asyncio.run(
         decode(
             Team(**parts),
-            "p",
+            Task("p"),
             by(strategy),
             1,
             root=(named(()), ROOT) if rooted else None,
@@ -158,13 +159,24 @@ def most(strategy: Strategy, rooted: bool, budget: int) -> int:
     rooted=st.booleans(),
     budget=st.integers(0, 20),
     stop_votes=st.booleans(),
+    counts_malformed=st.booleans(),
     pace=st.integers(1, 5),
 )
 def test_any_decoder_keeps_its_budget_and_is_the_same_in_any_order_of_completion(
-    seed: int, strategy: Strategy, rooted: bool, budget: int, stop_votes: bool, pace: int
+    seed: int,
+    strategy: Strategy,
+    rooted: bool,
+    budget: int,
+    stop_votes: bool,
+    counts_malformed: bool,
+    pace: int,
 ) -> None:
     how = replace(
-        BFS, strategy=strategy, budget=budget, judge=replace(BFS.judge, stop_votes=stop_votes)
+        BFS,
+        strategy=strategy,
+        budget=budget,
+        judge=replace(BFS.judge, stop_votes=stop_votes),
+        counts_malformed=counts_malformed,
     )
 
     def run(engine: Paced) -> SearchTree:
@@ -172,7 +184,10 @@ def test_any_decoder_keeps_its_budget_and_is_the_same_in_any_order_of_completion
 
     engine = Paced(random_engine(seed)[0])
     tree = run(engine)
-    assert tree.made <= most(strategy, rooted, budget)
+    written = sum(request.n for request in engine.asked if role_of(request) != "judge")
+    assert tree.written == written >= tree.made
+    bounded = tree.written if counts_malformed else tree.made
+    assert bounded <= most(strategy, rooted, budget)
     assert tree.is_rooted == rooted and len(tree.nodes) == tree.made + rooted
     assert [node.order for node in tree.nodes] == [*range(len(tree.nodes))]
     assert len({(node.path, node.answer) for node in tree.nodes}) == len(tree.nodes)

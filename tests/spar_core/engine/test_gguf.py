@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from spar_core.engine.bundled import bundled_model
 from spar_core.engine.gguf import read_header
-from spar_core.engine.llamacpp import bundled_model
 from tests.ggufs import entry, header, text
 
 

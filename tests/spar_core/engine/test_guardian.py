@@ -11,16 +11,16 @@ from pathlib import Path
 GUARDIAN = [sys.executable, "-m", "spar_core.engine.guardian"]
 SERVER = """
 import os, signal, subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 open(sys.argv[1], "w").write(f"{os.getpid()} {child.pid}")
 if len(sys.argv) > 2:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-time.sleep(60)
+time.sleep(600)
 """
 
 
 def _pids(file: Path) -> list[int]:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if file.exists() and len(found := file.read_text().split()) == 2:
             return [int(pid) for pid in found]
@@ -29,7 +29,7 @@ def _pids(file: Path) -> list[int]:
 
 
 def _are_gone(pids: list[int]) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if not any(_lives(pid) for pid in pids):
             return True
@@ -54,7 +54,7 @@ def test_the_group_ends_when_standard_input_closes(tmp_path: Path) -> None:
     assert guardian.stdin
     guardian.stdin.close()
     assert _are_gone(pids)
-    assert guardian.wait(10) != 0
+    assert guardian.wait(120) != 0
 
 
 def test_the_group_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_group_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
             textwrap.dedent("""
                 import subprocess, sys, time
                 subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, start_new_session=True)
-                time.sleep(60)
+                time.sleep(600)
             """),
             *(*GUARDIAN, sys.executable, "-c", SERVER, str(file)),
         ]
@@ -80,4 +80,4 @@ def test_the_group_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
 def test_the_exit_code_is_the_commands() -> None:
     command = [*GUARDIAN, sys.executable, "-c", "raise SystemExit(7)"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as guardian:
-        assert guardian.wait(20) == 7
+        assert guardian.wait(120) == 7

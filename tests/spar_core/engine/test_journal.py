@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from spar_core.checked_judging import Task
 from spar_core.decoding import SearchSettings, Team, decode
 from spar_core.engine.journal import Journal, JournaledEngine
 from spar_core.engine.meter import Meter, Usage
@@ -148,7 +149,7 @@ def test_a_search_cut_off_anywhere_replays_what_it_paid_for(tmp_path: Path) -> N
         return ["Final Judgement: No"] * request.n
 
     async def grow(engine: JournaledEngine) -> object:
-        return await decode(Team(engine, engine), "p", settings, seed=5, root=("r", root))
+        return await decode(Team(engine, engine), Task("p"), settings, seed=5, root=("r", root))
 
     whole = ScriptedEngine(script)
     expected = asyncio.run(grow(JournaledEngine(whole, Journal(tmp_path / "w.sqlite"), "t")))

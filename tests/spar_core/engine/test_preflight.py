@@ -7,10 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from spar_core.engine.preflight import preflight, resolve
 from spar_core.engine.protocol import EngineGone
-from spar_core.engine.spec import EngineSpec
+from spar_core.engine.spec import EngineSpec, Kind
 from tests.loopback import LoopbackServer, free_port, serving
 
 
@@ -73,6 +74,32 @@ def test_some_may_be_away_but_not_all(servers: list[LoopbackServer]) -> None:
         preflight(spec(away(), away(), model="m"), 9)
     with pytest.raises(EngineGone, match="no engine answers at"):
         preflight(spec(away(), model="m"), 9)
+
+
+def test_servers_whose_own_sampling_stays_are_told(servers: list[LoopbackServer]) -> None:
+    urls = [server.url for server in servers]
+    servers[0].owner = "vllm"
+    [said] = preflight(spec(*urls), 9)
+    assert said.startswith(f"the engine at {urls[1]} (and 1 more) is not told")
+    servers[1].owner, servers[2].owner = "sglang", "llamacpp"
+    assert preflight(spec(*urls), 9) == []
+
+
+@pytest.mark.parametrize("kind", ["vllm", "llamacpp"])
+def test_who_says_what_a_server_is_is_believed(kind: Kind, servers: list[LoopbackServer]) -> None:
+    assert preflight(EngineSpec(kind, url=servers[0].url), 9) == []
+
+
+def test_a_server_that_lists_no_models_is_of_no_kind_that_is_known(
+    monkeypatch: pytest.MonkeyPatch, servers: list[LoopbackServer]
+) -> None:
+    async def nothing(_self: LoopbackServer, _request: web.Request) -> web.Response:
+        return web.Response(status=404, text="no such page")
+
+    monkeypatch.setattr(LoopbackServer, "_models", nothing)
+    with serving(lambda _: ["x"]) as server:
+        assert len(preflight(spec(server.url, model="m"), 9)) == 1
+        assert preflight(EngineSpec("vllm", "m", server.url), 9) == []
 
 
 def test_file_of_urls_is_read(tmp_path: Path, servers: list[LoopbackServer]) -> None:

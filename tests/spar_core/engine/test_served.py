@@ -10,7 +10,7 @@ from aiohttp import web
 
 from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.protocol import EngineGone
-from spar_core.engine.served import only_model, served_models
+from spar_core.engine.served import Card, only_model, served_models
 from tests.loopback import LoopbackServer, free_port, serving
 
 
@@ -20,7 +20,7 @@ def test_only_model_is_found() -> None:
         assert only_model(url, asyncio.run(served_models(url))) == "loopback"
 
 
-def lists(plain: object, monkeypatch: pytest.MonkeyPatch) -> dict[str, int | None]:
+def lists(plain: object, monkeypatch: pytest.MonkeyPatch) -> dict[str, Card]:
     """What is read from such a list of models."""
     with listing(web.json_response(plain), monkeypatch) as server:
         return asyncio.run(served_models(server.url))
@@ -40,7 +40,20 @@ def listing(
 
 def test_models_are_listed_with_their_contexts(monkeypatch: pytest.MonkeyPatch) -> None:
     cards = [{"id": "a", "max_model_len": 100}, {"id": "b", "max_model_len": None}, {"id": "c"}]
-    assert lists({"data": cards}, monkeypatch) == {"a": 100, "b": None, "c": None}
+    said = {"a": Card(100), "b": Card(), "c": Card()}
+    assert lists({"data": cards}, monkeypatch) == said
+
+
+@pytest.mark.parametrize("longest", ["8192", [1], True, -1, 0, 1.5, {}])
+def test_a_context_that_is_no_length_is_not_known(
+    monkeypatch: pytest.MonkeyPatch, longest: object
+) -> None:
+    assert lists({"data": [{"id": "a", "max_model_len": longest}]}, monkeypatch) == {"a": Card()}
+
+
+def test_models_are_listed_with_their_owners(monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = [{"id": "a", "owned_by": "vllm"}, {"id": "b", "owned_by": None}]
+    assert lists({"data": cards}, monkeypatch) == {"a": Card(owner="vllm"), "b": Card()}
 
 
 def models(answer: web.Response, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from spar_core.engine import llamacpp
-from spar_core.engine.llamacpp import bundled_model
+from spar_core.engine import bundled
+from spar_core.engine.bundled import bundled_model
 from spar_core.engine.spec import EngineSpec, Kind, adapter_path, identity, model_path
 
 
@@ -50,9 +50,36 @@ def test_identity_follows_weights_and_config_of_a_checkpoint(tmp_path: Path) -> 
 
 
 def test_identity_of_what_is_only_a_name_is_the_name() -> None:
-    assert identity(EngineSpec("openai", "gpt", url="http://x")) == {"model": "gpt"}
-    assert identity(EngineSpec("vllm", "org/name")) == {"model": "org/name"}
+    for spec in (EngineSpec("openai", "gpt", url="http://x"), EngineSpec("vllm", "gpt")):
+        assert identity(spec) == {"model": "gpt", "arguments": "none"}, "servers may change places"
     assert identity(EngineSpec("scripted", "m:f")) == {"model": "m:f"}
+
+
+def test_identity_follows_the_arguments_of_a_server_that_is_started() -> None:
+    def said(arguments: str, url: str = "") -> str:
+        return identity(EngineSpec("vllm", "org/name", url, arguments=arguments))["arguments"]
+
+    assert said("--quantization fp8 -tp 8") == "--quantization fp8"
+    assert said("-tp 8") == "none"
+    assert said("--quantization fp8", "http://x") == "none", (
+        "what runs was started by somebody else"
+    )
+    assert "arguments" not in identity(EngineSpec("llamacpp", arguments="--quantization fp8"))
+
+
+@pytest.mark.parametrize(
+    "name", ["chat_template.jinja", "tokenizer_config.json", "generation_config.json"]
+)
+def test_identity_follows_what_a_checkpoint_says_of_chats(tmp_path: Path, name: str) -> None:
+    folders = [checkpoint(tmp_path / each, b"w") for each in "abc"]
+    for folder, text in zip(folders, ("{{ x }}", "{{ x }}", "{{ y }}"), strict=True):
+        Path(folder, name).write_text(text)
+    Path(folders[1], "README.md").write_text("a card")
+    said = [identity(EngineSpec("vllm", folder)) for folder in folders]
+    assert len({each["content"] for each in said}) == 1
+    assert said[0]["chat"] == said[1]["chat"] != said[2]["chat"]
+    urls = [identity(EngineSpec("vllm", f"file://{folder}")) for folder in folders]
+    assert len({each["chat"] for each in urls}) == 3, "a file system tells copies apart"
 
 
 def test_identity_follows_the_adapter_where_there_is_one(tmp_path: Path) -> None:
@@ -91,7 +118,7 @@ def test_model_is_the_bundled_one_where_none_is_named(tmp_path: Path) -> None:
     assert identity(EngineSpec("llamacpp"))["model"] == bundled_model().name
     assert adapter_path(EngineSpec("llamacpp")) is None
     assert adapter_path(EngineSpec("llamacpp", adapter="a")) == Path("a")
-    assert adapter_path(EngineSpec("llamacpp", adapter="bundled")) == llamacpp.BUNDLED_ADAPTER
+    assert adapter_path(EngineSpec("llamacpp", adapter="bundled")) == bundled.BUNDLED_ADAPTER
 
 
 def test_only_a_server_of_ours_is_one_that_is_started() -> None:

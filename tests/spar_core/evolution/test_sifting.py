@@ -60,7 +60,7 @@ def test_a_benchmarks_prompt_is_named(tmp_path: Path) -> None:
     how = replace(HOW, decontaminate=(str(file),))
     found = sift(ENGLISH.upper(), how)
     assert found is not None
-    assert (found.cause, found.near) == ("contaminated", str(file))
+    assert (found.cause, found.near) == ("contaminated", f"{file}:1")
     assert ENGLISH in found.why
     assert sift("Tell me about the river Nile and its people.", how) is None
     assert benchmarks(how.decontaminate) is benchmarks(how.decontaminate), "read once"

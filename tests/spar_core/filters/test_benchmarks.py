@@ -60,17 +60,19 @@ def test_prompts_stand_in_the_usual_fields(row: Any, expected: list[str], tmp_pa
 
 
 def test_all_formats_are_read(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text('\ufeffid,question\n1,"Two\nlines?"\n')
+    (tmp_path / "a.csv").write_text('\ufeffid,question\n1,"Two\nlines?"\n2,Next.\n')
     (tmp_path / "b.txt").write_text("One line.\n\nAnother.\n")
     pq.write_table(pa.table({"instruction": ["Parquet."], "n": [1]}), tmp_path / "c.parquet")
     with gzip.open(tmp_path / "d.jsonl.gz", "wt") as file:
-        file.write('{"prompt": "Packed."}\n')
+        file.write('\n{"prompt": "Packed."}\n')
     (tmp_path / "e.json").write_text('{"prompt": "Lines called JSON."}\n{"prompt": "Two."}\n')
-    found = [(Path(file).name[0], text.strip()) for file, text in read([f"{tmp_path}/*"])]
+    (tmp_path / "f.json").write_text('["A list.", {"prompt": "Of two."}]')
+    found = [(Path(place).name, text.strip()) for place, text in read([f"{tmp_path}/*"])]
     assert found == [
-        ("a", "Two\nlines?"),
-        *(("b", "One line."), ("b", "Another."), ("c", "Parquet."), ("d", "Packed.")),
-        *(("e", "Lines called JSON."), ("e", "Two.")),
+        *(("a.csv:2", "Two\nlines?"), ("a.csv:4", "Next.")),
+        *(("b.txt:1", "One line."), ("b.txt:3", "Another."), ("c.parquet:1", "Parquet.")),
+        *(("d.jsonl.gz:2", "Packed."), ("e.json:1", "Lines called JSON."), ("e.json:2", "Two.")),
+        *(("f.json:1", "A list."), ("f.json:2", "Of two.")),
     ]
 
 

@@ -2,88 +2,75 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from schemas.pairs import Message
-from spar_core.engine.protocol import ChatAnswer, ChatRequest, Choice, Sampling
-from spar_core.engine.scripted import ScriptedEngine
-from spar_core.methods.humpback import BACKTRANSLATE, CURATE, BacktranslateSettings
-from spar_core.stage import Context
-from spar_core.stages.rate import RateSettings
+from spar_core.engine.protocol import ChatRequest, Choice
+from spar_core.ids import seed_id
+from spar_core.methods.humpback import BACKTRANSLATE, CURATE, STAGES
+from spar_core.testing import Answers, Made, run_stage, run_stages
+from tests.spar_core.rows import seeds
 
-DRAWN = Sampling(0.7, 0.9, 64)
-TEXT = {"key": "s1", "text": "Tides come twice a day.", "near": None}
-PAIR = {
-    "key": "i1.s1.b",
-    "seed_id": "s1",
-    "instruction": "Explain tides.",
-    "text": "Tides come twice a day.",
-}
+TIDES = "Tides come twice a day."
+KEY = seed_id(TIDES)
+PAIR = {"backtranslation_id": f"i1.{KEY}.b", "seed_id": KEY, "instruction": "Explain tides."}
 
 
-class Cut(ScriptedEngine):
-    """Its answers do not end."""
-
-    async def chat(self, request: ChatRequest) -> ChatAnswer:
-        answer = await super().chat(request)
-        choices = tuple(Choice(each.text, "length", each.tokens) for each in answer.choices)
-        return ChatAnswer(choices, answer.prompt_tokens)
+def written(answers: Answers, *texts: str) -> Made:
+    return run_stage(BACKTRANSLATE, {"seeds": seeds(*texts or [TIDES])}, answers)
 
 
-def written(engine: ScriptedEngine, item: dict[str, Any] = TEXT) -> dict[str, Sequence[Any]]:
-    context = Context({"backward": engine}, BacktranslateSettings(write=DRAWN), 1, "main")
-    return dict(asyncio.run(BACKTRANSLATE.task(context, item)))
-
-
-def rated(*scores: str) -> dict[str, Sequence[Any]]:
-    engine = ScriptedEngine(lambda _: [f"Reasons: so.\nScore: {score}" for score in scores])
-    settings = RateSettings(rate=DRAWN, ratings=len(scores), rubric="one")
-    rows = dict(asyncio.run(CURATE.task(Context({"actor": engine}, settings, 1, "main"), PAIR)))
-    assert [request.n for request in engine.requests] == [len(scores)]
-    return rows
+def rated(*scores: str, **options: Any) -> Made:
+    texts = [f"Reasons: so.\nScore: {score}" for score in scores]
+    tables = {"seeds": seeds(TIDES), "backtranslations": [PAIR]}
+    made = run_stage(CURATE, tables, texts, ratings=len(scores), **options)
+    assert [request.n for request in made.engines["actor"].requests] == [len(scores)]
+    return made
 
 
 def test_a_text_gets_an_instruction() -> None:
-    engine = ScriptedEngine(lambda _: ["Instruction: Explain tides."])
-    (row,) = written(engine)["backtranslations"]
-    assert (row.backtranslation_id, row.seed_id) == ("i1.s1.b", "s1")
+    made = written("Instruction: Explain tides.")
+    [row] = made["backtranslations"]
+    assert (row.backtranslation_id, row.seed_id) == (f"i1.{KEY}.b", KEY)
     assert (row.instruction, row.model) == ("Explain tides.", "scripted")
     assert row.completion_tokens > 0
+    assert made["drops"] == []
 
 
 def test_a_text_like_an_earlier_one_asks_nothing() -> None:
-    engine = ScriptedEngine(lambda _: ["x"])
-    (drop,) = written(engine, TEXT | {"near": "s0"})["drops"]
-    assert (drop.key, drop.what, drop.cause, drop.near) == ("s1", "text", "near_duplicate", "s0")
-    assert engine.requests == []
+    like = TIDES.rstrip(".") + "!"
+    made = written(["Instruction: x"], TIDES, like)
+    [drop] = made["drops"]
+    found = (drop.key, drop.what, drop.cause, drop.near)
+    assert found == (seed_id(like), "text", "near_duplicate", KEY)
+    assert len(made.engines["backward"].requests) == 1
+
+
+def test_texts_of_another_split_are_not_learnt() -> None:
+    made = run_stage(BACKTRANSLATE, {"seeds": seeds(TIDES, split="test")}, "Instruction: x")
+    assert made.items["backtranslate"] == []
 
 
 @pytest.mark.parametrize(
-    ("engine", "cause"),
-    [
-        (ScriptedEngine(lambda _: ["Instruction:"]), "empty"),
-        (Cut(lambda _: ["Explain ti"]), "cut_off"),
-    ],
+    ("answers", "cause"),
+    [("Instruction:", "empty"), ([Choice("Explain ti", "length", 3)], "cut_off")],
 )
-def test_an_instruction_that_is_none_is_left_out(engine: ScriptedEngine, cause: str) -> None:
-    (drop,) = written(engine)["drops"]
+def test_an_instruction_that_is_none_is_left_out(answers: Answers, cause: str) -> None:
+    made = written(answers)
+    [drop] = made["drops"]
     assert (drop.stage, drop.what, drop.cause) == ("backtranslate", "instruction", cause)
+    assert made["backtranslations"] == []
 
 
 def test_what_rates_four_and_a_half_is_learnt_with_the_text_as_the_answer() -> None:
-    rows = rated("5", "4", "5", "4")
-    (curation,) = rows["curations"]
+    made = rated("5", "4", "5", "4")
+    [curation] = made["curations"]
     assert (curation.scores, curation.value, curation.kept) == ([5, 4, 5, 4], 4.5, True)
-    (row,) = rows["sft_actor"]
-    assert (row.sft_id, row.method, row.source) == ("i1.s1.b.humpback", "humpback", "text")
-    assert row.messages == [
-        Message("user", "Explain tides."),
-        Message("assistant", "Tides come twice a day."),
-    ]
+    [row] = made["sft_actor"]
+    assert (row.sft_id, row.method, row.source) == (f"i1.{KEY}.b.humpback", "humpback", "text")
+    assert row.messages == [Message("user", "Explain tides."), Message("assistant", TIDES)]
     assert (row.value, row.response_id, row.checked) == (4.5, None, None)
 
 
@@ -94,7 +81,22 @@ def test_what_rates_four_and_a_half_is_learnt_with_the_text_as_the_answer() -> N
 def test_less_is_not_nor_what_too_few_ratings_speak_of(
     scores: tuple[str, ...], value: float | None
 ) -> None:
-    rows = rated(*scores)
-    (curation,) = rows["curations"]
+    made = rated(*scores)
+    [curation] = made["curations"]
     assert curation.value == value
-    assert curation.kept is ("sft_actor" in rows) is (value == 5.0)
+    assert curation.kept is bool(made["sft_actor"]) is (value == 5.0)
+
+
+def test_a_whole_round_learns_texts_as_answers() -> None:
+    essays = ("The tide rises twice a day.", "Prune a rose in spring.", "Bread rises by yeast.")
+
+    def play(request: ChatRequest) -> str:
+        said = request.messages[0]["content"]
+        if "Choose the grade" in said:
+            return f"Reasons: so.\nScore: {3 if 'Bread' in said else 5}"
+        return f"Instruction: Say that {said.partition('Text: ')[2][1:20]}."
+
+    made = run_stages(STAGES, {"seeds": seeds(*essays)}, play)
+    learnt = {(row.messages[1].content, row.value) for row in made["sft_actor"]}
+    assert learnt == {(essays[0], 5.0), (essays[1], 5.0)}
+    assert [len(row.scores) for row in made["curations"]] == [3] * 3

@@ -2,86 +2,57 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Sequence
 
-import duckdb
 import pytest
 
-from spar_core.methods.independent import INDEPENDENT
-from spar_core.stage import Context, StageSettings
+from spar_core.engine.protocol import ChatRequest
+from spar_core.methods.independent import INDEPENDENT, STAGES
+from spar_core.testing import run_stage, run_stages
+from tests.loopback import as_script
+from tests.pipelines import rounds
+from tests.spar_core.methods import actor
+from tests.spar_core.rows import Tables, judged, prompts
 
 
 @pytest.fixture
-def db() -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect() as made:
-        made.execute(
-            """
-            create table prompts (prompt_id varchar, prompt varchar);
-            create table scope (prompt_id varchar);
-            create table responses (response_id varchar, prompt_id varchar, response varchar);
-            create table judgements (response_id varchar, prompt_id varchar, verdict varchar,
-                value double, yes_votes int, no_votes int, checked boolean)"""
-        )
-        for prompt in ("p", "q", "elsewhere"):
-            made.execute("insert into prompts values (?, ?)", [prompt, f"do {prompt}"])
-        made.execute("insert into scope values ('p'), ('q')")
-        yield made
+def tables() -> Tables:
+    return prompts()
 
 
-def answer(db: duckdb.DuckDBPyConnection, name: str, prompt: str, verdict: str) -> None:
-    value, yes = {"yes": (0.8, 4), "no": (0.2, 1), "unclear": (0.5, 2)}[verdict]
-    db.execute("insert into responses values (?, ?, ?)", [name, prompt, f"text of {name}"])
-    db.execute(
-        "insert into judgements values (?, ?, ?, ?, ?, ?, ?)",
-        [name, prompt, verdict, value, yes, 5 - yes, verdict == "yes"],
-    )
-
-
-def items(db: duckdb.DuckDBPyConnection, seed: int = 0) -> list[dict[str, Any]]:
-    result = db.execute(INDEPENDENT.items, {"seed": seed})
-    names = [column[0] for column in result.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-
-
-def rows(item: dict[str, Any], variant: str = "main") -> dict[str, Any]:
-    context = Context({}, StageSettings(), 2, variant)
-    return dict(asyncio.run(INDEPENDENT.task(context, item)))
-
-
-def test_a_yes_is_paired_with_a_no_of_the_same_prompt(db: duckdb.DuckDBPyConnection) -> None:
-    answer(db, "p.yes", "p", "yes")
-    answer(db, "p.no", "p", "no")
-    answer(db, "p.unclear", "p", "unclear")
-    answer(db, "q.yes", "q", "yes")
-    answer(db, "q.unclear", "q", "unclear")
-    answer(db, "other.yes", "elsewhere", "yes")
-    answer(db, "other.no", "elsewhere", "no")
-    (item,) = items(db)
-    assert (item["key"], item["chosen"], item["rejected"]) == (
+def test_a_yes_is_paired_with_a_no_of_the_same_prompt(tables: Tables) -> None:
+    judged(tables, "p.yes", "yes")
+    judged(tables, "p.no", "no")
+    judged(tables, "p.tie", "tie")
+    judged(tables, "q.yes", "yes", "q")
+    judged(tables, "q.tie", "tie", "q")
+    judged(tables, "other.yes", "yes", "elsewhere")
+    judged(tables, "other.no", "no", "elsewhere")
+    [pair] = run_stage(INDEPENDENT, tables)["pairs"]
+    assert (pair.prompt_id, pair.chosen[0].content, pair.rejected[0].content) == (
         *("p", "text of p.yes", "text of p.no"),
     )
 
 
-def test_the_seed_draws_both_sides(db: duckdb.DuckDBPyConnection) -> None:
-    for number in range(3):
-        answer(db, f"yes{number}", "p", "yes")
-        answer(db, f"no{number}", "p", "no")
-    drawn = {
-        (item["chosen_response_id"], item["rejected_response_id"])
-        for seed in range(60)
-        for item in items(db, seed)
-    }
-    assert len(drawn) == 9
-    assert items(db, 1) == items(db, 1)
+def test_the_seed_draws_both_sides(tables: Tables) -> None:
+    for prompt in range(60):
+        tables["prompts"].append({"prompt_id": f"p{prompt}", "prompt": "do it"})
+        for number in range(3):
+            judged(tables, f"{prompt}.yes{number}", "yes", f"p{prompt}")
+            judged(tables, f"{prompt}.no{number}", "no", f"p{prompt}")
+
+    def drawn(seed: int) -> list[tuple[str, str]]:
+        pairs = run_stage(INDEPENDENT, tables, seed=seed)["pairs"]
+        return [(pair.chosen_response_id, pair.rejected_response_id) for pair in pairs]
+
+    assert len({(chosen[-1], rejected[-1]) for chosen, rejected in drawn(0)}) == 9
+    assert drawn(1) == drawn(1) != drawn(0)
 
 
-def test_a_pair_names_its_answers_and_no_tree(db: duckdb.DuckDBPyConnection) -> None:
-    answer(db, "yes", "p", "yes")
-    answer(db, "no", "p", "no")
-    (item,) = items(db)
-    (pair,) = rows(item)["pairs"]
+def test_a_pair_names_its_answers_and_no_tree(tables: Tables) -> None:
+    judged(tables, "yes", "yes")
+    judged(tables, "no", "no")
+    [pair] = run_stage(INDEPENDENT, tables, iteration=2)["pairs"]
     assert pair.pair_id == "i2.p.independent.pair"
     assert (pair.method, pair.prompt_id) == ("independent", "p")
     assert (pair.chosen_response_id, pair.rejected_response_id) == ("yes", "no")
@@ -91,12 +62,33 @@ def test_a_pair_names_its_answers_and_no_tree(db: duckdb.DuckDBPyConnection) -> 
     assert (pair.chosen_checked, pair.rejected_checked) == (True, False)
     assert pair.prompt[0].content == "do p"
     assert 0 < pair.similarity < 1
-    (of_another,) = rows(item, "votes3")["pairs"]
+    [of_another] = run_stage(INDEPENDENT, tables, iteration=2, variant="votes3")["pairs"]
     assert of_another.pair_id != pair.pair_id
 
 
-def test_equal_answers_make_no_pair(db: duckdb.DuckDBPyConnection) -> None:
-    answer(db, "yes", "p", "yes")
-    answer(db, "no", "p", "no")
-    (item,) = items(db)
-    assert rows(item | {"rejected": item["chosen"] + "\n"}) == {}
+def test_equal_answers_make_no_pair(tables: Tables) -> None:
+    judged(tables, "yes", "yes", text="the same")
+    judged(tables, "no", "no", text="the same\n")
+    made = run_stage(INDEPENDENT, tables)
+    assert len(made.items["independent"]) == 1
+    assert made["pairs"] == []
+
+
+def play(request: ChatRequest) -> Sequence[str]:
+    """Answers of which some are good, and a judge that knows it."""
+    if rounds.role({"messages": list(request.messages)}) == "actor":
+        return actor.play(request)
+    return as_script(rounds.story)(request)
+
+
+def test_a_whole_round_pairs_a_passing_with_a_failing_answer() -> None:
+    made = run_stages(STAGES, {"prompts": actor.PROMPTS}, play)
+    verdicts = {row.response_id: row.verdict for row in made["judgements"]}
+    texts = {row.response_id: row.response for row in made["responses"]}
+    for pair in made["pairs"]:
+        assert verdicts[pair.chosen_response_id] == "yes"
+        assert verdicts[pair.rejected_response_id] == "no"
+        assert pair.chosen[0].content == texts[pair.chosen_response_id]
+        assert pair.rejected[0].content == texts[pair.rejected_response_id]
+    found = [pair.prompt_id for pair in made["pairs"]]
+    assert sorted(found) == ["p0", "p1", "p2", "p3", "p4"], "all answers to p5 are as bad"

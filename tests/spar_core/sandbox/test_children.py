@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ def _outcome(answer: bytes) -> str:
 @pytest.fixture
 def sandbox() -> Iterator[Children]:
     with contextlib.closing(Children()) as sandbox:
-        assert _outcome(sandbox.ask(_request("x = 1"), 5)) == "passed"
+        assert _outcome(sandbox.ask(_request("x = 1"), 60)) == "passed"
         yield sandbox
 
 
@@ -50,11 +50,36 @@ def _is_there(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def _wait_until_gone(*pids: int) -> None:
-    deadline = time.monotonic() + 20
-    while any(_is_there(pid) for pid in pids):
-        assert time.monotonic() < deadline, "still there"
+def _wait(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(0.02)
+
+
+def _wait_until_gone(*pids: int) -> None:
+    _wait(lambda: not any(_is_there(pid) for pid in pids))
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel tells of a process, from its state on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _ticks(pid: int) -> int:
+    """CPU time that a process has used."""
+    return sum(map(int, _stat(pid)[11:13]))
+
+
+def _kill_at_work(pid: int, pids: tuple[int, int]) -> None:
+    """Kill the child or its worker as soon as the worker is busy."""
+    before = _ticks(pids[1])
+
+    def kill() -> None:
+        _wait(lambda: _ticks(pids[1]) > before + 5)
+        os.kill(pid, signal.SIGKILL)
+
+    threading.Thread(target=kill).start()
 
 
 def test_the_kernel_limits_a_worker(pids: tuple[int, int]) -> None:
@@ -76,35 +101,34 @@ def test_a_worker_has_three_pipes_and_no_environment(pids: tuple[int, int]) -> N
 
 def test_a_child_is_used_again(sandbox: Children, pids: tuple[int, int]) -> None:
     for _ in range(5):
-        sandbox.ask(_request("1 / 0"), 5)
+        sandbox.ask(_request("1 / 0"), 60)
     assert [one._process.pid for one in sandbox._idle] == [pids[0]]
     assert _is_there(pids[1])
 
 
 def test_a_worker_that_dies_is_replaced(sandbox: Children, pids: tuple[int, int]) -> None:
-    killer = threading.Timer(0.3, os.kill, (pids[1], signal.SIGKILL))
-    killer.start()
-    assert _outcome(sandbox.ask(_request("while True: pass"), 20)) == "unsupported"
-    assert _outcome(sandbox.ask(_request("x = 1"), 5)) == "passed"
+    _kill_at_work(pids[1], pids)
+    assert _outcome(sandbox.ask(_request("while True: pass"), 60)) == "unsupported"
+    assert _outcome(sandbox.ask(_request("x = 1"), 60)) == "passed"
     assert not _is_there(pids[1])
 
 
 def test_a_child_that_dies_is_replaced(sandbox: Children, pids: tuple[int, int]) -> None:
-    killer = threading.Timer(0.3, os.kill, (pids[0], signal.SIGKILL))
-    killer.start()
+    _kill_at_work(pids[0], pids)
     with pytest.raises(ChildProcessError):
-        sandbox.ask(_request("while True: pass"), 20)
+        sandbox.ask(_request("while True: pass"), 60)
     assert not _is_there(pids[0])
     _wait_until_gone(pids[1])
-    assert _outcome(sandbox.ask(_request("x = 1"), 5)) == "passed"
+    assert _outcome(sandbox.ask(_request("x = 1"), 60)) == "passed"
 
 
 def test_a_child_that_died_while_idle_costs_nobody_an_outcome(
     sandbox: Children, pids: tuple[int, int]
 ) -> None:
+    [child] = sandbox._idle
     os.kill(pids[0], signal.SIGKILL)
-    time.sleep(0.1)
-    assert _outcome(sandbox.ask(_request("x = 1"), 5)) == "passed"
+    _wait(lambda: not child.lives())
+    assert _outcome(sandbox.ask(_request("x = 1"), 60)) == "passed"
     assert not _is_there(pids[0])
 
 
@@ -113,9 +137,9 @@ def test_a_child_that_hangs_is_killed_in_time(sandbox: Children, pids: tuple[int
     began = time.monotonic()
     with pytest.raises(TimeoutError):
         sandbox.ask(_request("#" * 500_000), 0.3)  # more than a pipe holds
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     assert not _is_there(pids[0])
-    assert _outcome(sandbox.ask(_request("x = 1"), 5)) == "passed"
+    assert _outcome(sandbox.ask(_request("x = 1"), 60)) == "passed"
 
 
 def test_what_is_closed_is_gone(sandbox: Children, pids: tuple[int, int]) -> None:
@@ -132,19 +156,21 @@ print(run("x = 1", seconds=1, memory_mb=64).outcome, flush=True)
 """
 
 
+def _children(caller: int) -> list[int]:
+    """The sandbox's processes below a caller."""
+    below = descendants(caller).items()
+    return [pid for pid, line in below if line.endswith(("child.py", "subprocess"))]
+
+
 @pytest.mark.parametrize("then", ["", "run('while True: pass', seconds=300, memory_mb=64)"])
 def test_a_caller_that_ends_or_is_killed_leaves_nothing(then: str) -> None:
     command = [sys.executable, "-c", ENDLESS.format(then=then)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as caller:
         assert caller.stdout and caller.stdout.readline() == b"passed\n"
+        below = _children(caller.pid)
         if then:
-            time.sleep(0.5)
-        below = [
-            pid
-            for pid, line in descendants(caller.pid).items()
-            if line.endswith(("child.py", "subprocess"))
-        ]
-        if then:
+            _wait(lambda: any(_ticks(pid) > 50 for pid in _children(caller.pid)))
+            below = _children(caller.pid)
             assert below
             caller.kill()
     _wait_until_gone(*below)
@@ -161,7 +187,7 @@ assert outcomes == ["failed", "passed"] * 100
 if pid:
     assert os.waitpid(pid, 0)[1] == 0
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
 def test_a_sandbox_that_does_not_start_is_an_error_in_one_line(
@@ -173,7 +199,7 @@ def test_a_sandbox_that_does_not_start_is_an_error_in_one_line(
     with pytest.raises(
         NoLibrary, match=r"^the sandbox does not start \(exit code 9\): pip install"
     ):
-        Children().ask(_request("x = 1"), 5)
+        Children().ask(_request("x = 1"), 60)
 
 
 def test_a_library_that_is_missing_is_an_error_in_one_line(
@@ -181,4 +207,4 @@ def test_a_library_that_is_missing_is_an_error_in_one_line(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pydantic_monty", None)
     with pytest.raises(NoLibrary, match=r"^programs .* need pydantic-monty>=.*: pip install '.*'$"):
-        Children().ask(_request("x = 1"), 5)
+        Children().ask(_request("x = 1"), 60)

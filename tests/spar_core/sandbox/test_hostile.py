@@ -16,9 +16,11 @@ from spar_core.sandbox import run
 from tests.spar_core.sandbox.hostile import HOSTILE
 from tests.spar_core.sandbox.watch import Watch
 
-SECONDS = 0.1
-PATIENCE_S = 6.0
-"""The limit, the graces of worker and process, and a busy machine."""
+SECONDS, ENOUGH_S = 0.1, 30.0
+"""The limit of programs that may meet it, and of those that are to end by themselves."""
+
+PATIENCE_S = 60.0
+"""Much more than the limit and the graces of worker and process: the machine may be busy."""
 GROWTH_KB = 64_000
 
 
@@ -49,13 +51,13 @@ def test_no_program_gets_out(
 ) -> None:
     program = code.replace("FOLDER", str(watch.folder)).replace("PORT", str(watch.port))
     began = time.monotonic()
-    ran = run(program, seconds=SECONDS, memory_mb=32)
+    ran = run(program, seconds=SECONDS if "limit" in allowed else ENOUGH_S, memory_mb=32)
     assert time.monotonic() - began < PATIENCE_S
     assert ran.outcome in allowed, ran
     assert len(ran.message) <= 200 and (not ran.message or ran.message.isprintable())
     assert watch.seen() == []
     assert _memory_kb() - memory_before < GROWTH_KB
-    assert run("assert 1 + 1 == 2", seconds=1, memory_mb=32).outcome == "passed"
+    assert run("assert 1 + 1 == 2", seconds=ENOUGH_S, memory_mb=32).outcome == "passed"
 
 
 def test_the_watch_sees_what_gets_out(tmp_path: Path) -> None:

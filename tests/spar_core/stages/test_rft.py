@@ -9,8 +9,12 @@ from typing import Any
 import duckdb
 import pytest
 
+from schemas.responses import WHOLE
 from spar_core.preference import RFT_CAPS, Chosen
 from spar_core.stages import rft
+from spar_core.stages.rft import RFT
+from spar_core.testing import run_stage
+from tests.spar_core.rows import add, judged, prompts
 
 TEXT = (Path(rft.__file__).parent / "rft.sql").read_text()
 WITHOUT_CAPS = dict.fromkeys(RFT_CAPS, 1000)
@@ -25,14 +29,18 @@ class Rows:
             """
             create table prompts (prompt_id varchar, prompt varchar);
             create table scope (prompt_id varchar);
-            create table responses (response_id varchar, prompt_id varchar, response varchar);
+            create table responses (response_id varchar, prompt_id varchar, response varchar,
+                                    finish_reason varchar);
             create table judgements (response_id varchar, prompt_id varchar, verdict varchar,
-                                     value double, critique varchar);
+                                     value double, critique varchar, checked boolean,
+                                     checks_met double, yes_votes int, no_votes int);
             create table trees (tree_id varchar, prompt_id varchar, solved boolean,
                                 chosen_node_id varchar);
             create table nodes (tree_id varchar, node_id varchar, parent_id varchar,
                                 prompt_id varchar, depth int, response varchar, critique varchar,
-                                reflection varchar, verdict varchar, value double)"""
+                                reflection varchar, verdict varchar, value double,
+                                checked boolean, checks_met double,
+                                yes_votes int, no_votes int)"""
         )
 
     def prompt(self, name: str, in_scope: bool = True) -> None:
@@ -44,9 +52,9 @@ class Rows:
         self, name: str, prompt: str, verdict: str, value: float, text: str | None = None
     ) -> None:
         said = text or f"text of {name}"
-        self.db.execute("insert into responses values (?, ?, ?)", [name, prompt, said])
+        self.db.execute("insert into responses values (?, ?, ?, 'stop')", [name, prompt, said])
         self.db.execute(
-            "insert into judgements values (?, ?, ?, ?, ?)",
+            "insert into judgements values (?, ?, ?, ?, ?, null, null, 1, 1)",
             [name, prompt, verdict, value, f"on {name}"],
         )
 
@@ -56,11 +64,11 @@ class Rows:
         """A chain from a root down; nodes: verdict, value and response of each."""
         last = f"{name}.{len(nodes) - 1}"
         self.db.execute("insert into trees values (?, ?, ?, ?)", [name, prompt, solved, last])
-        for depth, (*judged, text) in enumerate(nodes):
+        for depth, (*verdict, text) in enumerate(nodes):
             node, parent = f"{name}.{depth}", f"{name}.{depth - 1}" if depth else None
             self.db.execute(
-                "insert into nodes values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [name, node, parent, prompt, depth, text, f"on {node}", f"of {node}", *judged],
+                "insert into nodes values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null, null, 1, 1)",
+                [name, node, parent, prompt, depth, text, f"on {node}", f"of {node}", *verdict],
             )
 
     def of_kind(self, kind: str, caps: dict[str, int] = WITHOUT_CAPS, seed: int = 0) -> list[Any]:
@@ -71,7 +79,8 @@ class Rows:
         return [row for row in selected if verdict in (row["verdict"], source)]
 
     def selected(self, caps: dict[str, int] = WITHOUT_CAPS, seed: int = 0) -> list[Any]:
-        result = self.db.execute(f"from ({TEXT.format(**caps)}) order by key", {"seed": seed})
+        query = f"from ({TEXT.format(**caps, whole=WHOLE)}) order by key"
+        result = self.db.execute(query, {"seed": seed})
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
@@ -100,6 +109,19 @@ def test_a_refinement_is_the_step_that_led_to_the_chosen_node(rows: Rows) -> Non
     assert found["response_id"] is None
 
 
+@pytest.mark.parametrize("text", ["better", " better\n", "\tbetter"])
+def test_a_refinement_that_changed_nothing_is_none(rows: Rows, text: str) -> None:
+    rows.tree("t", "p", [("no", 0.2, "bad"), ("no", 0.4, "better"), ("yes", 0.8, text)])
+    assert rows.of_kind("tree_refinement") == []
+
+
+def test_a_change_of_case_or_of_lines_is_a_refinement(rows: Rows) -> None:
+    """An instruction may ask for just this: in lowercase, in two paragraphs."""
+    rows.tree("t", "p", [("no", 0.2, "It is A."), ("yes", 0.8, "it is a.")])
+    rows.tree("u", "q", [("no", 0.2, "one two"), ("yes", 0.8, "one\n\ntwo")])
+    assert len(rows.of_kind("tree_refinement")) == 2
+
+
 def test_refinements_of_one_response_are_kept_once(rows: Rows) -> None:
     for tree in ("t1", "t2"):
         rows.tree(tree, "p", SOLVED)
@@ -120,6 +142,31 @@ def test_split_nodes_are_refinements_whose_readable_votes_differed(rows: Rows) -
     rows.tree("other", "elsewhere", [("no", 0.2, "a"), ("yes", 0.6, "b")])
     chosen = rows.selected(WITHOUT_CAPS | {"tree_refinement": 0})
     assert [row["key"] for row in chosen] == ["t.1.judge"]
+
+
+def test_where_checks_count_no_judgement_is_kept_that_the_program_contradicts(rows: Rows) -> None:
+    for name, verdict in (("a", "yes"), ("b", "no")):
+        rows.response(name, "p", verdict, 0.6)
+    rows.tree("t", "q", [("no", 0.4, "root"), ("yes", 0.6, "split"), ("no", 0.4, "too")], False)
+    of_all = {"a.judge", "b.judge", "t.1.judge", "t.2.judge"}
+
+    def kept(**word: object) -> set[str]:
+        for table in ("judgements", "nodes"):
+            for column, value in word.items():
+                rows.db.execute(f"update {table} set {column} = ?", [value])
+        return {row["key"] for row in rows.selected()}
+
+    assert kept(checked=True) == of_all, "they do not count"
+    assert kept(checked=True, checks_met=1.0) == {"a.judge", "t.1.judge"}
+    assert kept(checked=False, checks_met=0.5) == {"b.judge", "t.2.judge"}
+    assert kept(checked=None, checks_met=None) == of_all
+
+
+def test_what_a_program_judged_alone_teaches_whatever_its_value(rows: Rows) -> None:
+    rows.response("a", "p", "yes", 1.0)
+    assert rows.selected() == []
+    rows.db.execute("update judgements set yes_votes = 0, no_votes = 0, checked = true")
+    assert [row["key"] for row in rows.selected()] == ["a.judge"]
 
 
 def test_a_tree_gives_one_judgement_of_each_verdict(rows: Rows) -> None:
@@ -213,4 +260,37 @@ def test_a_row_is_what_a_sample_is_written_from(rows: Rows) -> None:
 
 
 def test_the_stage_asks_it_with_the_caps() -> None:
-    assert TEXT.format(**RFT_CAPS) == rft.SELECTION
+    assert TEXT.format(**RFT_CAPS, whole=WHOLE) == rft.SELECTION
+
+
+def test_a_sample_is_a_row_of_its_node_or_response() -> None:
+    tables = prompts()
+    judged(tables, "i1.p.r0", "yes", text="fair")
+    judged(tables, "other", "yes", "elsewhere", "fair")
+    for depth, verdict, value, text in ((0, "no", 0.0, "bad"), (1, "yes", 1.0, "good")):
+        add(
+            tables,
+            "nodes",
+            tree_id="t",
+            node_id=f"t.{depth}",
+            parent_id="t.0" if depth else None,
+            prompt_id="q",
+            depth=depth,
+            response=text,
+            reflection="how" if depth else "",
+            critique=f"Why.\nFinal Judgement: {verdict.title()}",
+            verdict=verdict,
+            value=value,
+        )
+    add(tables, "trees", tree_id="t", prompt_id="q", solved=True, chosen_node_id="t.1")
+    one, other = (run_stage(RFT, tables, variant=name)["rft"] for name in ("main", "deep"))
+    found = sorted(
+        (row.source, row.task, row.prompt_id, row.node_id, row.response_id) for row in one
+    )
+    assert found == [
+        ("response_judgement", "judge", "p", None, "i1.p.r0"),
+        ("tree_refinement", "refine", "q", "t.1", None),
+    ]
+    assert [turn.role for turn in one[0].messages][:2] == ["user", "assistant"]
+    assert not {row.rft_id for row in one} & {row.rft_id for row in other}
+    assert len(run_stage(RFT, tables, scope=[])["rft"]) == 2, "of the whole run, whatever is to do"

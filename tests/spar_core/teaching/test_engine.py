@@ -186,6 +186,8 @@ def test_a_refinement_in_doubt_or_far_off_or_the_same_is_left_out() -> None:
     ]
     made, _ = teach(Teacher(votes, [RIGHT] * 3), how=replace(HOW, closest=0.99))
     assert made.taken == [Taken("refinement", "not_close")] * 3
+    made, _ = teach(Teacher(votes, [RIGHT] * 3), how=replace(HOW, closest=0.99), checks=LOWERCASE)
+    assert made.taken == [], "letter case is what is asked for"
 
 
 def test_a_refinement_that_changes_nothing_is_left_out() -> None:
@@ -291,6 +293,6 @@ def test_an_answer_that_is_cut_off_or_empty_is_not_judged() -> None:
     assert len(engine.requests) == 1
     for text in ("", " \n"):
         silent = ScriptedEngine(lambda _, text=text: [text])  # type: ignore[misc]
-        assert answered(silent) == Answer(text, None, None, "empty")
+        assert answered(silent) == Answer("", None, None, "empty")
         assert len(silent.requests) == 1
     assert answered(CutOff(lambda _: [" "])).cause == "empty"

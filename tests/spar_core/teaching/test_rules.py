@@ -31,6 +31,7 @@ def asked(**checks: Mapping[str, Any]) -> list[dict[str, str]]:
         "quotation": "startend",
         "end_checker": "startend",
         "english_lowercase": "change_case",
+        "english_capital": "change_case",
         "existence": "keywords",
         "forbidden_words": "keywords",
         "number_words": "length_constraints",
@@ -198,6 +199,19 @@ def test_a_refinement_that_is_far_off_is_left_out() -> None:
     assert lessons(asked(no_comma={}), LONG, 1, 0.9).taken == []
 
 
+@pytest.mark.parametrize("case", ["english_capital", "english_lowercase"])
+@pytest.mark.parametrize("text", [LONG, LONG.upper().swapcase(), LONG.upper()])
+def test_case_does_not_count_where_it_is_what_is_asked_for(case: str, text: str) -> None:
+    made = lessons(asked(**{case: {}}), text, 1, CLOSEST)
+    assert "Yes" in [each.label for each in made.learnt]
+    assert made.taken == []
+    for each in made.learnt:
+        if each.refinement:
+            assert each.similarity == similarity(text, each.refinement.response), "as in pairs"
+    far = asked(english_capital={}, number_words={"num_words": 5, "relation": "less than"})
+    assert Taken("refinement", "not_close") in lessons(far, LONG, 1, CLOSEST).taken
+
+
 def test_the_checker_has_the_last_word() -> None:
     """What is no English is no English in lowercase."""
     german = "das ist ein ganz normaler satz auf deutsch und nichts sonst"
@@ -239,7 +253,7 @@ def test_a_quotation_of_the_format_is_not_taken_for_it() -> None:
     ]
     checks = asked(end_checker={"end_phrase": "Final Judgement: No"})
     made = lessons(checks, "It ends with Final Judgement: No", 1, CLOSEST)
-    assert (made.learnt, made.taken) == ([], [Taken("judgement", "off_format")])
+    assert [(each.label, read_vote(each.critique)) for each in made.learnt] == [("Yes", "Yes")]
 
 
 @pytest.mark.parametrize("marker", ["[[start]]", "[[end]]"])

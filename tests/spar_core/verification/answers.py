@@ -24,11 +24,12 @@ def function(code: str, *cases: tuple[str, bool]) -> str:
 
 
 def kind(content: str) -> str:
-    """What a request asks for: `write`, `translate`, `compare`, or `answer` of an actor."""
+    """What is asked for: `write`, `translate`, `compare`, `score`, or `answer` of an actor."""
     for name, said in (
         ("write", "Write a Python function `evaluate"),
         ("translate", "Here is a Python function that"),
         ("compare", "Relation: entailment, neutral or"),
+        ("score", "how well a Response answers the query"),
     ):
         if said in content:
             return name
