@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from spar_core.engine.llamacpp import LlamaCppServer
-from spar_core.engine.vllm import CPU_CONTEXT, command, context
+from spar_core.engine.vllm import CPU_CONTEXT, command, computes_bfloat16, context
 
 Request = dict[str, Any]
 """messages, temperature, top_p, max_tokens, n, seed; tokens: of each answer as it was recorded;
@@ -54,6 +54,7 @@ class VllmBatch:
         longest = context(model) or CPU_CONTEXT
         self._engine: Any = LLM(
             model=model,
+            dtype="auto" if computes_bfloat16() else "float32",
             max_num_seqs=slots,
             enforce_eager=True,
             enable_chunked_prefill=False,

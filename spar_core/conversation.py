@@ -151,22 +151,36 @@ def verdict_grammar(reasons: str, verdict: str, words: Sequence[str], max_tokens
 
 
 def refine_grammar(max_tokens: int) -> str:
-    """A GBNF grammar that holds an answer to the refiner's wire format; see `judge_grammar`."""
-    if _is_short(max_tokens):
-        half = (max_tokens - 32) // 2
-        reflection, body = _bounded("[^\\n]", half), _bounded("char", half)
-    else:
-        reflection, body = "[^\\n]+", "char+"
+    """A GBNF grammar that holds an answer to the refiner's wire format; see `judge_grammar`.
+
+    Brackets in the refined output are single. Under a short limit a text without brackets is
+    bounded as a judge's reasons are, and so is what follows each of up to eight brackets. A counted
+    repeat of a rule that allows for brackets would cost xgrammar half a second for every token.
+    """
+    begins = f"{_REFLECTION} ", f"\\n{_REFINED} [[start]] "
+    if not _is_short(max_tokens):
+        root = f'root ::= "{begins[0]}" [^\\n]+ "{begins[1]}" char+ " [[end]]"\n'
+        return root + 'char ::= [^\\[] | "[" [^\\[]\n'
+    half = (max_tokens - 32) // 2
+    reflection, plain = _bounded("[^\\n]", half), _bounded("[^\\[]", half)
+    after_bracket = _bounded("[^\\[]", half // 4)
     return (
-        f'root ::= "{_REFLECTION} " {reflection} "\\n{_REFINED} [[start]] " {body} " [[end]]"\n'
-        'char ::= [^\\[] | "[" [^\\[]\n'
+        f'root ::= "{begins[0]}" {reflection} "{begins[1]}" body " [[end]]"\n'
+        f"body ::= {plain} bracket{{0,8}} | bracket{{1,8}}\n"
+        f'bracket ::= "[" {after_bracket}\n'
     )
+
+
+_REFINE_FORMAT = (
+    f'root ::= "{_REFLECTION} " [^\\n]{{1,40}} "\\n{_REFINED} [[start]] " char{{1,40}} " [[end]]"\n'
+    'char ::= [^\\[] | "[" [^\\[]\n'
+)
+"""The refiner's wire format, as its grammar was first written: runs that were begun then go on."""
 
 
 def fingerprint() -> str:
     """Changes when what is said to the models changes."""
-    said: Sequence[str] = (JUDGE, REFINE, judge_grammar(64), refine_grammar(64))
-    return hashed(*said)
+    return hashed(JUDGE, REFINE, judge_grammar(64), _REFINE_FORMAT)
 
 
 def hashed(*said: str) -> str:

@@ -21,6 +21,9 @@ from spar_core.engine.protocol import ChatRequest, EngineGone
 CPU_CONTEXT = 4096
 """Longest context served without a GPU."""
 
+CPU_INFO = Path("/proc/cpuinfo")
+"""Where Linux tells what a CPU can do."""
+
 
 class VllmEngine(OpenAIEngine):
     """A vLLM server: holds answers to a grammar by its structured outputs."""
@@ -171,16 +174,29 @@ def _has_gpu() -> bool:
 
 def _cpu_arguments(model: str) -> list[str]:
     """What vLLM 0.32 needs without a GPU: it starts five times as fast without compiling, and a
-    prefill in chunks crashes it when a request has a seed."""
+    prefill in chunks crashes it when a request has a seed. A CPU that has no instructions for
+    bfloat16 decodes a quarter as fast in it as in float32."""
     longest = str(min(_context_of(model) or CPU_CONTEXT, CPU_CONTEXT))
     return [
         *("--enforce-eager", "--no-enable-chunked-prefill"),
         *("--max-model-len", longest, "--max-num-batched-tokens", longest),
+        *(() if computes_bfloat16() else ("--dtype", "float32")),
     ]
 
 
+def computes_bfloat16() -> bool:
+    """Whether this machine's CPU has instructions for bfloat16, as far as Linux tells."""
+    try:
+        words = set(CPU_INFO.read_text().split())
+    except OSError:
+        return True
+    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
 def _environment(model: str) -> dict[str, str]:
-    defaults = {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "2"}
+    # Of two cores vLLM would keep one free, which decodes a third more slowly.
+    cores = {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
+    defaults = {"VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "2", **cores}
     if Path(model).exists():
         defaults["HF_HUB_OFFLINE"] = "1"
     return {**defaults, **os.environ}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -253,6 +255,16 @@ def test_grammar_is_bounded_by_a_short_limit_only(grammar: object) -> None:
     assert grammar(1024) == grammar(2048)
     assert "{1," in grammar(1) and "{1," not in grammar(2048)
     assert "{1,-" not in grammar(1)
+
+
+@pytest.mark.parametrize("limit", [64, 192, 256])
+def test_no_rule_with_alternatives_is_repeated_up_to_a_large_count(limit: int) -> None:
+    """xgrammar takes half a second a token for such a repeat, and next to nothing for a class."""
+    for grammar in (judge_grammar(limit), refine_grammar(limit)):
+        rules = dict(line.split(" ::= ") for line in grammar.splitlines())
+        for repeated, most in re.findall(r"(\S+)\{\d+,(\d+)\}", grammar):
+            is_class = re.fullmatch(r"\[\^[^ ]+\]", repeated)
+            assert is_class or (int(most) <= 8 and "|" not in rules[repeated]), repeated
 
 
 def test_fingerprint_changes_with_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

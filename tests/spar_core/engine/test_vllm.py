@@ -202,6 +202,39 @@ def test_context_without_a_gpu_is_the_models_up_to_a_bound(
     assert environment["HF_HUB_OFFLINE"] == "1", "a folder is never looked for elsewhere"
 
 
+@pytest.mark.parametrize(
+    ("flags", "dtype"),
+    [
+        ("fma avx avx2", "float32"),
+        ("avx512f avx512_bf16", None),
+        ("amx_bf16 amx_tile", None),
+        ("Features : asimd bf16", None),
+        (None, None),
+    ],
+)
+def test_without_instructions_for_bfloat16_a_cpu_decodes_in_float32(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: str | None, dtype: str | None
+) -> None:
+    cpu = tmp_path / "cpuinfo"
+    if flags is not None:
+        cpu.write_text(f"processor : 0\nflags : {flags}\n")
+    monkeypatch.setattr(vllm, "CPU_INFO", cpu)
+    monkeypatch.setattr(vllm, "_has_gpu", lambda: False)
+    words, environment = arguments(monkeypatch, tmp_path, "org/m")
+    assert ("--dtype" in words) == (dtype is not None)
+    assert dtype is None or follows(words, "--dtype") == dtype
+    assert environment["VLLM_CPU_NUM_OF_RESERVED_CPU"] == "0"
+
+
+def test_with_a_gpu_the_cpu_decides_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpuinfo").write_text("flags : avx2\n")
+    monkeypatch.setattr(vllm, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(vllm, "_has_gpu", lambda: True)
+    assert "--dtype" not in arguments(monkeypatch, tmp_path, "org/m")[0]
+
+
 def test_scratch_of_a_server_is_its_own_and_goes_with_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scratch: Path
 ) -> None:
