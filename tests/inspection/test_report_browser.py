@@ -80,7 +80,7 @@ class Page:
         return self.driver.execute_script(script)
 
     def until(self, met: Callable[[], Any]) -> Any:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while not (found := met()):
             assert time.monotonic() < end, "the page does not come to it"
             time.sleep(0.02)

@@ -156,7 +156,7 @@ class _Server:
 
     def _close(self) -> None:
         self._socket.close()  # it ends then, and its processes with it
-        self._process.wait(10)
+        self._process.wait(120)
 
     def start(self, asked: Mapping[str, Any]) -> Process:
         number = next(self._numbers)

@@ -17,7 +17,7 @@ LINE_S, LATER_LINE_S = module.LINE_S, module.LATER_LINE_S
 
 
 def wait_for_lines(said: io.StringIO, lines: int) -> list[str]:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while said.getvalue().count("\n") < lines and time.monotonic() < deadline:
         time.sleep(0.01)
     return said.getvalue().splitlines()
