@@ -54,7 +54,7 @@ def connect(
     run: str,
     tables: tuple[str, ...] | None = None,
     *,
-    made_by: Mapping[str, str] | None = None,
+    made_by: Mapping[str, Mapping[str, str]] | None = None,
     entries: Mapping[str, Entry] | None = None,
     locked: bool = False,
 ) -> duckdb.DuckDBPyConnection:
@@ -63,7 +63,7 @@ def connect(
     Args:
         run: a folder, local or `gs://`, `s3://`, ...
         tables: only these tables, views and macros, what they read, and `lineage`; None for all.
-        made_by: by table the variant whose commits alone it shows.
+        made_by: by table the stages whose commits alone it shows, each with its variant.
         entries: of the manifest, by path, where they are read already: the views show what these
             commit, and there is no `lineage`.
         locked: for queries that others wrote: whatever a query says, it can read the run's
@@ -92,7 +92,7 @@ def define(
     connection: duckdb.DuckDBPyConnection,
     run: str,
     tables: tuple[str, ...] | None = None,
-    made_by: Mapping[str, str] | None = None,
+    made_by: Mapping[str, Mapping[str, str]] | None = None,
     entries: Mapping[str, Entry] | None = None,
 ) -> list[str]:
     """Create a run's views in the connection's database; see `connect`.
@@ -108,7 +108,8 @@ def define(
     committed = manifest.read(fs, root) if entries is None else entries
     for path, entry in committed.items():
         for name, file in entry.files.items():
-            if made_by and made_by.get(name, entry.variant) != entry.variant:
+            makers = made_by.get(name) if made_by else None
+            if makers is not None and makers.get(entry.stage) != entry.variant:
                 continue
             at = fs.unstrip_protocol(f"{root}/{file.path}").removeprefix("file://")
             files[name].setdefault((manifest.iteration_of(path), file.form), []).append(at)

@@ -114,7 +114,8 @@ def together(job: Job, claimed: Sequence[Claimed]) -> list[Claimed]:
     first = list(itertools.takewhile(lambda each: not each.part.stage.replaces, claimed))
     stages = [each.part.stage for each in first]
     specs = {job.engines[role] for stage in stages for role in stage.roles}
-    variants_read = {name for each in first for name in makers(each.part).values()}
+    read = [stages for each in first for stages in makers(each.part).values()]
+    variants_read = {name for stages in read for name in stages.values()}
     asked = getattr(job.options, "together", "off")
     is_one_job = (
         reads_prompts(tuple(stages))

@@ -143,12 +143,15 @@ def want(part: Part, connection: duckdb.DuckDBPyConnection, columns: str = "*") 
 
 @contextmanager
 def reading(
-    part: Part, dataset: Dataset, read: Mapping[str, str], entries: Mapping[str, Entry]
+    part: Part,
+    dataset: Dataset,
+    read: Mapping[str, Mapping[str, str]],
+    entries: Mapping[str, Entry],
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the rows that a part reads, which is held to little memory.
 
     Args:
-        read: the variants of the tables whose rows these are.
+        read: the variants of the tables whose rows these are, by table and stage.
         entries: of the iteration.
     """
     tables = (part.stage.intake, *read)
@@ -170,13 +173,13 @@ def of_part(part: Part, entries: Mapping[str, Entry]) -> dict[str, Entry]:
     return {path: e for path, e in entries.items() if (e.stage, e.variant) == place}
 
 
-def makers(part: Part) -> dict[str, str]:
-    """The variants whose rows of tables the stage reads, by table."""
-    return {
-        table: part.inputs.get(stage.name, MAIN)
-        for stage in part.stage.upstream()
-        for table in stage.writes
-    }
+def makers(part: Part) -> dict[str, dict[str, str]]:
+    """The variants whose rows of tables the stage reads, by table and the stage that wrote them."""
+    found: dict[str, dict[str, str]] = {}
+    for stage in part.stage.upstream():
+        for table in stage.writes:
+            found.setdefault(table, {})[stage.name] = part.inputs.get(stage.name, MAIN)
+    return found
 
 
 def _narrow(connection: duckdb.DuckDBPyConnection, tables: Iterable[str]) -> None:

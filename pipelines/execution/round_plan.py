@@ -90,8 +90,12 @@ def _reading(
     return reading(parts[0], dataset, _makers(parts), entries)
 
 
-def _makers(parts: Sequence[Part]) -> dict[str, str]:
-    return {table: maker for part in parts for table, maker in makers(part).items()}
+def _makers(parts: Sequence[Part]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for part in parts:
+        for table, stages in makers(part).items():
+            found.setdefault(table, {}).update(stages)
+    return found
 
 
 def pending_of(states: Sequence[_State]) -> int:

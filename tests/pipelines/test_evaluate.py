@@ -163,6 +163,26 @@ def test_other_data_of_the_same_name_are_refused(
     one_line(capsys, "were read from other data")
 
 
+def test_figures_of_a_variant_are_of_the_answers_that_it_shares(
+    tmp_path: Path, items: Path
+) -> None:
+    run, names = tmp_path / "run", ("one", "two")
+    asked = 0
+
+    def counted(body: Body) -> Answer:
+        nonlocal asked
+        asked += 1
+        return speak(body)
+
+    with serving(counted) as server:
+        for name in names:
+            engine = ["--engine_url", server.url, "--variant", name]
+            assert evaluate.main(command(run, items, *engine)) == 0
+    assert asked == len(ITEMS), "the second variant has the answers of the first"
+    found = [figures(run, f"part = '' and variant = '{name}'") for name in names]
+    assert found[0] == found[1] and found[0]["prompt_strict"] == 0.5
+
+
 def test_decoders_stand_side_by_side_as_variants(tmp_path: Path, items: Path) -> None:
     run = tmp_path / "run"
     with serving(speak) as server:

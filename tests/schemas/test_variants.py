@@ -139,7 +139,7 @@ def test_token_percentiles_are_those_of_the_rows(held: Held) -> None:
 
 def test_a_connection_shows_the_rows_of_a_variant_alone(run: str) -> None:
     count = "select count(*), min(variant), max(variant) from {}"
-    with connect(run, ("trees", "judgements"), made_by={"trees": "dfs"}) as held:
+    with connect(run, ("trees", "judgements"), made_by={"trees": {"tree_search": "dfs"}}) as held:
         assert asked(held, count.format("trees")) == [(2, "dfs", "dfs")]
         assert asked(held, count.format("judgements")) == [(8, "main", "votes3")]
 
