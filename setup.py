@@ -50,6 +50,7 @@ DEV = [
     "pytest-xdist>=3.8,<4",
     "ruff>=0.17,<0.18",
     "selenium>=4.51,<5",
+    "types-PyYAML>=6,<7",
 ]
 
 setup(
@@ -65,10 +66,15 @@ setup(
         ]
     ),
     package_data={
-        "pipelines": ["demo/*.jsonl", "execution/beam_options.txt"],
+        "pipelines": [
+            *("demo/*.jsonl", "execution/beam_options.txt"),
+            *("reproduction/*.yaml", "reproduction/*.jsonl"),
+        ],
         "spar_core": ["stages/*.sql", "engine/demo_refiner/*"],
         "training": ["configs/*.yaml"],
-        "inspection": ["compare/*.j2", "report/*.j2", "report/*.css", "report/js/*.js"],
+        "inspection": [
+            *("compare/*.j2", "report/*.j2", "report/*.css", "report/js/*.js", "reproduction/*.j2"),
+        ],
     },
     install_requires=[
         "aiohttp>=3.14,<4",
@@ -76,6 +82,7 @@ setup(
         "duckdb>=2.0,<2.1",
         "fsspec>=2026.9,<2027",
         "pyarrow>=25,<26",
+        "pyyaml>=6,<7",
         "rapidfuzz>=3.14,<4",
         "rich>=15,<16",
         "tenacity>=9.1,<10",

@@ -124,10 +124,10 @@ def understand(options: argparse.Namespace, actor: str, beam: Sequence[str]) -> 
 
 
 def _engine(options: argparse.Namespace, actor: str) -> list[str]:
-    """vLLM with the model to begin with, as the rounds are told to run it."""
+    """The engine with the model to begin with, as the rounds are told to run it."""
     said = {name: getattr(options, name) for name in _ENGINE}
     given = [f"--{name}={value}" for name, value in said.items() if value not in (None, "")]
-    return ["--engine", "vllm", "--model", options.model or actor, *given]
+    return ["--engine", options.engine, "--model", options.model or actor, *given]
 
 
 def _teaching(options: argparse.Namespace, role: str) -> list[str]:

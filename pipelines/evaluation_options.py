@@ -96,7 +96,7 @@ def understand(
                 raise UsageError(f"--{name} is for --evaluate")
         return None
     more = quoted.arguments("evaluate_args", options.evaluate_args or "", _SET_HERE)
-    running = ["--run", options.run, "--engine", "vllm", *_said(options, _ENGINE), *beam]
+    running = ["--run", options.run, "--engine", options.engine, *_said(options, _ENGINE), *beam]
     counts = ["--seed", str(options.seed), *_said(options, ("data", *_JUDGE))]
     counts += map(underscored, more)
     models = ["--actor_model", actor, "--refiner_model", refiner]

@@ -18,6 +18,8 @@ from pipelines.execution.parser import Parser, underscored
 from pipelines.iterations import ACTOR, FIRST, REFINER, ROLES, Models, Role
 from schemas.table import MAIN, SPAR
 from spar_core.dataset import Dataset
+from spar_core.engine.bundled import bundled_adapter, bundled_model
+from spar_core.engine.protocol import EngineGone
 from spar_core.methods import spar
 from spar_core.stages import decontamination
 from spar_core.stages.drawing import whole
@@ -25,6 +27,8 @@ from terminal.exits import UsageError
 
 RUN = "runs/iterate"
 ITERATIONS = 3
+ENGINES = ("vllm", "llamacpp")
+"""Engines that are started for each new model."""
 
 _TRAININGS = (*FIRST, *ROLES)
 _QUOTED = {
@@ -93,20 +97,19 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
         raise UsageError("--variant is not for this job: each iteration goes on from one model")
     if options.detach or options.attach:
         raise UsageError("--detach, --attach: not for this job, which trains between its rounds")
-    urls = (options.engine_url, options.actor_url, options.refiner_url)
-    if any(urls) or options.engine != "vllm":
-        raise UsageError(
-            "the engine of this job is vllm, started for each new checkpoint: llamacpp reads GGUF "
-            "only, and a server at --engine_url stays with its model"
-        )
-    rest = ["--run", options.run, "--engine", options.engine, *rest]
+    _check_engines(options)
+    models = _models(options)
+    begin = []
+    if options.engine == "llamacpp":  # its defaults depend on the role
+        begin = [word for role in ROLES for word in (f"--{role.name}_model", models[role.name])]
+    rest = ["--run", options.run, "--engine", options.engine, *begin, *rest]
     prompts = [] if mine.prompts is None else ["--prompts", mine.prompts]
     if mine.decontaminate:
         prompts += ["--decontaminate", *mine.decontaminate]
     job = parse("iterate", description, {SPAR: spar.STAGES}, [*rest, *prompts])
     launch = quoted.split("launch", options.launch)
     _check_launch(launch)
-    models = _models(options, job.dataset)
+    first, folder = models, _folder(options, job.dataset)
     return Loop(
         job=job,
         iterations=options.iterations,
@@ -116,10 +119,10 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
             for role in _TRAININGS
         },
         launch=launch or [sys.executable],
-        models=models,
-        bootstrap=bootstrap_options.understand(options, models.first[ACTOR.name], beam),
+        models=Models(folder, first, options.engine),
+        bootstrap=bootstrap_options.understand(options, first[ACTOR.name], beam),
         evaluating=evaluation_options.understand(
-            options, models.first[ACTOR.name], models.first[REFINER.name], beam
+            options, first[ACTOR.name], first[REFINER.name], beam
         ),
     )
 
@@ -166,20 +169,69 @@ def _check_launch(launch: Sequence[str]) -> None:
         raise UsageError("training needs TRL: pip install 'spar[train]'")
 
 
-def _models(options: argparse.Namespace, dataset: Dataset) -> Models:
+def _check_engines(options: argparse.Namespace) -> None:
+    """Refuse engines that could not be given the next models."""
+    urls = (options.engine_url, options.actor_url, options.refiner_url)
+    kinds = {options.engine, *(options.actor_engine, options.refiner_engine)} - {None}
+    if any(urls) or not kinds <= {options.engine} & set(ENGINES):
+        raise UsageError(
+            f"the engine of this job is {' or '.join(ENGINES)}, started for each new model: a "
+            "server at --engine_url stays with its model"
+        )
+    if options.actor_adapter or options.refiner_adapter:
+        raise UsageError(
+            "--actor_adapter, --refiner_adapter: not for this job, whose trainings change the "
+            "model itself"
+        )
+
+
+def _models(options: argparse.Namespace) -> dict[str, str]:
+    """The models to begin with, by role.
+
+    Raises:
+        UsageError: there is none, or it is not what the engine serves.
+    """
     first = {
         ACTOR.name: options.actor_model or options.model,
         REFINER.name: options.refiner_model or options.model,
     }
+    if options.engine == "llamacpp":
+        if not any(first.values()):
+            return bundled()
+        for role, model in first.items():
+            if not Path(model).is_file():
+                raise UsageError(
+                    f"no GGUF file at {model!r} to begin with as the {role}: llamacpp serves GGUF "
+                    "files, and this job makes a checkpoint of it that can be trained"
+                )
+        return first
     for role, model in first.items():
         if not model:
             raise UsageError(f"no {role} to begin with: give --model, a checkpoint folder")
         _check_checkpoint(model)
+    return first
+
+
+def bundled() -> dict[str, str]:
+    """The bundled model as the actor; as the refiner that with the bundled adapter merged in."""
+    from spar_core.engine.merged_model import merged  # loads numpy
+
+    try:
+        model = bundled_model()
+        adapter = bundled_adapter()
+        refiner = merged(model, adapter) if adapter else model
+    except (EngineGone, OSError) as error:
+        raise UsageError(str(error)) from None
+    return {ACTOR.name: str(model), REFINER.name: str(refiner)}
+
+
+def _folder(options: argparse.Namespace, dataset: Dataset) -> Path:
+    """Where the checkpoints go."""
     if options.models is None and not dataset.is_local:
         raise UsageError(f"--models DIR is needed: checkpoints cannot be in {dataset.run}")
     if options.models is not None and (not options.models or "://" in options.models):
         raise UsageError(f"--models must be a local folder, not {options.models!r}")
-    return Models(Path(options.models or Path(dataset.run) / "models"), first)
+    return Path(options.models or Path(dataset.run) / "models")
 
 
 def _check_checkpoint(model: str) -> None:

@@ -119,7 +119,7 @@ def _check_trainings(steps: Steps) -> None:
     loop = steps.loop
     for role in (*(FIRST if loop.bootstrap else ()), *ROLES):
         if arguments := loop.arguments[role]:
-            given = ["--data", loop.run, "--model", loop.models.first[role.name]]
+            given = ["--data", loop.run, "--model", steps.first_checkpoint(role)]
             given += ["--output", str(loop.models.made(role, 1)), "--check", *role.given]
             command = [sys.executable, "-m", role.training, *given, *arguments]
             steps.run(command, f"{role.training} --check")

@@ -75,11 +75,13 @@ class Models:
     """The folder of the checkpoints and of the iterations' records.
 
     Iteration t makes `actor-<t+1>` and `refiner-<t+1>`, and writes `iteration-<t>.json`; what comes
-    before iteration 1 is iteration 0. first: the models to begin with, by role.
+    before iteration 1 is iteration 0. For llama.cpp a checkpoint has its GGUF file beside it.
+    first: the models to begin with, by role: checkpoints, for llama.cpp GGUF files.
     """
 
     folder: Path
     first: dict[str, str]
+    engine: str = "vllm"
 
     def record(self, iteration: int) -> Record:
         path = self._record_path(iteration)
@@ -104,11 +106,34 @@ class Models:
         return self.folder / f"{role.name}-{iteration + 1}"
 
     def of(self, role: Role, iteration: int) -> str:
-        """The model that plays a role in an iteration: the last one made before it."""
+        """The model that the engine is given for a role: the last one made before an iteration."""
+        made = self._last_made(role, iteration)
+        return str(self.served(made)) if made else self.first[role.name]
+
+    def served(self, checkpoint: Path) -> Path:
+        """What the engine is given of a checkpoint."""
+        if self.engine == "llamacpp":
+            return checkpoint.with_name(f"{checkpoint.name}.gguf")
+        return checkpoint
+
+    def checkpoint(self, role: Role, iteration: int) -> str:
+        """The checkpoint that a training of an iteration starts from."""
+        made = self._last_made(role, iteration)
+        return str(made or self.first_checkpoint(role))
+
+    def first_checkpoint(self, role: Role) -> str:
+        """The checkpoint of the model to begin with; a GGUF file is converted to this folder."""
+        first = self.first[role.name]
+        if self.engine != "llamacpp":
+            return first
+        sharer = next(name for name, model in self.first.items() if model == first)
+        return str(self.folder / f"first-{sharer}")
+
+    def _last_made(self, role: Role, iteration: int) -> Path | None:
         for earlier in range(iteration - 1, -1, -1):
             if self.record(earlier).trained.get(role.name) is not None:
-                return str(self.made(role, earlier))
-        return self.first[role.name]
+                return self.made(role, earlier)
+        return None
 
 
 def rows(run: str, table: str, iteration: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -72,17 +73,20 @@ class Steps:
         """Make the next model of a role; returns what it was trained with, None if it stays."""
         loop, model = self.loop, self.model(role, iteration)
         folder, arguments = loop.models.made(role, iteration), loop.arguments[role]
+        start = self.checkpoint(role, iteration)
         if rows(loop.run, role.table, iteration):
             self.announce(iteration, f"{role.training} makes {folder} of {model}")
             given = ["--data", loop.run, "--where", f"iteration = {iteration}"]
             given += [*role.given, "--variant", MAIN]
-            given += ["--model", model, "--output", str(folder)]
+            given += ["--model", start, "--output", str(folder)]
             command = [*loop.launch, "-m", role.training, *given, *arguments]
             code = child.run(command, [self.lock])
             if code != NOTHING_LEFT:
                 self._end(code, f"{role.training} of iteration {iteration}")
                 if not (folder / "config.json").is_file():
                     raise ChildEnded(STOPPED, f"{role.training} left no checkpoint in {folder}")
+                if loop.models.engine == "llamacpp":
+                    self._convert(folder, loop.models.first[role.name])
                 return arguments
         self.out.print(
             f"{self.named(iteration)}: no {role.noun} to train on, "
@@ -92,15 +96,53 @@ class Steps:
         return None
 
     def model(self, role: Role, iteration: int) -> str:
-        """The model that plays a role in an iteration, which must be there."""
+        """The model that plays a role in an iteration, as its engine is given it; it must be there.
+
+        Raises:
+            InputError: it is gone.
+        """
         models = self.loop.models
         model = models.of(role, iteration)
-        if model != models.first[role.name] and not (Path(model) / "config.json").is_file():
+        if model != models.first[role.name]:
+            self._check_there(Path(model), role, iteration)
+        return model
+
+    def checkpoint(self, role: Role, iteration: int) -> str:
+        """The checkpoint that the training of a role starts from, which must be there.
+
+        Raises:
+            InputError: it is gone.
+        """
+        models = self.loop.models
+        model = models.checkpoint(role, iteration)
+        if model == models.first_checkpoint(role):
+            return self.first_checkpoint(role)
+        self._check_there(Path(model), role, iteration)
+        return model
+
+    def first_checkpoint(self, role: Role) -> str:
+        """The checkpoint of the model to begin with; a GGUF file is converted to one."""
+        models = self.loop.models
+        model = models.first_checkpoint(role)
+        if models.engine == "llamacpp" and not Path(model).is_dir():
+            given = ["--model", models.first[role.name], "--output", model]
+            name = "training.gguf_checkpoint"
+            self.run([sys.executable, "-m", name, *given], name)
+        return model
+
+    def _convert(self, checkpoint: Path, like: str) -> None:
+        """Write the GGUF file of a checkpoint beside it."""
+        served = self.loop.models.served(checkpoint)
+        given = ["--model", str(checkpoint), "--like", like, "--output", str(served)]
+        name = "training.checkpoint_gguf"
+        self.run([sys.executable, "-m", name, *given], name)
+
+    def _check_there(self, model: Path, role: Role, iteration: int) -> None:
+        if not (model.is_file() or (model / "config.json").is_file()):
             raise InputError(
                 f"{model} is gone, the {role.name} of iteration {iteration}: put it back, or begin "
                 "another run"
             )
-        return model
 
     def announce(self, iteration: int, what: str) -> None:
         self.out.print(f"\n{self.named(iteration)}: {what}", markup=False)

@@ -22,9 +22,11 @@ HEAVY = (
 )
 JOBS = (
     *("refine", "sample", "judge", "tree_search", "pairs", "evolve", "bootstrap", "answer"),
-    *("evaluate", "iterate", "merge", "plan", "status"),
+    *("evaluate", "iterate", "merge", "plan", "reproduce", "status"),
 )
-INSPECTIONS = ("sql", "report.__main__", "export.__main__", "compare.__main__")
+INSPECTIONS = (
+    *("sql", "report.__main__", "export.__main__", "compare.__main__", "reproduction.__main__"),
+)
 TRAININGS = ("dpo", "rft", "sft")
 
 URL = ("--engine_url", "http://localhost:8000")
@@ -52,6 +54,7 @@ MISTAKES = [
     ("pipelines.merge",),
     ("pipelines.plan", *URL, "--probe", "2", "--from_run", "r"),
     ("pipelines.plan", "--assume", "prompt=x"),
+    ("pipelines.reproduce", "--rate", "speed=1"),
 ]
 NO_INPUT = [
     ("pipelines.refine", "--run", "new", *URL, "--prompts", "missing.jsonl"),

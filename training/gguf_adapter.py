@@ -24,7 +24,7 @@ from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
-_MODULES = {
+MODULES = {
     "self_attn.q_proj": "attn_q",
     "self_attn.k_proj": "attn_k",
     "self_attn.v_proj": "attn_v",
@@ -158,10 +158,10 @@ def _tensors(weights: Mapping[str, Any], shape: Shape, adapter: Path) -> Iterato
     found: dict[tuple[int, str], dict[str, Any]] = {}
     for name, weight in weights.items():
         match = _WEIGHT.fullmatch(name)
-        module = _MODULES.get(match[2]) if match else None
+        module = MODULES.get(match[2]) if match else None
         if not match or not module:
             raise BadAdapter(
-                f"{adapter} changes {name}: only LoRA on {', '.join(_MODULES)} can be converted"
+                f"{adapter} changes {name}: only LoRA on {', '.join(MODULES)} can be converted"
             )
         found.setdefault((int(match[1]), module), {})[match[3]] = weight
     if not found:

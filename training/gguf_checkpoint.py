@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import struct
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from terminal.exits import BAD_USAGE, DONE, complain
 
 
 def convert(model: Path, output: Path) -> None:
-    """Write the model, its weights dequantized to bfloat16, and its tokenizer.
+    """Write the model, its weights dequantized to bfloat16, and its tokenizer, whole or not at all.
 
     Raises:
         OSError, ValueError: the file is no such model, or the folder cannot be written to.
@@ -37,8 +38,13 @@ def convert(model: Path, output: Path) -> None:
         quantization_config=transformers.GgufConfig(dequantize=True),
         dtype=torch.bfloat16,
     )
-    loaded.save_pretrained(output)
-    tokenizer.save_pretrained(output)
+    scratch = output.with_name(f"{output.name}.{os.getpid()}.tmp")
+    try:
+        loaded.save_pretrained(scratch)
+        tokenizer.save_pretrained(scratch)
+        os.replace(scratch, output)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

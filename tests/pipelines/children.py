@@ -31,6 +31,9 @@ _JOBS = {
 }
 
 
+_CONVERSIONS = ("gguf_checkpoint", "checkpoint_gguf")
+
+
 class Children:
     """What the job starts, done here: jobs on a loopback server, trainings by stand-ins.
 
@@ -61,6 +64,8 @@ class Children:
         name, argv = _parted(command)
         if name in _JOBS:
             return self._job(name, argv)
+        if name in _CONVERSIONS:
+            return _converted(name, dict(itertools.pairwise(argv)))
         return standins.train(name, argv)
 
     def _job(self, name: str, argv: list[str]) -> int:
@@ -79,12 +84,13 @@ class Children:
         for command in self.commands:
             name, argv = _parted(command)
             given = dict(itertools.pairwise(argv))
-            where = given.get("--iteration") or given["--where"].removeprefix("iteration = ")
+            where = given.get("--iteration") or given.get("--where", "")
+            where = where.removeprefix("iteration = ")
             roles: Sequence[str] = ("--actor_model", "--refiner_model")
             if "--output" in given:
                 roles = ("--model", "--output")
             models = [Path(given[role]).name for role in roles if role in given]
-            told.append(" ".join([name, where, *models]))
+            told.append(" ".join(filter(None, [name, where, *models])))
         return told
 
 
@@ -92,6 +98,16 @@ def _parted(command: Sequence[str]) -> tuple[str, list[str]]:
     """A command's job and its arguments."""
     start = command.index("-m")
     return command[start + 1].rpartition(".")[2], list(command[start + 2 :])
+
+
+def _converted(name: str, given: dict[str, str]) -> int:
+    """As if a model had been converted."""
+    if name == "gguf_checkpoint":
+        standins.checkpoint(Path(given["--output"]), f"of {given['--model']}")
+        return 0
+    assert (Path(given["--model"]) / "config.json").is_file()
+    Path(given["--output"]).write_text(f"{given['--model']} like {given['--like']}")
+    return 0
 
 
 def _pretend(name: str, given: dict[str, str]) -> int:
@@ -148,7 +164,7 @@ def is_free(run: Path) -> bool:
 
 def wait_until_free(run: Path) -> None:
     """Until no process of a job is left that was killed."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not is_free(run):
         assert time.monotonic() < deadline, "what it started goes with it"
         time.sleep(0.05)

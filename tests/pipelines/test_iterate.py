@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -222,6 +223,51 @@ def test_actor_and_refiner_may_begin_apart(children: Children, place: Path) -> N
         "dpo 1 base actor-2",
         "rft 1 judge refiner-2",
     ]
+
+
+WITH_LLAMA_CPP = [
+    "refine 1 small.gguf judge.gguf",
+    "gguf_checkpoint small.gguf first-actor",
+    "dpo 1 first-actor actor-2",
+    "checkpoint_gguf actor-2 actor-2.gguf",
+    "gguf_checkpoint judge.gguf first-refiner",
+    "rft 1 first-refiner refiner-2",
+    "checkpoint_gguf refiner-2 refiner-2.gguf",
+    "refine 2 actor-2.gguf refiner-2.gguf",
+    "dpo 2 actor-2 actor-3",
+    "checkpoint_gguf actor-3 actor-3.gguf",
+    "rft 2 refiner-2 refiner-3",
+    "checkpoint_gguf refiner-3 refiner-3.gguf",
+]
+
+
+def test_llama_cpp_is_given_each_new_model_as_a_gguf_file(
+    children: Children, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("small", "judge"):
+        (place / f"{name}.gguf").write_text(name)
+    how = ["--engine", "llamacpp"]
+    models = ["--model", "small.gguf", "--refiner_model", "judge.gguf"]
+    children.ends = {3: 4}
+    assert run_it(*how, model=models) == 4
+    assert children.done() == WITH_LLAMA_CPP[:4]
+    children.commands.clear()
+    children.ends = {}
+    assert run_it(*how, model=models) == 0
+    assert children.done() == WITH_LLAMA_CPP[2:], "the training finds itself done"
+    told = capsys.readouterr().out
+    assert "refiner: run/models/refiner-3.gguf" in told
+    like = (place / "run/models/refiner-3.gguf").read_text()
+    assert like == "run/models/refiner-3 like judge.gguf"
+
+
+def test_llama_cpp_begins_with_the_bundled_models_where_none_are_named(
+    children: Children, place: Path
+) -> None:
+    children.ends = {0: 4}
+    assert run_it("--engine", "llamacpp", model=[]) == 4
+    [what] = children.done()
+    assert re.fullmatch(r"refine 1 SmolLM2\S+Q4_1.gguf SmolLM2\S+-adapter-\S+.gguf", what)
 
 
 def test_stopped_at_any_step_it_goes_on_there(children: Children, place: Path) -> None:
@@ -479,8 +525,10 @@ def test_a_checkpoint_that_was_exchanged_is_refused(
         (["--iterations", "0"], "--iterations: must be a whole number, at least 1, not '0'"),
         (["--iterations", "x"], "--iterations: must be a whole number"),
         (["--iteration", "2"], "--iterations N"),
-        (["--engine", "llamacpp"], "llamacpp reads GGUF only"),
-        (["--engine", "openai"], "the engine of this job is vllm"),
+        (["--engine", "llamacpp"], "no GGUF file at 'base' to begin with as the actor"),
+        (["--engine", "openai"], "the engine of this job is vllm or llamacpp"),
+        (["--actor_engine", "llamacpp"], "the engine of this job is vllm or llamacpp"),
+        (["--refiner_adapter", "bundled"], "not for this job, whose trainings change the model"),
         (["--engine_url", "http://localhost:1"], "a server at --engine_url stays with its model"),
         (["--model", ""], "no actor to begin with: give --model"),
         (["--model", "/no/such"], "no model folder at /no/such"),
