@@ -75,7 +75,7 @@ class Steps:
         folder, arguments = loop.models.made(role, iteration), loop.arguments[role]
         start = self.checkpoint(role, iteration)
         if rows(loop.run, role.table, iteration):
-            self.announce(iteration, f"{role.training} makes {folder} of {model}")
+            self.announce(iteration, f"{role.training} makes {folder} of {start}")
             given = ["--data", loop.run, "--where", f"iteration = {iteration}"]
             given += [*role.given, "--variant", MAIN]
             given += ["--model", start, "--output", str(folder)]
