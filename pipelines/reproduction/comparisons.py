@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from pipelines.execution.options import add_arguments
+from pipelines.execution.parser import Parser
 from pipelines.iterations import ACTOR
 from pipelines.reproduction import cost, measuring, sets
 from pipelines.reproduction.seed_folder import SPAR, SeedFolder
-from pipelines.reproduction.settings import Comparison, words
+from pipelines.reproduction.settings import Comparison, Options, words
 from pipelines.reproduction.step import Step, module
 from schemas.table import MAIN
+from spar_core.methods import METHODS
 
 INDEPENDENT = "independent"
 """The comparison that every seed does."""
@@ -66,12 +69,25 @@ def _round(
         given += ["--limit", str(_prompts(seed, how))]
         given += [] if is_shared else ["--prompts", str(file)]
         given += ["--method", how.method, "--variant", variant]
-        given += [*words(settings.engine), *words({**settings.round, **how.options})]
+        inherited = {**settings.round, "refiner_model": seed.refiner(0)}
+        options = {**_known(inherited, how.method), **how.options}
+        given += [*words(settings.engine), *words(options)]
         given += ["--actor_model", seed.actor_of(line, iteration - 1)]
-        return module("pipelines.refine", [*given, "--refiner_model", seed.refiner(0)])
+        return module("pipelines.refine", given)
 
     name = seed.named("data round", f"{line} {iteration}")
     return Step(name, command, cost.of_round(settings, _prompts(seed, how)), before)
+
+
+def _known(options: Options, method: str) -> Options:
+    """The options that data rounds of a method have: some do not judge, or do not search."""
+    parser = Parser(add_help=False, allow_abbrev=False)
+    add_arguments(parser, METHODS[method])
+    return {
+        name: value
+        for name, value in options.items()
+        if not parser.parse_known_args(words({name: value}))[1]
+    }
 
 
 def _dpo(

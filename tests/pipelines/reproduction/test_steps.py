@@ -9,13 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import iterate_options
+from pipelines import evaluate, iterate_options
+from pipelines.execution import options
 from pipelines.iterations import ACTOR, REFINER
 from pipelines.reproduction import seed_folder
 from pipelines.reproduction.record import Record
 from pipelines.reproduction.settings import SCALES, Settings, path_of, read
 from pipelines.reproduction.step import Step
 from pipelines.reproduction.steps import steps
+from spar_core.methods import METHODS
+from spar_core.stages.judge import JUDGE
+from spar_core.stages.sample import SAMPLE
+from spar_core.stages.writers import WRITERS
 from spar_core.variants import NAME
 from terminal.exits import NOTHING_LEFT
 
@@ -144,6 +149,39 @@ def test_engines_of_gpus_are_given_checkpoints(tmp_path: Path) -> None:
     assert second["--actor_model"] == str(tmp_path / "seed-1/models/independent-2")
     base = words(found["seed 1: evaluation: taught-base-0"])
     assert base["--actor_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+def understood(command: list[str]) -> None:
+    """Have a job look at its command line, as far as that needs no files."""
+    name, argv = command[2], command[3:]
+    if name == "pipelines.refine":
+        options.parse("refine", "", METHODS, argv)
+    elif name == "pipelines.evaluate":
+        options.parse(
+            *("evaluate", "", evaluate.METHODS, argv),
+            choice="decoder",
+            default_run="",
+            add=evaluate._add,
+        )
+    elif name == "pipelines.evolve":
+        options.parse("evolve", "", WRITERS, argv, choice="writer", default_run="")
+    elif name in ("pipelines.sample", "pipelines.judge"):
+        stage = SAMPLE if name == "pipelines.sample" else JUDGE
+        options.parse(stage.name, "", {stage.name: (stage,)}, argv)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_jobs_understand_what_they_are_given(tmp_path: Path, scale: str) -> None:
+    """Of the main line's options some are left out where a method has no such stage."""
+    seen = Counter[str]()
+    for name, step in made(tmp_path, scale).items():
+        command = step.command()
+        if command and command[2].startswith("pipelines."):
+            understood(command)
+            seen[command[2]] += 1
+        if name == "seed 1: data round: independent 1" and scale != "8b":
+            assert "--branch" not in words(step) and words(step)["--checks"] == "decide"
+    assert seen.keys() >= {f"pipelines.{job}" for job in ("refine", "evaluate", "judge", "sample")}
 
 
 def test_main_line_is_understood_by_iterate(
