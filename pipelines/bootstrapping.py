@@ -119,7 +119,7 @@ def _hold(name: str, command: Command, claimed: dict[str, Any]) -> None:
 
 
 _OTHERS = f"""
-    select prompt, checks,
+    select prompt, checks, checks_complete,
            prompt_id in (select prompt_id from responses where iteration = 0) as taught
     from prompts where iteration = 0 and split = '{TRAIN}' order by taught, position
 """

@@ -17,6 +17,7 @@ from pipelines.reproduction.seed_folder import SPAR, SeedFolder
 from pipelines.reproduction.settings import Comparison, Options, words
 from pipelines.reproduction.step import Step, module
 from schemas.table import MAIN
+from schemas.views import connect
 from spar_core.methods import METHODS
 
 INDEPENDENT = "independent"
@@ -92,12 +93,21 @@ def _known(options: Options, method: str) -> Options:
 
 def _dpo(
     seed: SeedFolder, line: str, how: Comparison, iteration: int, run: Path, variant: str
-) -> list[str]:
+) -> list[str] | None:
+    if not _pairs(run, iteration, how.method, variant):
+        return None
     given = ["--data", str(run), "--where", f"iteration = {iteration}"]
     given += ["--method", how.method, "--variant", variant]
     given += ["--model", seed.checkpoint_of(line, iteration - 1)]
     given += ["--output", str(seed.made(line, iteration)), "--seed", str(seed.seed)]
     return [*seed.launch, "-m", ACTOR.training, *given, *words(seed.settings.trainings.dpo)]
+
+
+def _pairs(run: Path, iteration: int, method: str, variant: str) -> int:
+    """How many pairs there are to train on."""
+    with connect(str(run), ("pairs",)) as connection:
+        query = "select count(*) from pairs where iteration = ? and method = ? and variant = ?"
+        return int(connection.execute(query, [iteration, method, variant]).fetchall()[0][0])
 
 
 def _convert(seed: SeedFolder, line: str, iteration: int) -> list[str] | None:

@@ -19,6 +19,7 @@ from pipelines.reproduction.step import Step, module
 from terminal.exits import (
     BAD_USAGE,
     DONE,
+    NOTHING_LEFT,
     OTHER_SETTINGS,
     STOPPED,
     WITH_FAILURES,
@@ -53,8 +54,8 @@ def _do(step: Step, record: Record, session: Session, lock: int) -> None:
     if step.before:
         step.before()
     command = step.command()
-    code = child.run(command, [lock]) if command else DONE
-    # Failing items stop nothing that follows, nor does a training without anything to learn from.
+    code = child.run(command, [lock]) if command else NOTHING_LEFT
+    # Failing items stop nothing that follows.
     if code not in (DONE, WITH_FAILURES):
         _end(step, code, session)
     record.done(step.name, command or [], time.monotonic() - began, code, step.evaluation)

@@ -86,8 +86,10 @@ def test_first_models_come_before_the_iterations(
     assert not query(
         "run",
         "select prompt from prompts a join prompts b using (prompt) "
-        "where a.iteration = 0 and b.iteration > 0 and a.checks is distinct from b.checks",
+        "where a.iteration = 0 and b.iteration > 0 and (a.checks is distinct from b.checks "
+        "or a.checks_complete is distinct from b.checks_complete)",
     )
+    assert query("run", "select bool_and(checks_complete) from prompts") == [(True,)]
     assert query("run", "select bool_and(len(checks) > 0) from prompts") == [(True,)]
 
     actor, refiner = working.commands[2:4]

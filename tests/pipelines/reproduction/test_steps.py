@@ -23,6 +23,7 @@ from spar_core.stages.sample import SAMPLE
 from spar_core.stages.writers import WRITERS
 from spar_core.variants import NAME
 from terminal.exits import NOTHING_LEFT
+from tests import committed
 
 
 @pytest.fixture(autouse=True)
@@ -101,6 +102,7 @@ def test_comparisons_share_the_first_samples_and_start_from_the_first_actor(
     for role in ("actor", "refiner"):
         (models / f"{role}-1").mkdir(parents=True)
     (models / "iteration-0.json").write_text('{"trained": {"actor": [], "refiner": []}}')
+    committed.commit(tmp_path / "seed-1/spar", "pairs", [committed.pair(1, "spar", "greedy")])
     greedy = words(found["seed 1: data round: greedy 1"])
     assert greedy["--run"] == str(tmp_path / "seed-1/spar")
     assert (greedy["--variant"], greedy["--strategy"]) == ("greedy", "greedy")
@@ -125,6 +127,9 @@ def test_where_a_training_learns_nothing_the_model_stays(tmp_path: Path) -> None
     record.done("seed 1: DPO: independent 2", [], 0, NOTHING_LEFT, None)
     assert found["seed 1: GGUF: independent 1"].command()
     assert found["seed 1: GGUF: independent 2"].command() is None
+    assert found["seed 1: DPO: independent 3"].command() is None, "there are no pairs"
+    run = tmp_path / "seed-1/independent"
+    committed.commit(run, "pairs", [committed.pair(1, "independent")], iteration=3)
     third = words(found["seed 1: data round: independent 3"])
     assert third["--actor_model"] == str(tmp_path / "seed-1/models/independent-2.gguf")
     trained = words(found["seed 1: DPO: independent 3"])
