@@ -21,7 +21,7 @@ from rich.console import Console
 
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
 
-TOKENS = 256
+TOKENS = 128
 """Of each text, at most."""
 
 
