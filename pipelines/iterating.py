@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -21,30 +20,15 @@ from pipelines.steps import Steps
 from schemas.views import connect
 from spar_core import variants
 from spar_core.variants import SettingsDiffer
-from terminal.exits import DONE, WITH_FAILURES, InputError, UsageError
+from terminal.exits import DONE, WITH_FAILURES, InputError
 
 
 def iterate(loop: Loop, out: Console) -> int:
     """Do what is left of the iterations, alone; returns the exit code."""
     session = Session()
-    with session.noticing(), _locked(loop) as lock:
+    # Each round locks the run itself. A child that holds this lock too keeps it while it lives.
+    with session.noticing(), lease.folder_locked(loop.models.folder, loop.run) as lock:
         return _run(Steps(loop, session, lock, out))
-
-
-@contextmanager
-def _locked(loop: Loop) -> Iterator[int]:
-    """Hold the run against other processes that iterate; each round locks the run itself.
-
-    Yields the lock's open file: a child that holds it too keeps the run locked while it lives.
-    """
-    path = loop.models.folder / ".lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    except OSError as error:
-        raise UsageError(f"cannot write to {loop.models.folder}: {error.strerror}") from None
-    with lease.locked(path, loop.run) as held:
-        yield held
 
 
 def _run(steps: Steps) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipelines.execution import child
+from pipelines.execution import child, child_end
 from pipelines.execution.child import ChildEnded
 from pipelines.execution.session import Session
 from pipelines.execution.stop import INTERRUPTED, RunStopped
@@ -20,12 +19,8 @@ from pipelines.iterate_options import Loop
 from pipelines.iterations import Record, Role, roles, rows
 from schemas.table import MAIN
 from terminal.exits import (
-    BAD_USAGE,
-    DONE,
     NOTHING_LEFT,
-    OTHER_SETTINGS,
     STOPPED,
-    WITH_FAILURES,
     InputError,
 )
 
@@ -60,7 +55,7 @@ class Steps:
         Raises:
             ChildEnded, RunStopped: it did not.
         """
-        self._end(child.run(command, [self.lock]), what)
+        child_end.check(child.run(command, [self.lock]), what, self.session)
 
     def train(self, iteration: int, record: Record) -> None:
         """Make the next model of each role that has none yet; it stays where nothing is learnt."""
@@ -82,7 +77,7 @@ class Steps:
             command = [*loop.launch, "-m", role.training, *given, *arguments]
             code = child.run(command, [self.lock])
             if code != NOTHING_LEFT:
-                self._end(code, f"{role.training} of iteration {iteration}")
+                child_end.check(code, f"{role.training} of iteration {iteration}", self.session)
                 if not (folder / "config.json").is_file():
                     raise ChildEnded(STOPPED, f"{role.training} left no checkpoint in {folder}")
                 if loop.models.engine == "llamacpp":
@@ -154,15 +149,3 @@ class Steps:
         if iteration > self.loop.iterations:
             return f"after iteration {self.loop.iterations}"
         return f"iteration {iteration} of {self.loop.iterations}"
-
-    def _end(self, code: int, what: str) -> None:
-        """Go on after a program that did its work."""
-        if code in (DONE, WITH_FAILURES):
-            return
-        if code in (BAD_USAGE, STOPPED, OTHER_SETTINGS):
-            raise ChildEnded(code)
-        if self.session.is_pressed:
-            raise RunStopped(INTERRUPTED)
-        killed = code < 0
-        how = f"was killed ({signal.Signals(-code).name})" if killed else f"ended with code {code}"
-        raise ChildEnded(STOPPED, f"{what} {how}: run the same command again to go on")

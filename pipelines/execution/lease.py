@@ -31,6 +31,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from spar_core.dataset import Dataset
+from terminal.exits import UsageError
 
 RENEW_S = 15.0
 """A lease is renewed so often."""
@@ -142,6 +143,24 @@ def held(dataset: Dataset, lost: Callable[[], None] = lambda: None) -> Iterator[
         raise
     finally:
         lease.end()
+
+
+@contextmanager
+def folder_locked(folder: Path, run: str) -> Iterator[int]:
+    """Hold a folder, which is made where it is missing, by a lock file in it; see `locked`.
+
+    Raises:
+        UsageError: the folder cannot be written to.
+        RunLocked: another process holds it.
+    """
+    path = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror}") from None
+    with locked(path, run) as held:
+        yield held
 
 
 @contextmanager
