@@ -213,16 +213,18 @@ def _models(options: argparse.Namespace) -> dict[str, str]:
 
 
 def bundled() -> dict[str, str]:
-    """The bundled model as the actor; as the refiner that with the bundled adapter merged in."""
+    """The bundled model as the actor; as the refiner that with the bundled adapter merged in.
+
+    Both are of type Q8_0, as what is trained here will be: llama.cpp is twice as fast with it.
+    """
     from spar_core.engine.merged_model import merged  # loads numpy
 
     try:
         model = bundled_model()
-        adapter = bundled_adapter()
-        refiner = merged(model, adapter) if adapter else model
+        adapters = {ACTOR.name: None, REFINER.name: bundled_adapter()}
+        return {role: str(merged(model, adapter)) for role, adapter in adapters.items()}
     except (EngineGone, OSError) as error:
         raise UsageError(str(error)) from None
-    return {ACTOR.name: str(model), REFINER.name: str(refiner)}
 
 
 def _folder(options: argparse.Namespace, dataset: Dataset) -> Path:

@@ -12,13 +12,14 @@ from schemas.views import connect
 from terminal.exits import InputError
 
 SETS = ("validation", "taught", "unseen")
-"""Sets of prompts that nothing is trained on: settings are chosen on the first one, figures are of
-the others. No plain instruction is in two of them."""
+"""Sets of prompts that nothing is trained on: settings are chosen on `validation`, figures are of
+the others. No plain instruction of `validation` is in the others, which share theirs: a third of
+the instructions is for `validation`."""
 
 _EVOLVED = """
     select p.prompt, p.checks, p.checks_complete
     from prompts p join evolutions e using (iteration, prompt_id)
-    where hash(e.seed_id) % $sets = $number
+    where (hash(e.seed_id) % 3 = 0) = $is_validation
     order by p.position limit $most
 """
 _OF_ITERATIONS = """
@@ -34,7 +35,7 @@ def write_set(run: Path, name: str, most: int, file: Path) -> None:
         InputError: too few of them were.
     """
     with connect(str(run), ("prompts", "evolutions")) as connection:
-        bound = {"sets": len(SETS), "number": SETS.index(name), "most": most}
+        bound = {"is_validation": name == "validation", "most": most}
         rows = connection.execute(_EVOLVED, bound).fetchall()
     if len(rows) < most:
         raise InputError(

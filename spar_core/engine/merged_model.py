@@ -1,4 +1,4 @@
-"""A GGUF model with its LoRA adapter merged into the weights, written once a machine.
+"""A GGUF model that runs faster on a CPU, written once a machine: Q8_0, an adapter merged in.
 
 llama.cpp applies an adapter beside the weights: two more products a matrix, for each token. And it
 multiplies matrices of type Q4_1 one row at a time, those of type Q8_0 in blocks. Merged and written
@@ -43,12 +43,14 @@ _REVISION = "1"
 Weights = NDArray[np.float32]
 
 
-def merged(model: Path, adapter: Path, cache: Path | None = None) -> Path:
+def merged(model: Path, adapter: Path | None, cache: Path | None = None) -> Path:
     """Return the file of the model with its adapter merged in, written if it is not there yet.
 
-    Others that want it at the same time wait; one that is killed leaves nothing that counts.
+    Matrices that the adapter changes, and those of four bits, are of type Q8_0 in it. Others that
+    want it at the same time wait; one that is killed leaves nothing that counts.
 
     Args:
+        adapter: None to change the types alone.
         cache: where models are kept.
 
     Raises:
@@ -56,7 +58,8 @@ def merged(model: Path, adapter: Path, cache: Path | None = None) -> Path:
         ValueError: a file is no GGUF file, or has weights of a type that is not read here.
     """
     cache = cache or cache_folder()
-    parts = (model.stem, adapter.stem, content(model), content(adapter), _REVISION)
+    files = [model, adapter] if adapter else [model]
+    parts = [*(file.stem for file in files), *(content(file) for file in files), _REVISION]
     place = cache / f"{'-'.join(parts)}.gguf"
     if place.is_file():
         return place
@@ -131,10 +134,12 @@ class _File:
         return flat.reshape(shape[::-1])
 
 
-def _write(file: BinaryIO, model: Path, adapter: Path) -> None:
-    base, added = _File(model), _File(adapter)
+def _write(file: BinaryIO, model: Path, adapter: Path | None) -> None:
+    base, added = _File(model), _File(adapter) if adapter else None
     header = base.header
-    changed = {name.removesuffix(".lora_a") for name in added.header.tensors} & {*header.tensors}
+    lora = {name.removesuffix(".lora_a") for name in added.header.tensors} if added else set()
+    coarse = {name for name in header.tensors if header.stored[name].kind in (Q4_0, Q4_1)}
+    changed = (lora & {*header.tensors}) | coarse
     kinds = {name: Q8_0 if name in changed else header.stored[name].kind for name in header.tensors}
     sizes = {name: _size(header.tensors[name], kind) for name, kind in kinds.items()}
     number, values = header.values
@@ -149,7 +154,9 @@ def _write(file: BinaryIO, model: Path, adapter: Path) -> None:
     for name in kinds:
         file.write(bytes(_aligned(file.tell(), header.alignment) - file.tell()))
         if name in changed:
-            weights = base.weights(name) + _difference(added, name)
+            weights = base.weights(name)
+            if added and name in lora:
+                weights += _difference(added, name)
             file.write(quantized(weights).tobytes())
         else:
             file.write(base.stored(name).tobytes())

@@ -88,6 +88,19 @@ def test_an_adapter_is_added_and_all_else_is_kept(tmp_path: Path, kind: Kind) ->
     assert tokens == ["a", "ü", "c"]
 
 
+def test_without_an_adapter_matrices_of_four_bits_change_their_type_alone(tmp_path: Path) -> None:
+    model = tmp_path / "m.gguf"
+    held = write_model(model)
+    found = read(merged(model, None, tmp_path / "cache"))
+    assert {name: kind for name, (kind, _) in found.items()} == {
+        CHANGED: Kind.Q8_0,
+        KEPT: Kind.Q8_0,
+        NORM: Kind.F32,
+    }
+    for name, (_, weights) in found.items():
+        np.testing.assert_allclose(weights, held[name], atol=np.abs(held[name]).max() / 250)
+
+
 def test_q8_0_is_rounded_as_the_reference_does() -> None:
     weights = drawn(40, 32, seed=6)
     weights[0] = 0
