@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from schemas.finish_reasons import NOT_WHOLE
 from schemas.table import MAIN, VARIANT, Table
 
-CUT = ("length", "content_filter")
-"""Reasons to finish of an answer that is not whole."""
-
-WHOLE = f"coalesce(finish_reason, 'stop') not in {CUT} and trim(response) <> ''"
+WHOLE = f"coalesce(finish_reason, 'stop') not in {NOT_WHOLE} and trim(response) <> ''"
 """SQL of the responses that ended by themselves and say something: all others are kept and counted
 (view `left_out_responses`), and are judged by nobody, no side of a pair and no lesson."""
 

@@ -5,19 +5,29 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import aiohttp
 
+from spar_core.engine.completions import (
+    ErrorInAnswer,
+    before_stop,
+    choices_of,
+    foreign,
+    load,
+    usage_of,
+)
+from spar_core.engine.error_bodies import read_error
+from spar_core.engine.error_replies import ErrorReply, brief, error_of, status_of
+from spar_core.engine.faults import Fault, Tries, backoff_s
 from spar_core.engine.gate import Gate
-from spar_core.engine.keys import KEY_VARIABLE, authorization, mending, read_key
+from spar_core.engine.keys import KEY_VARIABLE, authorization, read_key
 from spar_core.engine.meter import Meter
-from spar_core.engine.optional_fields import OptionalFields, named
 from spar_core.engine.protocol import (
+    AnswerDiscarded,
     ChatAnswer,
     ChatRequest,
     Choice,
@@ -28,6 +38,7 @@ from spar_core.engine.protocol import (
     RequestRefused,
 )
 from spar_core.engine.refusals import Refusals
+from spar_core.engine.request_fields import Change, RequestFields
 from spar_core.engine.sampling_defaults import neutral
 from spar_core.engine.served import (
     base_url,
@@ -41,56 +52,25 @@ ATTEMPTS = 5
 FAILURES_IN_A_ROW = 100
 """So many failed requests with no good answer between them, and the engine counts as gone."""
 
+FOREIGN_ANSWERS = 20
+"""So many answers that no API gives before the first good one, and the URL is taken to be wrong."""
+
 IN_FLIGHT = 2
 """Sequences that are kept in flight for each slot of an engine."""
 
-_BUSY = {429, 502, 503, 504}
-_LONG_WAIT_S = 20.0
-_ASKED_WAIT_S = 60.0
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request as it is sent.
 
-class _Fault(Exception):
-    """A try that failed and may be repeated.
-
-    busy: the engine is not there or takes no more for now; such tries are repeated for as long as
-    patience lasts. silent: no answer came at all. sent: the server may have had the request.
+    fields: what the payload holds. n: choices that are wanted at most. stop: the texts at which
+    answers are cut here, since the server is not told of them.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        busy: bool = False,
-        silent: bool = False,
-        sent: bool = True,
-        wait_s: float | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.busy = busy
-        self.silent = silent
-        self.sent = sent
-        self.wait_s = wait_s
-
-
-@dataclass(slots=True)
-class Tries:
-    """What befell one request so far, wherever it was sent."""
-
-    sent: int = 0
-    hard_faults: int = 0
-    busy_since: float | None = None
-
-    def add(self, fault: _Fault) -> None:
-        if not fault.busy:
-            self.hard_faults += 1
-            self.busy_since = None
-        elif self.busy_since is None:
-            self.busy_since = time.monotonic()
-
-    def are_enough(self, attempts: int, patience_s: float) -> bool:
-        """Whether the request is given up: it failed too often, or was put off for too long."""
-        kept_waiting = 0.0 if self.busy_since is None else time.monotonic() - self.busy_since
-        return self.hard_faults >= attempts or kept_waiting >= 2 * patience_s
+    fields: Mapping[str, Any]
+    payload: bytes
+    n: int
+    stop: tuple[str, ...]
 
 
 class OpenAIEngine:
@@ -142,7 +122,9 @@ class OpenAIEngine:
         self._silent_since: float | None = None
         self._failed_in_a_row = 0
         self._refusals = Refusals()
-        self._optional = OptionalFields(neutral(self.server if server is None else server))
+        self._foreign_answers = 0
+        self._has_answered = False
+        self._fields = RequestFields(neutral(self.server if server is None else server))
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=timeout_s),
@@ -184,11 +166,10 @@ class OpenAIEngine:
         wanted = request.sampling.max_tokens
         if self._context and wanted >= self._context:
             raise too_long_answers(self.name, self._context, wanted)
-        n, is_timed, tries = request.n, tries is None, tries or Tries()
         body = {
             "model": self.model,
             "messages": request.messages,
-            "n": n,
+            **({"n": request.n} if request.n > 1 else {}),
             "seed": request.seed,
             "temperature": request.sampling.temperature,
             "top_p": request.sampling.top_p,
@@ -196,23 +177,25 @@ class OpenAIEngine:
             **({"stop": request.stop} if request.stop else {}),
             **self._extras(request),
         }
+        call = self._call(body)
+        n, is_timed, tries = call.n, tries is None, tries or Tries()
         try:
             async with self._gate.passing(n):
                 number = self._refusals.send()
                 started = self._meter.start(n) if is_timed else 0.0
                 try:
-                    answer = await self._retried(body, n, tries)
+                    answer = await self._retried(call, body, tries)
                 finally:
                     if is_timed:
                         self._meter.end(n, started)
-        except _Fault as fault:
+        except Fault as fault:
             message = self._redact(str(fault))
             self._failed_in_a_row += 1
             if self._is_gone():
                 gone = f"the engine at {shown(self.url)} is gone: {message}"
                 raise EngineAway(gone, fault.wait_s) from None
             raise ItemError(message, attempts=max(1, tries.hard_faults)) from None
-        except (RequestRefused, PromptTooLong) as refusal:
+        except (RequestRefused, PromptTooLong, AnswerDiscarded) as refusal:
             if in_a_row := self._refusals.refused(number, refusal.cause):
                 raise EngineGone(
                     f"the engine at {shown(self.url)} refuses every request ({in_a_row} in a row): "
@@ -220,58 +203,66 @@ class OpenAIEngine:
                 ) from None
             raise
         self._failed_in_a_row = 0
+        self._has_answered = True
         self._refusals.answered()
         return answer
 
-    async def _retried(self, body: dict[str, Any], n: int, tries: Tries) -> ChatAnswer:
-        """Send a request until it is answered, without the optional fields that are refused.
+    def _call(self, body: Mapping[str, Any], changes: list[Change] | None = None) -> _Call:
+        """The request as this server takes it, as far as that is known."""
+        fields = self._fields.shaped(body, changes or ())
+        stop = () if "stop" in fields else body.get("stop", ())
+        return _Call(fields, json.dumps(fields).encode(), fields.get("n", 1), stop)
+
+    async def _retried(self, call: _Call, body: Mapping[str, Any], tries: Tries) -> ChatAnswer:
+        """Send a request until it is answered, without the fields that are refused.
 
         Raises:
-            _Fault: of the last try, when the request is given up.
+            Fault: of the last try, when the request is given up.
         """
         attempt = 1
-        optional, refused = self._optional.sent(), list[str]()
-        payload = json.dumps(optional | body).encode()
+        changes: list[Change] = []
         while True:
             try:
-                answer = await self._post(payload, n, tries)
+                answer = await self._post(call, tries)
             except RequestRefused as refusal:
-                if not (names := named(refusal.said, optional)):
+                error = read_error(refusal.said)
+                if not (more := self._fields.remedies(error, call.fields, body, changes)):
                     raise
-                refused += names
-                optional = {name: optional[name] for name in optional if name not in names}
-                payload = json.dumps(optional | body).encode()
+                changes += more
+                call = self._call(body, changes)
                 continue
-            except _Fault as fault:
+            except AnswerDiscarded:
+                self._learn(changes)
+                raise
+            except Fault as fault:
                 if self._is_gone() or tries.are_enough(self._attempts, self._patience_s):
                     raise
                 wait_s = backoff_s(fault, attempt)
             else:
-                self._learn(refused)
+                self._learn(changes)
                 return answer
             await asyncio.sleep(wait_s)
             attempt += 1
 
-    def _learn(self, refused: list[str]) -> None:
-        """Leave optional fields out from now on, and say so once."""
-        if refused and (new := self._optional.learn(refused)):
-            logging.getLogger(__name__).warning(
-                "the engine at %s refuses %s: what it does of its own there stays in force",
-                shown(self.url),
-                ", ".join(new),
-            )
+    def _learn(self, changes: list[Change]) -> None:
+        """Change these fields from now on, and say so once."""
+        for remark in self._fields.learn(changes) if changes else ():
+            logging.getLogger(__name__).warning("the engine at %s %s", shown(self.url), remark)
 
-    async def _post(self, payload: bytes, n: int, tries: Tries) -> ChatAnswer:
+    async def _post(self, call: _Call, tries: Tries) -> ChatAnswer:
         is_sent = True
         try:
-            answer = await self._try(payload, n)
-        except _Fault as fault:
+            answer = await self._try(call)
+        except Fault as fault:
             is_sent = fault.sent
             tries.add(fault)
             if not fault.silent:
                 self._silent_since = None
             elif self._silent_since is None:
                 self._silent_since = time.monotonic()
+            raise
+        except ItemError:
+            self._silent_since = None
             raise
         finally:
             if is_sent:
@@ -280,76 +271,85 @@ class OpenAIEngine:
         self._silent_since = None
         return answer
 
-    async def _try(self, payload: bytes, n: int) -> ChatAnswer:
+    async def _try(self, call: _Call) -> ChatAnswer:
         try:
             async with self._session.post(
                 f"{self.url}/v1/chat/completions",
-                data=payload,
+                data=call.payload,
                 headers={"Content-Type": "application/json"},
             ) as response:
                 text = await response.read()
-                if response.status != 200:
-                    self._refuse(response, text)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise _Fault(f"cannot connect ({error})", busy=True, silent=True, sent=False) from error
+            raise Fault(f"cannot connect ({error})", busy=True, silent=True, sent=False) from error
         except TimeoutError as error:
-            raise _Fault("no answer in time", silent=True) from error
+            raise Fault("no answer in time", silent=True) from error
         except aiohttp.ClientError as error:
-            raise _Fault(f"connection lost ({error})") from error
+            raise Fault(f"connection lost ({error})") from error
+        if response.status != 200:
+            raise self._error(response.status, response.headers, text, call)
         try:
-            return await self._read(_load(text), n)
+            return await self._read(load(text), call)
+        except ErrorInAnswer as inside:
+            raise self._error_inside(inside.error, response.headers, text, call) from None
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise _Fault(f"cannot count tokens ({error})") from error
+            raise Fault(f"cannot count tokens ({error})") from error
         except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
-            raise _Fault(
+            if kind := foreign(text):
+                self._note_foreign(kind, text)
+            raise Fault(
                 f"the engine's answer is no chat completion: {self._brief(text)}"
             ) from error
 
-    async def _read(self, plain: Any, n: int) -> ChatAnswer:
+    async def _read(self, plain: Any, call: _Call) -> ChatAnswer:
         """What a response says; its tokens are counted whether or not it is of use."""
-        usage = plain.get("usage") or {}
-        prompt_tokens = _token_count(usage.get("prompt_tokens") or 0)
-        told = _token_count(usage.get("completion_tokens") or 0)
-        self._meter.count(prompt_tokens=prompt_tokens, completion_tokens=told)
-        choices = plain["choices"][:n]
-        for choice in choices:
-            choice["message"]["content"] = _clean(choice["message"].get("content"))
-        tokens = await self._tokens(choices, usage)
+        told = usage_of(plain)
+        self._meter.count(prompt_tokens=told.prompt, completion_tokens=told.completion)
+        choices = choices_of(plain, call.n)
+        tokens = await self._tokens(choices, {"completion_tokens": told.completion})
         read = tuple(
-            Choice(
-                choice["message"]["content"],
-                _clean(choice.get("finish_reason")) or "stop",
-                _token_count(count),
-            )
+            _choice(choice, _token_count(count), call.stop)
             for choice, count in zip(choices, tokens, strict=True)
         )
-        if not read:
-            raise _Fault("the engine's answer holds no choice")
-        self._meter.count(completion_tokens=sum(tokens) - told)
-        return ChatAnswer(read, prompt_tokens)
+        self._meter.count(completion_tokens=sum(tokens) - told.completion)
+        return ChatAnswer(read, told.prompt)
 
-    def _refuse(self, response: aiohttp.ClientResponse, text: bytes) -> None:
-        status, message = response.status, f"HTTP {response.status}: {self._brief(text)}"
-        if status in (401, 403):
+    def _error(
+        self, status: int, headers: Mapping[str, str], text: bytes, call: _Call
+    ) -> Exception:
+        clean_text = self._redact(text.decode("utf-8", "replace"))
+        return error_of(
+            ErrorReply(status, headers, clean_text, self._has_answered),
+            url=self.url,
+            model=self.model,
+            key_place=self._place,
+            fields=self._fields,
+            sent=call.fields,
+        )
+
+    def _error_inside(
+        self, error: object, headers: Mapping[str, str], text: bytes, call: _Call
+    ) -> Exception:
+        """What to raise for an error that comes with status 200."""
+        if status := status_of(error):
+            return self._error(status, headers, json.dumps({"error": error}).encode(), call)
+        self._note_foreign("an error in place of an answer", text)
+        return Fault(f"the engine's answer is an error: {self._brief(text)}")
+
+    def _note_foreign(self, kind: str, text: bytes) -> None:
+        """Count an answer that no API gives to a good request.
+
+        Raises:
+            EngineGone: nothing else came, ever.
+        """
+        if self._has_answered:
+            return
+        self._foreign_answers += 1
+        if self._foreign_answers >= FOREIGN_ANSWERS:
             raise EngineGone(
-                f"the engine at {shown(self.url)} refuses the key (HTTP {status}): "
-                f"{mending(self._place)}"
+                f"the engine at {shown(self.url)} answers with {kind} ({self._brief(text)}), and "
+                "never with a chat completion: its URL is probably not that of an API, see "
+                "--engine_url"
             )
-        if status == 404:
-            raise EngineGone(
-                self._redact(
-                    f"the engine at {shown(self.url)} has no such page or model ({message}): "
-                )
-                + "see --engine_url and --model"
-            )
-        if status in _BUSY:
-            raise _Fault(message, busy=True, silent=True, wait_s=_retry_after(response))
-        if 400 <= status < 500 and status != 408:
-            self._silent_since = None
-            if _is_about_context(text):
-                raise PromptTooLong(self._redact(message))
-            raise RequestRefused(self._redact(message), said=text.decode("utf-8", "replace"))
-        raise _Fault(message)
 
     def _is_gone(self) -> bool:
         silent = self._silent_since
@@ -358,7 +358,7 @@ class OpenAIEngine:
         )
 
     def _brief(self, text: bytes) -> str:
-        return self._redact(text.decode("utf-8", "replace"))[:300].replace("\n", " ")
+        return brief(self._redact(text.decode("utf-8", "replace")))
 
     def _redact(self, message: str) -> str:
         return message.replace(self._key, "***") if self._key else message
@@ -367,54 +367,51 @@ class OpenAIEngine:
 async def in_full(
     ask: Callable[[ChatRequest], Coroutine[Any, Any, ChatAnswer]], request: ChatRequest
 ) -> ChatAnswer:
-    """All the choices of a request; servers that ignore `n` are asked again for what is missing."""
+    """All the choices of a request, however many a server gives at once.
+
+    Where it gives one, the others are asked for one by one and all at the same time, with seeds of
+    their own: by then the server's prefix cache has the chat. Where it gives some, it is asked
+    again for what is missing.
+    """
     answer = await ask(request)
+    if len(answer.choices) == 1 < request.n:
+        singles = [replace(request, n=1, seed=request.seed + i) for i in range(1, request.n)]
+        return _joined([answer, *await _all_of([ask(single) for single in singles])])
     while len(answer.choices) < request.n:
         got = len(answer.choices)
         more = await ask(replace(request, n=request.n - got, seed=request.seed + got))
-        answer = ChatAnswer(
-            answer.choices + more.choices, answer.prompt_tokens + more.prompt_tokens
-        )
+        answer = _joined([answer, more])
     return answer
 
 
-def backoff_s(fault: _Fault, attempt: int) -> float:
-    """Seconds of backoff with jitter; a wait that the server asks for comes first."""
-    if fault.wait_s is not None:
-        return min(fault.wait_s, _ASKED_WAIT_S)
-    return random.uniform(0, min(0.5 * 2 ** min(attempt - 1, 10), _LONG_WAIT_S))
+def _joined(answers: list[ChatAnswer]) -> ChatAnswer:
+    return ChatAnswer(
+        tuple(choice for answer in answers for choice in answer.choices),
+        sum(answer.prompt_tokens for answer in answers),
+    )
 
 
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    try:
-        seconds = float(response.headers["Retry-After"])
-    except (KeyError, ValueError):
-        return None
-    return seconds if seconds >= 0 else None
+async def _all_of(asked: list[Coroutine[Any, Any, ChatAnswer]]) -> list[ChatAnswer]:
+    """Wait for all answers, also where some fail: what is paid for is counted.
+
+    Raises:
+        EngineGone: one has this error. ItemError: none has, and one has this.
+    """
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    errors = [result for result in results if isinstance(result, BaseException)]
+    if errors:
+        raise next((error for error in errors if isinstance(error, EngineGone)), errors[0])
+    return [result for result in results if isinstance(result, ChatAnswer)]
 
 
-def _is_about_context(text: bytes) -> bool:
-    said = text.lower()
-    return b"context" in said and any(word in said for word in (b"exceed", b"maximum", b"length"))
-
-
-def _load(text: bytes) -> Any:
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError("JSON nested too deeply") from None
+def _choice(choice: Mapping[str, Any], tokens: int, stop: tuple[str, ...]) -> Choice:
+    text: str = choice["message"]["content"]
+    if stop and (kept := before_stop(text, stop)) is not None:
+        return Choice(kept, "stop", tokens)
+    return Choice(text, choice["finish_reason"], tokens)
 
 
 def _token_count(count: Any) -> int:
     if not 0 <= count < 1 << 31:
         raise ValueError("no count of tokens")
     return int(count)
-
-
-def _clean(text: object) -> str:
-    """The text as UTF-8 can hold it: models can answer with half a surrogate pair."""
-    if text is None:
-        return ""
-    if not isinstance(text, str):
-        raise TypeError("content is no text")
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

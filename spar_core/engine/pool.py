@@ -17,8 +17,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from spar_core.engine.faults import Tries
 from spar_core.engine.meter import Meter
-from spar_core.engine.openai import ATTEMPTS, IN_FLIGHT, Tries, in_full
+from spar_core.engine.openai import ATTEMPTS, IN_FLIGHT, in_full
 from spar_core.engine.prefixes import Prefixes, blocks_of
 from spar_core.engine.protocol import (
     ChatAnswer,

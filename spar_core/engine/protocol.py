@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
 
-from schemas.responses import CUT
+from schemas.finish_reasons import NOT_WHOLE
 
 
 class Message(TypedDict):
@@ -54,7 +54,7 @@ class Choice:
     @property
     def is_cut(self) -> bool:
         """Whether something else than the model ended it: a limit, or a filter of the server."""
-        return self.finish_reason in CUT
+        return self.finish_reason in NOT_WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,8 @@ class RequestRefused(ItemError):
 
     The next may find a server that is better set up.
 
-    said: all that the engine answered, for whoever looks for the reason in it.
+    said: all that the engine answered, where it may name a field that it does not take; "" where
+    the chat itself is refused.
     """
 
     cause = "refused"
@@ -124,6 +125,15 @@ class RequestRefused(ItemError):
     def __init__(self, message: str, attempts: int = 1, said: str = "") -> None:
         super().__init__(message, attempts)
         self.said = said
+
+
+class AnswerDiscarded(ItemError):
+    """An answer came and is not to be kept: a filter of the server ended it, or it holds no text.
+
+    This run does not ask again; the next one does.
+    """
+
+    cause = "discarded"
 
 
 class EngineGone(Exception):

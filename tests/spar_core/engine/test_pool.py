@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import pytest
 
 from spar_core.engine import pool as module
-from spar_core.engine.openai import ATTEMPTS, Tries
+from spar_core.engine.faults import Tries
+from spar_core.engine.openai import ATTEMPTS
 from spar_core.engine.pool import STRIKES, EnginePool
 from spar_core.engine.protocol import (
     ChatAnswer,
