@@ -25,7 +25,7 @@ class ErrorInAnswer(Exception):
         self.error = error
 
 
-class Told(NamedTuple):
+class TokenCounts(NamedTuple):
     """Tokens of prompt and answers as a server tells them; 0 where it tells no number."""
 
     prompt: int
@@ -50,12 +50,12 @@ def foreign(text: bytes) -> str:
     return next((kind for prefix, kind in _FOREIGN.items() if start.startswith(prefix)), "")
 
 
-def usage_of(plain: dict[str, Any]) -> Told:
+def usage_of(plain: dict[str, Any]) -> TokenCounts:
     """Return the tokens that a completion tells; an odd usage fails no answer."""
     usage = plain.get("usage")
     if not isinstance(usage, dict):
-        return Told(0, 0)
-    return Told(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
+        return TokenCounts(0, 0)
+    return TokenCounts(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
 
 
 def _count(told: object) -> int:

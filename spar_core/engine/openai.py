@@ -177,14 +177,14 @@ class OpenAIEngine:
             **({"stop": request.stop} if request.stop else {}),
             **self._extras(request),
         }
-        call = self._call(body)
-        n, is_timed, tries = call.n, tries is None, tries or Tries()
+        n = request.n if request.n == 1 or self._fields.takes_n(body) else 1
+        is_timed, tries = tries is None, tries or Tries()
         try:
             async with self._gate.passing(n):
                 number = self._refusals.send()
                 started = self._meter.start(n) if is_timed else 0.0
                 try:
-                    answer = await self._retried(call, body, tries)
+                    answer = await self._retried(body, tries)
                 finally:
                     if is_timed:
                         self._meter.end(n, started)
@@ -207,13 +207,13 @@ class OpenAIEngine:
         self._refusals.answered()
         return answer
 
-    def _call(self, body: Mapping[str, Any], changes: list[Change] | None = None) -> _Call:
+    def _call(self, body: Mapping[str, Any], changes: list[Change]) -> _Call:
         """The request as this server takes it, as far as that is known."""
-        fields = self._fields.shaped(body, changes or ())
+        fields = self._fields.shaped(body, changes)
         stop = () if "stop" in fields else body.get("stop", ())
         return _Call(fields, json.dumps(fields).encode(), fields.get("n", 1), stop)
 
-    async def _retried(self, call: _Call, body: Mapping[str, Any], tries: Tries) -> ChatAnswer:
+    async def _retried(self, body: Mapping[str, Any], tries: Tries) -> ChatAnswer:
         """Send a request until it is answered, without the fields that are refused.
 
         Raises:
@@ -221,6 +221,7 @@ class OpenAIEngine:
         """
         attempt = 1
         changes: list[Change] = []
+        call = self._call(body, changes)
         while True:
             try:
                 answer = await self._post(call, tries)
@@ -232,6 +233,7 @@ class OpenAIEngine:
                 call = self._call(body, changes)
                 continue
             except AnswerDiscarded:
+                self._has_answered = True
                 self._learn(changes)
                 raise
             except Fault as fault:

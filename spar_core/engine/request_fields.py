@@ -87,6 +87,10 @@ class RequestFields:
                     fields[change.to] = value
         return fields
 
+    def takes_n(self, body: Mapping[str, Any]) -> bool:
+        """Whether a request may ask for several choices, as far as is known."""
+        return not any(change.name == "n" and change.applies(body) for change in self._changes)
+
     def remedies(
         self,
         error: ErrorBody,

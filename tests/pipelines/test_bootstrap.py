@@ -237,8 +237,8 @@ def test_who_is_asked_what(tmp_path: Path, topics: Path) -> None:
         server.models, other.models = ["small"], ["large"]
         argv = command(tmp_path / "run", topics, server.url, *ENGINE, "--teacher_url", other.url)
         assert bootstrap.main(argv) == 0
-    assert {(role(body), body["n"]) for body in server.bodies} == {("actor", 3)}
-    assert {(role(body), body["n"]) for body in other.bodies} == {
+    assert {(role(body), body.get("n", 1)) for body in server.bodies} == {("actor", 3)}
+    assert {(role(body), body.get("n", 1)) for body in other.bodies} == {
         ("actor", 1),
         ("judge", 5),
         ("refine", 3),

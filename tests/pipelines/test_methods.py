@@ -100,7 +100,7 @@ def test_humpback_learns_texts_as_answers_to_instructions(
         assert refine.main(humpback(run, texts, server.url)) == 3
         argv = humpback(run, texts, server.url, "--ratings", "1", "--variant", "once")
         assert refine.main(argv) == 3
-        assert sum(body.get("n") == 1 for body in server.bodies) == 8
+        assert sum(body.get("n", 1) == 1 for body in server.bodies) == 8
     kept = query(run, "select messages[2].content, value, variant from sft_actor order by all")
     assert kept == sorted(
         (text, 5.0, variant)

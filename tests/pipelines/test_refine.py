@@ -390,7 +390,7 @@ def test_a_server_that_ignores_n_is_asked_again(
         assert sample.main(command(tmp_path / "run", prompts, server.url)) == 0
     counts = "select count(*) from responses group by prompt_id"
     assert query(tmp_path / "run", counts) == [(5,)] * len(PROMPTS)
-    assert [body["n"] for body in server.bodies].count(5) == len(PROMPTS)
+    assert [body.get("n") for body in server.bodies].count(5) == len(PROMPTS)
     assert len({body["seed"] for body in server.bodies}) == 5 * len(PROMPTS)
 
 

@@ -25,16 +25,26 @@ def test_a_server_that_refuses_everything_stops_the_run_and_poisons_nothing(
     run = tmp_path / "run"
     prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", TEXTS)
 
-    def knows_no_n(body: Body) -> Answer:
-        return refusal("n must be 1 here") if body["n"] > 1 else story(body)
-
-    with serving(knows_no_n) as server:
+    with serving(lambda _: refusal("no chats today")) as server:
         assert refine.main(command(run, prompts, server.url)) == 4
-        assert "n must be 1 here" in capsys.readouterr().err
+        assert "no chats today" in capsys.readouterr().err
     with serving(story) as server:
         assert refine.main(command(run, prompts, server.url)) == 0
     rounds.check(run)
     assert query(run, "select count(distinct prompt_id) from responses") == [(len(TEXTS),)]
+
+
+def test_a_server_that_knows_no_n_gives_all_choices_one_by_one(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", TEXTS[:4])
+
+    def knows_no_n(body: Body) -> Answer:
+        return refusal("n must be 1 here") if body["n"] > 1 else story(body)
+
+    with serving(knows_no_n) as server:
+        assert refine.main(command(run, prompts, server.url)) == 0
+    rounds.check(run)
+    assert query(run, "select count(*) from responses") == [(4 * 5,)]
 
 
 def test_a_few_refused_items_fail_and_are_tried_again(tmp_path: Path) -> None:

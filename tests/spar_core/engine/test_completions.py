@@ -9,7 +9,7 @@ import pytest
 from schemas.finish_reasons import CALLS, CUT, DISCARDED, FAILED
 from spar_core.engine.completions import (
     ErrorInAnswer,
-    Told,
+    TokenCounts,
     before_stop,
     choices_of,
     foreign,
@@ -52,18 +52,23 @@ def test_content_of_no_known_form_is_no_completion(content: object) -> None:
 @pytest.mark.parametrize(
     ("usage", "told"),
     [
-        ({"prompt_tokens": 3, "completion_tokens": 4}, Told(3, 4)),
-        ({"prompt_tokens": "3", "completion_tokens": 4.0}, Told(3, 4)),
-        ({"prompt_tokens": None, "completion_tokens": -4}, Told(0, 0)),
-        ({"prompt_tokens": {"total": 3}, "completion_tokens": [4]}, Told(0, 0)),
-        ({"prompt_tokens": float("nan"), "completion_tokens": float("inf")}, Told(0, 0)),
-        ({"prompt_tokens": "many", "completion_tokens": 1 << 40}, Told(0, 0)),
-        *((odd, Told(0, 0)) for odd in ({}, None, [1], "12", 7, True, {"usage": {}})),
+        ({"prompt_tokens": 3, "completion_tokens": 4}, TokenCounts(3, 4)),
+        ({"prompt_tokens": "3", "completion_tokens": 4.0}, TokenCounts(3, 4)),
+        ({"prompt_tokens": None, "completion_tokens": -4}, TokenCounts(0, 0)),
+        ({"prompt_tokens": {"total": 3}, "completion_tokens": [4]}, TokenCounts(0, 0)),
+        ({"prompt_tokens": float("nan"), "completion_tokens": float("inf")}, TokenCounts(0, 0)),
+        ({"prompt_tokens": "many", "completion_tokens": 1 << 40}, TokenCounts(0, 0)),
+        ({}, TokenCounts(0, 0)),
+        (None, TokenCounts(0, 0)),
+        ([1], TokenCounts(0, 0)),
+        ("12", TokenCounts(0, 0)),
+        (True, TokenCounts(0, 0)),
+        ({"usage": {"prompt_tokens": 3}}, TokenCounts(0, 0)),
     ],
 )
-def test_odd_usage_counts_nothing_and_fails_nothing(usage: object, told: Told) -> None:
+def test_odd_usage_counts_nothing_and_fails_nothing(usage: object, told: TokenCounts) -> None:
     assert usage_of({"usage": usage}) == told
-    assert usage_of({}) == Told(0, 0)
+    assert usage_of({}) == TokenCounts(0, 0)
 
 
 @pytest.mark.parametrize("reason", ["stop", "eos", "STOP", "end_turn", ""])

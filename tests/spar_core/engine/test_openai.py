@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from spar_core.engine import openai, refusals
-from spar_core.engine.faults import Fault
+from spar_core.engine.faults import backoff_s
 from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.meter import Meter, Usage
 from spar_core.engine.openai import ATTEMPTS, FAILURES_IN_A_ROW, OpenAIEngine
@@ -45,10 +45,9 @@ KEY = "sk-very-secret-0123456789"
 def quick(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """No waiting between tries; the waits that were called for."""
     waits: list[float] = []
-    wait = openai.backoff_s
 
     def noted(*fault: Any) -> float:
-        waits.append(wait(*fault))
+        waits.append(backoff_s(*fault))
         return 0.001
 
     monkeypatch.setattr(openai, "backoff_s", noted)
@@ -738,13 +737,3 @@ def test_answers_that_fill_the_context_end_the_run_and_name_the_options(context:
 def test_answers_shorter_than_the_context_are_asked_for(context: int | None) -> None:
     with serving(lambda _: ["x"]) as server:
         assert ask(server.url, context=context).choices[0].text == "x"
-
-
-def test_waits_grow_and_stay_bounded() -> None:
-    fault = Fault("busy")
-    for number in (1, 3, 50, 5000):
-        longest = max(real_backoff_s(fault, number) for _ in range(200))
-        assert 0 < longest <= min(0.5 * 2 ** min(number - 1, 10), 20)
-
-
-real_backoff_s = openai.backoff_s

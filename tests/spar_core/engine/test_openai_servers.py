@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from spar_core.engine import openai
+from spar_core.engine.faults import backoff_s
 from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.meter import Meter
 from spar_core.engine.openai import ATTEMPTS, FOREIGN_ANSWERS, OpenAIEngine
@@ -34,10 +35,9 @@ from tests.spar_core.engine.asking import ask, completion, good, in_turn, reques
 def quick(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """No waiting between tries; the waits that were called for."""
     waits: list[float] = []
-    wait = openai.backoff_s
 
     def noted(*fault: Any) -> float:
-        waits.append(wait(*fault))
+        waits.append(backoff_s(*fault))
         return 0.001
 
     monkeypatch.setattr(openai, "backoff_s", noted)
@@ -62,7 +62,7 @@ def outcomes(url: str, *asked: ChatRequest, **settings: Any) -> list[ChatAnswer 
     """What becomes of requests that are asked one after another."""
 
     async def main(engine: OpenAIEngine) -> list[ChatAnswer | BaseException]:
-        became = []
+        became: list[ChatAnswer | BaseException] = []
         for each in asked:
             became += await asyncio.gather(engine.chat(each), return_exceptions=True)
         return became
@@ -480,6 +480,19 @@ def test_limit_that_is_too_large_is_refused_and_not_renamed() -> None:
     with serving(lambda _: status(400, said)) as server, pytest.raises(RequestRefused):
         ask(server.url)
     assert len(server.bodies) == 1
+
+
+def test_requests_that_wait_for_their_turn_know_what_was_learned_meanwhile() -> None:
+    def strict(body: Body) -> Answer:
+        return status(400, "'n' is unsupported") if body["n"] > 1 else ["x"]
+
+    async def main(engine: OpenAIEngine) -> list[ChatAnswer]:
+        return await asyncio.gather(*(engine.chat(drawn(n=2, seed=10 * i)) for i in range(20)))
+
+    with serving(strict) as server:
+        answers = using(server.url, main, slots=1)
+    assert all(len(answer.choices) == 2 for answer in answers)
+    assert len(server.bodies) == 41, "one refusal, and a request for each choice"
 
 
 def test_two_servers_are_learned_apart() -> None:
