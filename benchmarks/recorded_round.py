@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 
 from pipelines import refine
-from spar_core.engine.openai import OpenAIEngine
+from spar_core.engine.openai import Call, OpenAIEngine
 from spar_core.engine.protocol import ChatAnswer
 
 
@@ -37,16 +37,16 @@ class Recorder:
         """Put itself between the job and its engines, for the life of this process."""
         recorder = self
 
-        async def tried(engine: OpenAIEngine, payload: bytes, n: int) -> ChatAnswer:
+        async def tried(engine: OpenAIEngine, call: Call) -> ChatAnswer:
             began = time.monotonic()
-            answer = await recorder._try(engine, payload, n)
+            answer = await recorder._try(engine, call)
             tokens = [choice.tokens for choice in answer.choices]
-            recorder.requests.append((payload, tokens, began, time.monotonic()))
+            recorder.requests.append((call.payload, tokens, began, time.monotonic()))
             return answer
 
-        async def read(engine: OpenAIEngine, plain: Any, n: int) -> ChatAnswer:
+        async def read(engine: OpenAIEngine, plain: Any, call: Call) -> ChatAnswer:
             recorder.prefilled += plain.get("timings", {}).get("prompt_n", 0)  # llama.cpp tells it
-            return await recorder._read(engine, plain, n)
+            return await recorder._read(engine, plain, call)
 
         async def close(engine: OpenAIEngine) -> None:
             recorder.client_cpu_s = _cpu_of_python_threads()

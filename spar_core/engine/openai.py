@@ -60,7 +60,7 @@ IN_FLIGHT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class Call:
     """A request as it is sent.
 
     fields: what the payload holds. n: choices that are wanted at most. stop: the texts at which
@@ -207,11 +207,11 @@ class OpenAIEngine:
         self._refusals.answered()
         return answer
 
-    def _call(self, body: Mapping[str, Any], changes: list[Change]) -> _Call:
+    def _call(self, body: Mapping[str, Any], changes: list[Change]) -> Call:
         """The request as this server takes it, as far as that is known."""
         fields = self._fields.shaped(body, changes)
         stop = () if "stop" in fields else body.get("stop", ())
-        return _Call(fields, json.dumps(fields).encode(), fields.get("n", 1), stop)
+        return Call(fields, json.dumps(fields).encode(), fields.get("n", 1), stop)
 
     async def _retried(self, body: Mapping[str, Any], tries: Tries) -> ChatAnswer:
         """Send a request until it is answered, without the fields that are refused.
@@ -251,7 +251,7 @@ class OpenAIEngine:
         for remark in self._fields.learn(changes) if changes else ():
             logging.getLogger(__name__).warning("the engine at %s %s", shown(self.url), remark)
 
-    async def _post(self, call: _Call, tries: Tries) -> ChatAnswer:
+    async def _post(self, call: Call, tries: Tries) -> ChatAnswer:
         is_sent = True
         try:
             answer = await self._try(call)
@@ -273,7 +273,7 @@ class OpenAIEngine:
         self._silent_since = None
         return answer
 
-    async def _try(self, call: _Call) -> ChatAnswer:
+    async def _try(self, call: Call) -> ChatAnswer:
         try:
             async with self._session.post(
                 f"{self.url}/v1/chat/completions",
@@ -302,7 +302,7 @@ class OpenAIEngine:
                 f"the engine's answer is no chat completion: {self._brief(text)}"
             ) from error
 
-    async def _read(self, plain: Any, call: _Call) -> ChatAnswer:
+    async def _read(self, plain: Any, call: Call) -> ChatAnswer:
         """What a response says; its tokens are counted whether or not it is of use."""
         told = usage_of(plain)
         self._meter.count(prompt_tokens=told.prompt, completion_tokens=told.completion)
@@ -315,9 +315,7 @@ class OpenAIEngine:
         self._meter.count(completion_tokens=sum(tokens) - told.completion)
         return ChatAnswer(read, told.prompt)
 
-    def _error(
-        self, status: int, headers: Mapping[str, str], text: bytes, call: _Call
-    ) -> Exception:
+    def _error(self, status: int, headers: Mapping[str, str], text: bytes, call: Call) -> Exception:
         clean_text = self._redact(text.decode("utf-8", "replace"))
         return error_of(
             ErrorReply(status, headers, clean_text, self._has_answered),
@@ -329,7 +327,7 @@ class OpenAIEngine:
         )
 
     def _error_inside(
-        self, error: object, headers: Mapping[str, str], text: bytes, call: _Call
+        self, error: object, headers: Mapping[str, str], text: bytes, call: Call
     ) -> Exception:
         """What to raise for an error that comes with status 200."""
         if status := status_of(error):

@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 
 from pipelines import refine
+from spar_core.engine.openai import Call
 from spar_core.engine.protocol import ChatAnswer
 from spar_core.engine.vllm import VllmEngine, VllmServer
 from tests.pipelines.rounds import check, query, start
@@ -154,9 +155,9 @@ def test_speed_beside_a_plain_loop(
     bodies: list[bytes] = []
     ask = VllmEngine._try
 
-    async def noted(self: VllmEngine, payload: bytes, n: int) -> ChatAnswer:
-        bodies.append(payload)
-        return await ask(self, payload, n)
+    async def noted(self: VllmEngine, call: Call) -> ChatAnswer:
+        bodies.append(call.payload)
+        return await ask(self, call)
 
     monkeypatch.setattr(VllmEngine, "_try", noted)
     run = tmp_path / "run"
