@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from schemas import TABLES, manifest
-from schemas.manifest import is_local
 from schemas.selection import COLUMNS, Choice, Kinds
-from schemas.views import connect, files_listed, for_duckdb, lock
+from schemas.views import connect
+from training.files import NoFiles, open_files, query_of
 
 if TYPE_CHECKING:
     import duckdb
 
 Row = dict[str, object]
 
-_READERS = {"parquet": "read_parquet", "jsonl": "read_json", "json": "read_json", "csv": "read_csv"}
 _ORDER = ("iteration", "pair_id", "rft_id", "sft_id", "variant")
 
 _ANY = Choice()
@@ -70,7 +69,7 @@ def select(
     """Rows of a run's table, or of files, for which a condition holds, of one kind or as chosen.
 
     Args:
-        data: a run, or a path, glob or URL of Parquet, JSONL or CSV files.
+        data: a run, or a path, glob or URL of Parquet, JSONL, JSON, CSV or TSV files.
         table: the table of a run that is meant.
         wanted: sets of columns that will do; the first that is there is read.
         where: an SQL condition over any column.
@@ -87,7 +86,7 @@ def select(
 
     try:
         held = is_run(data)
-        connection = _open_run(data, table, made_by) if held else _open_files(data, table)
+        connection = _open_run(data, table, made_by) if held else _open_files(data, table, wanted)
         with connection:
             if is_lenient:
                 choice = choice.within(connection.sql("from data").columns)
@@ -95,7 +94,8 @@ def select(
     except duckdb.Error as error:
         raise DataError(" ".join(str(error).partition("\n\n")[0].split())) from None
     except (OSError, ValueError, ImportError) as error:
-        raise DataError(f"cannot read {data}: {error}") from None
+        reason = str(error) or type(error).__name__
+        raise DataError(f"cannot read {data}: {reason}") from None
 
 
 def _open_run(run: str, table: str, made_by: str) -> duckdb.DuckDBPyConnection:
@@ -109,27 +109,15 @@ def _open_run(run: str, table: str, made_by: str) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _open_files(data: str, table: str) -> duckdb.DuckDBPyConnection:
-    import duckdb
-    import fsspec
-
-    fs, path = fsspec.core.url_to_fs(data)
-    found = [path] if fs.isfile(path) else sorted(p for p in fs.glob(path) if fs.isfile(p))
-    if not found:
-        raise DataError(f"no run and no file at {data}")
-    endings = {name.removesuffix(".gz").rpartition(".")[2] for name in found}
-    readers = {_READERS.get(ending) for ending in endings}
-    if len(readers) > 1 or None in readers:
-        kinds = ", ".join(sorted(f".{ending}" for ending in endings))
-        raise DataError(f"{data} is {kinds}: give Parquet, JSONL or CSV files, of one kind")
-    files = [name if is_local(fs) else fs.unstrip_protocol(name) for name in found]
-    connection = duckdb.connect()
-    connection.execute("set enable_progress_bar = false")
-    if not is_local(fs):
-        connection.register_filesystem(for_duckdb(fs))
-    lock(connection, files)
-    options = "" if readers == {"read_json"} else ", hive_partitioning = false"
-    query = f"from {readers.pop()}({files_listed(files)}, union_by_name = true{options})"
+def _open_files(
+    data: str, table: str, wanted: Sequence[Sequence[str]]
+) -> duckdb.DuckDBPyConnection:
+    try:
+        connection, reader, files = open_files(data)
+    except NoFiles as error:
+        raise DataError(str(error)) from None
+    columns = [*COLUMNS, *(name for some in wanted for name in some)]
+    query = query_of(connection, reader, files, columns)
     connection.execute(f"create temp view data as {_as_of_a_run(connection, query, table)}")
     return connection
 
@@ -188,8 +176,14 @@ def _rows(relation: duckdb.DuckDBPyRelation) -> list[Row]:
     mixed = [name for name, kind in columns if str(kind) == "JSON"]
     rows: list[Row] = relation.to_arrow_table().to_pylist()
     for row in rows:
-        row |= {name: json.loads(str(row[name])) for name in mixed if row[name] is not None}
+        row |= {name: _of_json(str(row[name])) for name in mixed if row[name] is not None}
     return rows
+
+
+def _of_json(text: str) -> object:
+    """Return a JSON value; a number or a boolean as text, which the column is declared to be."""
+    value = json.loads(text)
+    return text if isinstance(value, (bool, int, float)) else value
 
 
 def _fingerprint(rows: Sequence[Row]) -> str:
