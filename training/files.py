@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from schemas.manifest import is_local
 from schemas.views import files_listed, for_duckdb, lock, quoted
 
 if TYPE_CHECKING:
     import duckdb
+    from duckdb.sqltypes import DuckDBPyType
 
 _READERS = {
     "parquet": "read_parquet",
@@ -110,17 +111,18 @@ def _json_query(
     return f"from read_json({listed}, columns = {_struct(types)})"
 
 
-def _declared(kind: duckdb.sqltypes.DuckDBPyType) -> str:
+def _declared(kind: DuckDBPyType) -> str:
     """Return the type of a column of texts or chats, in SQL, by the inferred one.
 
     Values of several kinds stay JSON, wherever in the type they are.
     """
     if re.search(r"\bJSON\b", str(kind)):
         return "JSON"
-    if kind.id == "list" and kind.children[0][1].id == "struct":
+    item = cast("DuckDBPyType", kind.children[0][1]) if kind.id == "list" else kind
+    if kind.id == "list" and item.id == "struct":
         fields = ", ".join(
             f'"{name.replace(chr(34), chr(34) * 2)}" {"VARCHAR" if name in _TURN else each}'
-            for name, each in kind.children[0][1].children
+            for name, each in item.children
         )
         return f"STRUCT({fields})[]"
     return str(kind) if kind.id in ("list", "struct", "map") else "VARCHAR"
