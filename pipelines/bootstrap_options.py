@@ -104,6 +104,8 @@ def understand(options: argparse.Namespace, actor: str, beam: Sequence[str]) -> 
         return None
     if not options.seeds:
         raise UsageError("--bootstrap needs --seeds FILES")
+    if options.seeds == "-":  # a process of its own reads them
+        raise UsageError("--seeds -: standard input is read by pipelines.evolve only: name a file")
     writer, teacher = options.writer or next(iter(WRITERS)), options.teacher or next(iter(TEACHERS))
     if "engine" not in (writer, teacher):
         for name in ("teacher_url", "teacher_model"):

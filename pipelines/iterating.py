@@ -145,9 +145,7 @@ def _deal(loop: Loop, records: Sequence[Record], out: Console) -> None:
     said = f"prompts: {dealt.prompts} from {files}, dealt to {loop.iterations} iterations"
     if dealt.added < dealt.prompts:
         said += f"; {dealt.prompts - dealt.added} were in the run already"
-    if dealt.failures:
-        said += f"; {dealt.failures} rows are in `failures`"
-    out.print(said, markup=False)
+    out.print(said + dealt.remarks(), markup=False)
 
 
 def _iterate(steps: Steps, iteration: int) -> None:

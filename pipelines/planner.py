@@ -12,12 +12,12 @@ from rich.console import Console
 
 from pipelines import costing
 from pipelines.execution import plan as planning
+from pipelines.execution.input_files import find
 from pipelines.execution.intakes import intake_of
 from pipelines.execution.intakes import rows as rows_of
 from pipelines.execution.options import DEMO_PROMPTS, Job, Stages
 from pipelines.execution.parts import Claimed, depends_on, parts, settings_of, together, with_models
 from pipelines.execution.plan import Part, buckets_for
-from pipelines.execution.prompt_files import find
 from pipelines.execution.prompt_files import read as read_rows
 from pipelines.forecast import Asked, Source, show
 from schemas.views import connect

@@ -26,6 +26,11 @@ def _is_harmless(character: str) -> bool:
     )
 
 
+def reason(error: BaseException) -> str:
+    """Return what an error says, in a line; its type if it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> Table:
     """Rows as a terminal table; numbers to the right, text as text."""
     table = Table(title=title or None, title_justify="left")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from schemas import TABLES, manifest
 from schemas.selection import COLUMNS, Choice, Kinds
 from schemas.views import connect
+from terminal.text import reason
 from training.files import NoFiles, open_files, query_of
 
 if TYPE_CHECKING:
@@ -94,8 +95,7 @@ def select(
     except duckdb.Error as error:
         raise DataError(" ".join(str(error).partition("\n\n")[0].split())) from None
     except (OSError, ValueError, ImportError) as error:
-        reason = str(error) or type(error).__name__
-        raise DataError(f"cannot read {data}: {reason}") from None
+        raise DataError(f"cannot read {data}: {reason(error)}") from None
 
 
 def _open_run(run: str, table: str, made_by: str) -> duckdb.DuckDBPyConnection:

@@ -6,8 +6,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from pipelines.execution.prompt_files import InputRow, find, read, remedy, shown
+from pipelines.execution.input_files import find
+from pipelines.execution.prompt_files import InputRow, read, remedy, shown
 from schemas.failures import PAYLOAD_CHARS, Failure
 from schemas.prompts import TRAIN, Check, Prompt
 from schemas.views import connect
@@ -23,6 +25,16 @@ _HELD_FAILURES = 1_000
 _ALIKE = "up to white space, case and Unicode form"
 
 
+class Place(NamedTuple):
+    """Where a prompt stands first, and a hash of what its row says beside the prompt.
+
+    The hash is of the split and the checks.
+    """
+
+    source: str
+    said: int
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """What a run holds of prompts.
@@ -30,13 +42,13 @@ class Held:
     here: by id the iteration of those that are not added again, the checks they came with, and
         whether these are complete.
     splits: by id, of all of the run.
-    sources: by `form_id` where the first of those that are not added again is from.
+    places: by `form_id` where the first of those that are not added again stands.
     form_splits: by `form_id`, of all of the run, the first iteration's where several hold it.
     """
 
     here: dict[str, tuple[int, list[Check] | None, bool]]
     splits: dict[str, str]
-    sources: dict[str, str]
+    places: dict[str, Place]
     form_splits: dict[str, str]
 
 
@@ -50,10 +62,24 @@ class Intake:
     failures: int
     others: int
     """Prompts of other splits than the one asked for."""
+    equal: int
+    """Rows that repeat a prompt, which is done once."""
+    repeats: str
+    """The place of the first of these rows, and of the prompt that it repeats, in words."""
     more: bool
     """Whether a limit left rows unread."""
     ids: tuple[str, ...]
     """Of the prompts of the split asked for, in their order."""
+
+    def remarks(self) -> str:
+        """Say what is odd about the rows, as the end of a line; "" if nothing is."""
+        said = ""
+        if self.equal:
+            rows = "1 row repeats" if self.equal == 1 else f"{self.equal:,} rows repeat"
+            said += f"; {rows} a prompt, {_ALIKE} ({self.repeats}); it is done once"
+        if self.failures:
+            said += f"; {self.failures} rows are in `failures`"
+        return said
 
 
 def ingest(
@@ -133,8 +159,10 @@ class _Reading:
         self._passes_over = passes_over
         self._sizes = Counter(t for t, _, _ in held.here.values())
         self._read_of = Counter[int]()
-        self._seen: dict[str, str] = {}
-        self._forms: dict[str, str] = {}
+        self._seen: dict[str, Place] = {}
+        self._forms: dict[str, Place] = {}
+        self._equal = 0
+        self._repeats = ""
         self._ids: list[str] = []
         self._failures: list[InputRow] = []
         self._new: dict[int, list[Prompt]] = {iteration: [] for iteration in datasets}
@@ -150,7 +178,7 @@ class _Reading:
                 more = True
                 break
             self._take(row, short)
-        if not self._seen:
+        if not self._seen and not self._equal:
             first = self._failures[0] if self._failures else None
             reason = f"{first.source}: {first.message}" if first else "no rows"
             raise InputError(f"no prompt in {files} ({reason}); {remedy()}")
@@ -169,6 +197,8 @@ class _Reading:
             added=self._added,
             failures=len(self._failures),
             others=len(self._seen) - len(self._ids),
+            equal=self._equal,
+            repeats=self._repeats,
             more=more,
             ids=tuple(self._ids),
         )
@@ -179,18 +209,24 @@ class _Reading:
             self._failures.append(row)
             return
         key, split = prompt_id(row.prompt), row.split or self._split
+        place = Place(row.source, _said(split, row.checks, row.checks_complete))
         if key in self._seen:
-            message = f"the same prompt stands at {self._seen[key]}; it is done once"
-            self._failures.append(_refused(row, "duplicate", message))
+            self._repeat(row, place, self._seen[key])
             return
         form = form_id(row.prompt)
-        refused = self._refused(row, key, form, split) or self._contaminated(row, key)
-        if refused:
-            self._failures.append(refused)
-            if refused.error != "contaminated" or key not in self._held.here:
+        if other := self._other_split(row, key, form, split):
+            self._failures.append(other)
+            return
+        first = self._forms.get(form) or self._held.places.get(form)
+        if first and key not in self._held.here:
+            self._repeat(row, place, first)
+            return
+        if contaminated := self._contaminated(row, key):
+            self._failures.append(contaminated)
+            if key not in self._held.here:
                 return
-        self._seen[key] = row.source
-        self._forms.setdefault(form, row.source)
+        self._seen[key] = place
+        self._forms.setdefault(form, place)
         if split == self._split:
             self._ids.append(key)
         elif self._passes_over:
@@ -206,18 +242,26 @@ class _Reading:
         if split == self._split:
             self._read_of[iteration] += 1
 
-    def _refused(self, row: InputRow, key: str, form: str, split: str) -> InputRow | None:
-        """The failure of a prompt that is in another split, or equal to one but for its form."""
+    def _repeat(self, row: InputRow, place: Place, first: Place) -> None:
+        """Count a row that repeats a prompt; it is a failure if its split or checks differ."""
+        if place.said == first.said:
+            self._equal += 1
+            self._repeats = self._repeats or f"{place.source} that of {first.source}"
+            return
+        message = (
+            f"the same prompt, {_ALIKE}, stands at {first.source} with another split or other "
+            "checks; it is done once, as it stands there"
+        )
+        self._failures.append(_refused(row, "duplicate", message))
+
+    def _other_split(self, row: InputRow, key: str, form: str, split: str) -> InputRow | None:
+        """The failure of a prompt that the run holds in another split, in whatever form."""
         begun = self._held.splits.get(key) or self._held.form_splits.get(form, split)
-        if begun != split:
-            what = "this prompt" if key in self._held.splits else f"this prompt, {_ALIKE},"
-            message = f"the run holds {what} in the split `{begun}`, and it cannot be in two"
-            return _refused(row, "other_split", message)
-        place = self._forms.get(form) or self._held.sources.get(form)
-        if place is None or key in self._held.here:
+        if begun == split:
             return None
-        message = f"the same prompt, {_ALIKE}, stands at {place}; it is done once"
-        return _refused(row, "duplicate", message)
+        what = "this prompt" if key in self._held.splits else f"this prompt, {_ALIKE},"
+        message = f"the run holds {what} in the split `{begun}`, and it cannot be in two"
+        return _refused(row, "other_split", message)
 
     def _contaminated(self, row: InputRow, key: str) -> InputRow | None:
         """The failure of a prompt that holds a benchmark's."""
@@ -243,6 +287,11 @@ class _Reading:
         if len(self._new[iteration]) >= _SHARD_ROWS:
             _commit(self._datasets[iteration], self._new[iteration])
             self._new[iteration] = []
+
+
+def _said(split: str, checks: Sequence[Check] | None, is_complete: bool) -> int:
+    """Return a hash of what a row says beside its prompt."""
+    return hash((split, checks and (*checks,), is_complete))
 
 
 def _came_late(row: InputRow) -> InputRow:
@@ -277,7 +326,7 @@ def _held(run: str, iteration: int | None = None) -> Held:
                 if t == iteration or (iteration is None and t > 0):
                     found = checks and [Check(**one) for one in checks]
                     held.here[key] = (t, found, is_complete)
-                    held.sources[form] = source
+                    held.places[form] = Place(source, _said(split, found, is_complete))
     return held
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from pipelines.execution import intake, seed_intake
+from pipelines.execution.input_files import find
 from pipelines.execution.options import (
     DEMO_PROMPTS,
     DEMO_RUN,
@@ -16,7 +17,6 @@ from pipelines.execution.options import (
     reads_prompts,
     reads_seeds,
 )
-from pipelines.execution.prompt_files import find
 from schemas.views import connect
 from terminal.exits import InputError
 from terminal.interpreter import python
@@ -105,9 +105,7 @@ def _prompts(job: Job, out: Console) -> tuple[Job, Sequence[str] | None]:
     )
     if read.added < read.prompts:
         said += f", {read.prompts - read.added} of them in the run already"
-    if read.failures:
-        said += f"; {read.failures} rows are in `failures`"
-    out.print(said, markup=False)
+    out.print(said + read.remarks(), markup=False)
     if job.is_demo and read.more:
         out.print(
             "This is a demonstration. So that two cores end soon it takes few prompts and has, in "

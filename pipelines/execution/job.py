@@ -16,6 +16,7 @@ from rich.console import Console
 from inspection.summary import print_summary
 from pipelines.execution import elsewhere, lease, running, stop, work
 from pipelines.execution.command import Own
+from pipelines.execution.input_files import STDIN
 from pipelines.execution.intakes import intake_of, rows
 from pipelines.execution.job_note import Running
 from pipelines.execution.journal import clear_journal
@@ -165,8 +166,14 @@ def _check_runner(job: Job, err: Console) -> None:
     """Look at what a runner elsewhere cannot do.
 
     Raises:
-        UsageError: it cannot be left alone, or its workers cannot see what they need.
+        UsageError: it cannot be left alone, or its workers cannot see what they need, or the
+            prompts come from standard input, which cannot be read again where the job is resumed.
     """
+    if job.files == STDIN and not job.is_in_process:
+        raise UsageError(
+            f"--{job.stages[0].intake} -: standard input is read where the pipeline runs in this "
+            "process (DirectRunner): write it to a file that the next command can read, too"
+        )
     if job.options.detach:
         elsewhere.check_detaching(job.beam)
     local = [f"--run {job.dataset.run}"] if job.dataset.is_local else []

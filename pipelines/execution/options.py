@@ -151,8 +151,9 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
         run.add_argument(
             "--prompts",
             metavar="FILES",
-            help="JSONL, CSV or Parquet with a column `prompt`; a path, a glob or a URL; may be "
-            "gzipped (default: what the run holds, else the bundled prompts)",
+            help="JSONL, JSON, CSV, TSV or Parquet with a column `prompt`, or .txt with a prompt a "
+            "line, compressed or not; a path, a folder, a glob, a URL, or - for standard input "
+            "(default: what the run holds, else the bundled prompts)",
         )
         if not any(SIFTING in stage.options for stage in stages):  # it has the option, too
             decontamination.add(run, "prompts of --prompts")
@@ -198,8 +199,9 @@ def add_seeds(run: Any) -> None:
     run.add_argument(
         "--seeds",
         metavar="FILES",
-        help="JSONL, JSON, CSV or Parquet with a column `prompt`, `instruction`, `seed` or `text`, "
-        "or a JSON list of texts; a path, a glob or a URL (default: what the run holds)",
+        help="JSONL, JSON, CSV, TSV or Parquet with a column `prompt`, `instruction`, `seed` or "
+        "`text`, a JSON list of texts, or .txt with one a line, compressed or not; a path, a "
+        "folder, a glob, a URL, or - for standard input (default: what the run holds)",
     )
 
 

@@ -1,19 +1,22 @@
-"""Files of prompts: JSONL, JSON, CSV or Parquet, a row each; what cannot be used says why."""
+"""Rows of files of prompts or seeds: JSONL, JSON, CSV, TSV, Parquet or lines of text.
+
+A row that cannot be used says why.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, Any
 
-import fsspec
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.execution.input_files import STDIN, kind_of, opened
 from schemas.prompts import Check
 from spar_core.checks.arguments import BadChecks
 from spar_core.checks.library import NoChecker
@@ -25,11 +28,16 @@ from spar_core.checks.reading import (
     read_complete,
 )
 from terminal.exits import InputError
+from terminal.text import reason
 
 COLUMN = "prompt"
 SEED_COLUMNS = (COLUMN, "instruction", "seed", "text")
 """Columns that a plain instruction, or a text, may stand in: the first that is there."""
 SPLIT_COLUMN = "split"
+
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+"""What a line that holds nothing is made of; the first begins with a mark of UTF-8 at most."""
 
 _SPLIT = re.compile(r"\w{0,40}")
 
@@ -49,51 +57,79 @@ class InputRow:
     """What the row says that it is for, "" where it says nothing."""
 
 
-def find(files: str) -> list[str]:
-    """The files that a path, glob or URL names.
-
-    Raises:
-        InputError: there are none.
-    """
-    try:
-        fs, path = fsspec.core.url_to_fs(files)
-        names = [path] if fs.isfile(path) else sorted(fs.glob(path))
-        found = [name for name in names if fs.isfile(name)]
-    except (OSError, ValueError, ImportError) as error:
-        raise InputError(f"cannot look for {files}: {error}") from None
-    if not found:
-        raise InputError(f"no such file: {files}")
-    return [fs.unstrip_protocol(name).removeprefix("file://") for name in found]
-
-
 def read(path: str, columns: Sequence[str] = (COLUMN,)) -> Iterator[InputRow]:
-    """The rows of a file, bad ones included.
+    """Read the rows of a file, bad ones included.
 
     Args:
+        path: a file that `find` names. Its suffix says of which kind it is; JSONL if none does.
         columns: that the prompt may stand in; the first that is there counts.
 
     Raises:
         InputError: the file cannot be read at all.
     """
-    name = path.removesuffix(".gz")
+    kind = kind_of(path)
     try:
-        with fsspec.open(path, "rb", compression="infer") as file:
-            if name.endswith(".parquet"):
-                yield from _read_parquet(path, file, columns)
-            elif name.endswith(".csv"):
-                yield from _read_csv(path, file, columns)
-            elif name.endswith(".json") and _begins_list(file):
-                yield from _read_list(path, file, columns)
-            else:
-                yield from _read_jsonl(path, file, columns)
-    except (OSError, EOFError, pa.ArrowException) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
+        if kind == "json" and _begins_list(path):
+            kind = "list"
+        with opened(path, seeks=kind == "parquet") as file:
+            yield from _rows(path, kind, file, columns)
+    except InputError:
+        raise
+    except Exception as error:  # file systems and compressions raise what their libraries do
+        raise InputError(f"cannot read {path}: {reason(error)}") from None
 
 
-def _begins_list(file: IO[bytes]) -> bool:
-    begins = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
-    file.seek(0)
-    return begins
+def _rows(path: str, kind: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
+    if path == STDIN:
+        return _read_stdin(path, file, columns)
+    if kind == "parquet":
+        return _read_parquet(path, file, columns)
+    if kind in _DELIMITERS:
+        return _read_csv(path, file, columns, _DELIMITERS[kind])
+    if kind == "txt":
+        return _read_lines(path, file, columns)
+    return _read_list(path, file, columns) if kind == "list" else _read_jsonl(path, file, columns)
+
+
+def _begins_list(path: str) -> bool:
+    with opened(path) as file:
+        return file.read(64).lstrip(_BLANK).startswith(b"[")
+
+
+def _read_stdin(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
+    """JSONL if the first line that is not empty begins an object, else lines of text."""
+    lines = iter(file)
+    head: list[bytes] = []
+    for line in lines:
+        head.append(line)
+        if line.strip(_BLANK):
+            break
+    if not head:
+        message = "standard input is empty; a run that holds its prompts goes on without --prompts"
+        return iter([InputRow(path, None, "empty_file", message)])
+    is_json = head[-1].lstrip(_BLANK).startswith(b"{")
+    reader = _read_jsonl if is_json else _read_lines
+    return reader(path, chain(head, lines), columns)
+
+
+def _read_lines(path: str, lines: Iterable[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
+    """A prompt in each line that is not empty."""
+    number = 0
+    for number, line in enumerate(lines, 1):
+        source = f"{path}:{number}"
+        if not line.strip(_BLANK):
+            continue
+        ended = line.removesuffix(b"\n").removesuffix(b"\r")
+        try:
+            text = ended.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            shown_line = ended.decode("utf-8", "backslashreplace")
+            yield InputRow(source, None, "not_utf8", f"not UTF-8: {error.reason}", shown_line)
+            continue
+        if text.strip():
+            yield _checked(source, {columns[0]: text}, columns[0])
+    if not number:
+        yield InputRow(path, None, "empty_file", "the file is empty")
 
 
 def _read_list(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
@@ -129,11 +165,11 @@ def _named(columns: Sequence[str]) -> str:
     return " or ".join(f"`{name}`" for name in columns)
 
 
-def _read_jsonl(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
+def _read_jsonl(path: str, lines: Iterable[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
     number = 0
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(lines, 1):
         source = f"{path}:{number}"
-        if not line.strip():
+        if not line.strip(_BLANK):
             continue
         shown = line.decode("utf-8", "backslashreplace").rstrip("\n")
         try:
@@ -149,14 +185,16 @@ def _read_jsonl(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[
         yield InputRow(path, None, "empty_file", "the file is empty")
 
 
-def _read_csv(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
+def _read_csv(
+    path: str, file: IO[bytes], columns: Sequence[str], delimiter: str
+) -> Iterator[InputRow]:
     decoded = (
         line.decode("utf-8-sig" if not i else "utf-8", "surrogateescape")
         for i, line in enumerate(file)
     )
     with suppress(OverflowError):
         csv.field_size_limit(1 << 30)
-    reader = csv.reader(decoded, strict=True)
+    reader = csv.reader(decoded, delimiter=delimiter, strict=True)
     header: list[str] | None = None
     column: str | None = None
     while True:
@@ -179,7 +217,7 @@ def _read_csv(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[In
                 )
         elif cells and len(cells) != len(header):
             message = f"{len(cells)} cells where the header has {len(header)}"
-            yield InputRow(source, None, "bad_csv", message, ",".join(map(shown, cells)))
+            yield InputRow(source, None, "bad_csv", message, delimiter.join(map(shown, cells)))
         elif cells and column:
             yield _checked(source, dict(zip(header, cells, strict=True)), column)
     if header is None:
@@ -246,4 +284,7 @@ def shown(text: str) -> str:
 def remedy(columns: Sequence[str] = (COLUMN,)) -> str:
     """What a file of prompts, or of seeds, is."""
     what = "prompts" if columns == (COLUMN,) else "seeds"
-    return f"{what} are JSONL, CSV or Parquet with a text column {_named(columns)}"
+    return (
+        f"{what} are JSONL, JSON, CSV, TSV or Parquet with a text column {_named(columns)}, or "
+        ".txt with one a line"
+    )

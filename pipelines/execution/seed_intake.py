@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pipelines.execution.input_files import find
 from pipelines.execution.intake import commit_failures
 from pipelines.execution.prompt_files import (
     SEED_COLUMNS,
     InputRow,
-    find,
     read,
     remedy,
     shown,

@@ -122,7 +122,7 @@ def test_bad_rows_are_failures_of_the_first_iteration(tmp_path: Path) -> None:
     deal(str(tmp_path / "run"), [1, 2], str(path), None)
     assert dealt(tmp_path / "run") == {1: ["a", "c"], 2: ["b"]}
     rows = query(tmp_path / "run", "select iteration, error from failures order by error")
-    assert rows == [(1, "duplicate"), (1, "empty_prompt")]
+    assert rows == [(1, "empty_prompt")]
 
 
 def test_too_few_prompts_are_refused_before_any_is_added(tmp_path: Path) -> None:

@@ -388,6 +388,7 @@ def test_a_refiner_of_its_own_is_trained_from_it(children: Children, place: Path
         (["--seeds", "seeds.jsonl"], [], "--seeds is for --bootstrap"),
         (["--sft_actor_args", "--x"], [], "--sft_actor_args is for --bootstrap"),
         ([], ["--bootstrap"], "--bootstrap needs --seeds FILES"),
+        (["--seeds", "-"], ["--bootstrap"], "--seeds -: standard input is read by"),
         (["--writer", "nobody"], BOOTSTRAP, "--writer: invalid choice: 'nobody'"),
         (["--teacher_model", "m"], BOOTSTRAP, "--teacher_model is for --teacher engine or"),
         (["--bootstrap_limit", "x"], BOOTSTRAP, "--bootstrap_limit: must be a whole number"),

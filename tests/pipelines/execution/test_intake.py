@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines import judge, pairs, refine, sample, tree_search
-from pipelines.execution import intake
+from pipelines.execution import intake, prompt_files
 from pipelines.execution.intake import ingest
-from schemas.prompts import Prompt
+from pipelines.execution.prompt_files import InputRow
+from schemas.prompts import Check, Prompt
 from spar_core.dataset import Dataset, Settled
 from spar_core.ids import form_id, prompt_id
 from terminal.exits import InputError
@@ -86,7 +89,6 @@ def into(run: Path | str, files: Path | str, limit: int | None = None) -> intake
         ("{'prompt': 'é'}".encode("latin-1"), "not_utf8", "not UTF-8"),
         (b'{"prompt": "half \\ud83d"}', "not_utf8", "surrogate"),
         (b'{"prompt": "\\ude00\\ud83d wrong way round"}', "not_utf8", "surrogate"),
-        (b'{"prompt": "kept"}', "duplicate", ":1"),
         (b'{"\\ud800": 1}', "no_prompt", "no field"),
         (b'{"prompt": {"\\ud800": "\\udfff"}}', "no_prompt", "not text"),
         (b'{"prompt": "NUL \x00 raw"}', "bad_json", "not a JSON object"),
@@ -186,7 +188,7 @@ def test_parquet_columns_of_other_types(tmp_path: Path, run: Path) -> None:
         os.rename(tmp_path / name, tmp_path / f"{name}.parquet")
     into(run, tmp_path / "*.parquet")
     assert sorted(held(run)) == ["a", "b", "c"]
-    assert sorted(failures(run)) == ["duplicate", "empty_prompt", "no_prompt"]
+    assert sorted(failures(run)) == ["empty_prompt", "no_prompt"]
 
 
 @pytest.mark.parametrize(
@@ -281,9 +283,8 @@ def test_a_glob_reads_its_files_in_order(tmp_path: Path, run: Path) -> None:
         (tmp_path / name).write_bytes(lines({"prompt": text}, {"prompt": "both"}))
     result = into(run, tmp_path / "*.jsonl")
     assert held(run) == ["one", "both", "two"]
-    assert (result.files, result.failures) == (2, 1)
-    assert failures(run, "key, error") == [(f"{tmp_path}/b.jsonl:2", "duplicate")]
-    assert f"{tmp_path}/a.jsonl:2" in failures(run, "message")[0]
+    assert (result.files, result.equal, result.failures) == (2, 1, 0)
+    assert result.repeats == f"{tmp_path}/b.jsonl:2 that of {tmp_path}/a.jsonl:2"
 
 
 def test_an_empty_file_among_others_is_a_failure(tmp_path: Path, run: Path) -> None:
@@ -318,12 +319,45 @@ def test_urls_are_read(run: Path, request: pytest.FixtureRequest) -> None:
     assert failures(run, "key") == [f"{folder.replace('//', '///')}/{n}.jsonl:2" for n in "ab"]
 
 
+def test_standard_input_is_read_again_where_a_run_goes_on(
+    run: Path, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = ["--run", str(run), "--engine_url", server.url]
+    for data in (b"one\ntwo\n", b"one\ntwo\nthree\n"):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        assert sample.main([*line, "--prompts", "-"]) == 0
+    assert held(run) == ["one", "two", "three"]
+    assert query(run, "select source from prompts order by position") == [
+        ("-:1",),
+        ("-:2",),
+        ("-:3",),
+    ]
+    held_before = rounds.tables(run)
+    assert sample.main(line) == 0
+    assert rounds.tables(run) == held_before
+
+
+def test_standard_input_is_not_for_runners_elsewhere(
+    run: Path,
+    server: LoopbackServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\n")))
+    elsewhere = ["--runner=PrismRunner"]
+    line = ["--run", str(run), "--engine_url", server.url, "--prompts", "-"]
+    assert sample.main([*line, *elsewhere]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: --prompts -: standard input is read where the pipeline runs")
+    assert error.count("\n") == 1
+
+
 def test_a_limit_counts_different_prompts(tmp_path: Path, run: Path) -> None:
     path = tmp_path / "in.jsonl"
     rows = [{"prompt": text} for text in "aabbcd"]
     path.write_bytes(lines(*rows))
     result = into(run, path, 3)
-    assert (result.prompts, result.failures, result.more) == (3, 2, True)
+    assert (result.prompts, result.equal, result.more) == (3, 2, True)
     assert held(run) == ["a", "b", "c"]
     assert not into(run, path, 4).more
     assert held(run) == ["a", "b", "c", "d"]
@@ -337,7 +371,8 @@ def test_reading_again_changes_no_file(tmp_path: Path, run: Path) -> None:
     second = into(run, path)
     assert rounds.files(run) == before
     assert (first.added, second.added) == (2, 0)
-    assert first.failures == second.failures == 2
+    assert first.failures == second.failures == 1
+    assert first.equal == second.equal == 1
 
 
 def test_mending_a_line_adds_its_prompt(tmp_path: Path, run: Path) -> None:
@@ -390,8 +425,8 @@ def test_the_round_does_the_rest_and_says_so(
     assert refine.main(command(run, path, server.url)) == 3
     out, err = capsys.readouterr()
     assert err == ""
-    assert "5 rows are in `failures`" in out
-    assert "5 items could not be done" in out
+    assert "4 rows are in `failures`" in out
+    assert "4 items could not be done" in out
     assert "bad_json" in out, "the summary counts failures by cause"
     assert "\x1b" not in out
     rounds.check(run)
@@ -534,13 +569,11 @@ TOWN = "Name a small town."
 def test_prompts_that_differ_in_form_alone_are_one(tmp_path: Path, run: Path, text: str) -> None:
     path = rounds.write_prompts(tmp_path / "in.jsonl", [TOWN, "Other.", text])
     read = into(run, path)
-    assert (read.prompts, read.added, read.failures) == (2, 2, 1)
+    assert (read.prompts, read.added, read.failures) == (2, 2, 0)
     assert held(run) == [TOWN, "Other."]
-    [(key, error, message)] = failures(run, "key, error, message")
-    assert (key, error) == (f"{path}:3", "duplicate")
-    assert message == (
-        "the same prompt, up to white space, case and Unicode form, "
-        f"stands at {path}:1; it is done once"
+    assert read.remarks() == (
+        "; 1 row repeats a prompt, up to white space, case and Unicode form "
+        f"({path}:3 that of {path}:1); it is done once"
     )
     written = rounds.files(run)
     assert into(run, path).added == 0
@@ -551,10 +584,10 @@ def test_a_prompt_of_another_file_in_another_form_is_a_duplicate(tmp_path: Path,
     first = rounds.write_prompts(tmp_path / "first.jsonl", [TOWN])
     second = rounds.write_prompts(tmp_path / "second.jsonl", ["Other.", ALIKE[1]])
     into(run, first)
-    assert into(run, second).added == 1
+    read = into(run, second)
+    assert (read.added, read.equal, read.failures) == (1, 1, 0)
+    assert read.repeats == f"{second}:2 that of {first}:1"
     assert held(run) == [TOWN, "Other."]
-    [(key, message)] = failures(run, "key, message")
-    assert key == f"{second}:2" and f"stands at {first}:1" in message
     other = ingest(Dataset(str(run), 2), str(second), None)
     assert (other.added, other.failures) == (2, 0), "an iteration may hold what another one holds"
 
@@ -590,7 +623,7 @@ def test_forms_that_a_run_was_begun_with_go_on(tmp_path: Path, run: Path) -> Non
     dataset.commit("prompts", "w", [Settled(p.prompt_id, {"prompts": [p]}) for p in begun])
     path = rounds.write_prompts(tmp_path / "in.jsonl", [TOWN, *ALIKE])
     read = into(run, path)
-    assert (read.prompts, read.added, read.failures) == (2, 0, 3)
+    assert (read.prompts, read.added, read.equal, read.failures) == (2, 0, 3, 0)
     assert held(run) == [TOWN, ALIKE[0]]
 
 
@@ -598,7 +631,54 @@ def test_iterations_are_not_dealt_two_forms_of_a_prompt(tmp_path: Path, run: Pat
     path = rounds.write_prompts(tmp_path / "in.jsonl", [TOWN, "Other.", *ALIKE])
     assert intake.deal(str(run), [1, 2], str(path), None).added == 2
     assert intake.deal(str(run), [1, 2], str(path), None).added == 0
-    assert failures(run) == ["duplicate"] * 4
+    assert failures(run) == []
+
+
+def test_many_copies_of_a_prompt_are_one_prompt_and_a_line(
+    tmp_path: Path, run: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(lines({"prompt": "only"}) * 100_000)
+    assert sample.main(command(run, path, server.url)) == 0
+    said = capsys.readouterr().out.splitlines()[0]
+    assert said.startswith(f"prompts: 1 from {path}; 99,999 rows repeat a prompt")
+    assert said.endswith(f"({path}:2 that of {path}:1); it is done once")
+    assert held(run) == ["only"]
+    assert failures(run) == []
+
+
+def test_a_file_of_forms_that_the_run_holds_is_no_error(tmp_path: Path, run: Path) -> None:
+    into(run, rounds.write_prompts(tmp_path / "first.jsonl", [TOWN]))
+    read = into(run, rounds.write_prompts(tmp_path / "second.jsonl", ALIKE))
+    assert (read.prompts, read.added, read.equal, read.failures) == (0, 0, 4, 0)
+    assert held(run) == [TOWN]
+
+
+@pytest.mark.parametrize("text", [TOWN, ALIKE[0]])
+@pytest.mark.parametrize("more", [{"split": "eval"}, {"checks": "a check"}])
+def test_a_repeated_prompt_that_says_something_else_is_a_failure(
+    tmp_path: Path, run: Path, text: str, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_checks(row: dict[str, str]) -> list[Check] | None:
+        return [Check(row["checks"], "{}")] if "checks" in row else None
+
+    monkeypatch.setattr(prompt_files, "read_checks", read_checks)  # its library takes seconds
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(lines({"prompt": TOWN}, {"prompt": text, **more}, {"prompt": text}))
+    read = into(run, path)
+    assert (read.prompts, read.equal, read.failures) == (1, 1, 1)
+    [(key, error, message)] = failures(run, "key, error, message")
+    assert (key, error) == (f"{path}:2", "duplicate")
+    assert f"stands at {path}:1 with another split or other checks" in message
+
+
+def test_a_repeated_prompt_leaves_the_failures_of_early_runs(tmp_path: Path, run: Path) -> None:
+    path = rounds.write_prompts(tmp_path / "in.jsonl", [TOWN, TOWN])
+    early = InputRow(f"{path}:2", None, "duplicate", "the same prompt stands at 1", TOWN)
+    intake.commit_failures(Dataset(str(run), 1), intake.STAGE, [early], [str(path)])
+    assert failures(run) == ["duplicate"]
+    into(run, path)
+    assert failures(run) == []
 
 
 BENCHMARK = "Write a letter to the mayor of a small town in which you praise its old trees."

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.execution.prompt_files import find, read
+from pipelines.execution.input_files import find
+from pipelines.execution.prompt_files import read
 from terminal.exits import InputError
 
 
