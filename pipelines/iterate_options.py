@@ -88,6 +88,7 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
     ours = Parser(add_help=False, allow_abbrev=False)
     _add_arguments(ours)
     ours.add_argument("--prompts")
+    ours.add_argument("--prompt_column")
     decontamination.add(ours, "prompts")
     ours.add_argument("--iteration")
     mine, rest = ours.parse_known_args(given)
@@ -104,6 +105,8 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
         begin = [word for role in ROLES for word in (f"--{role.name}_model", models[role.name])]
     rest = ["--run", options.run, "--engine", options.engine, *begin, *rest]
     prompts = [] if mine.prompts is None else ["--prompts", mine.prompts]
+    if mine.prompt_column is not None:
+        prompts += ["--prompt_column", mine.prompt_column]
     if mine.decontaminate:
         prompts += ["--decontaminate", *mine.decontaminate]
     job = parse("iterate", description, {SPAR: spar.STAGES}, [*rest, *prompts])

@@ -13,6 +13,7 @@ from pipelines import bootstrapping, evaluating
 from pipelines.execution import intake, lease
 from pipelines.execution.options import DEMO_PROMPTS
 from pipelines.execution.parts import depends_on, settings_of
+from pipelines.execution.prompt_columns import COLUMNS, columns_of
 from pipelines.execution.session import Session
 from pipelines.iterate_options import Loop
 from pipelines.iterations import FIRST, ROLES, Record, roles, table
@@ -141,7 +142,8 @@ def _deal(loop: Loop, records: Sequence[Record], out: Console) -> None:
         files = str(DEMO_PROMPTS)
     with lease.held(loop.job.dataset):
         benchmarks = tuple(loop.job.options.decontaminate)
-        dealt = intake.deal(loop.run, ahead, files, loop.job.limit, benchmarks)
+        columns = columns_of(loop.job.options.prompt_column, COLUMNS)
+        dealt = intake.deal(loop.run, ahead, files, loop.job.limit, benchmarks, columns)
     said = f"prompts: {dealt.prompts} from {files}, dealt to {loop.iterations} iterations"
     if dealt.added < dealt.prompts:
         said += f"; {dealt.prompts - dealt.added} were in the run already"

@@ -18,6 +18,7 @@ from pipelines.execution.intakes import rows as rows_of
 from pipelines.execution.options import DEMO_PROMPTS, Job, Stages
 from pipelines.execution.parts import Claimed, depends_on, parts, settings_of, together, with_models
 from pipelines.execution.plan import Part, buckets_for
+from pipelines.execution.prompt_columns import COLUMNS, columns_of
 from pipelines.execution.prompt_files import read as read_rows
 from pipelines.forecast import Asked, Source, show
 from schemas.views import connect
@@ -133,7 +134,8 @@ def _ids(job: Job, files: str, held: Mapping[str, str]) -> list[str]:
 def _prompts(job: Job, files: str) -> Iterator[str]:
     """Prompts of files that are of the job's split and hold no benchmark's prompt."""
     known = tuple(job.options.decontaminate)
-    for row in (row for path in find(files) for row in read_rows(path)):
+    columns = columns_of(job.options.prompt_column, COLUMNS)
+    for row in (row for path in find(files) for row in read_rows(path, columns)):
         if (
             row.prompt is not None
             and (row.split or job.split) == job.split

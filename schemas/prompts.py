@@ -26,6 +26,7 @@ class Prompt:
     checks_complete: whether the checks are all that the prompt asks for, so that a program alone
         can say whether an answer follows it.
     split: what the prompt is for: `train`, or whatever evaluation calls its own.
+    extra: a JSON object of the other columns of its row in the file; None where there are none.
     """
 
     prompt_id: str
@@ -35,6 +36,7 @@ class Prompt:
     checks: list[Check] | None = None
     split: str = TRAIN
     checks_complete: bool = False
+    extra: str | None = None
 
 
 PROMPTS = Table(
@@ -48,6 +50,7 @@ PROMPTS = Table(
         "checks": [{"id": "string", "kwargs": "string"}],
         "split": "string",
         "checks_complete": "bool",
+        "extra": "string",
     },
     reads={
         "split": f"coalesce(split, '{TRAIN}')",

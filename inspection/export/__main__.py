@@ -20,7 +20,7 @@ from inspection.export import card, files
 from inspection.export.formats import FORMATS, TABLES, Format, dataset_info
 from schemas import TABLES as SCHEMAS
 from schemas.selection import COLUMNS, Choice, Kinds, SelectionError
-from schemas.table import MESSAGES, arrow_schema
+from schemas.table import MESSAGES, Kind, arrow_schema
 from schemas.views import connect
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
 from terminal.text import as_text
@@ -134,7 +134,7 @@ def export(
         raise ValueError(f"--output is a folder on this machine, not {output}")
     with files.new_folder(output) as folder:
         picked = folder / ".picked"
-        kinds, facts = _pick(run, where, iteration, choice, picked)
+        kinds, columns, facts = _pick(run, where, iteration, choice, picked)
         if not kinds["pairs"].total:
             raise NothingToExport(_nothing(run, where, iteration, choice))
         made = {table: some for table, some in kinds.items() if some.total}
@@ -147,7 +147,9 @@ def export(
                 _read(connection, picked / table).create_view(table)
                 _write(connection, form, table, folder)
             names = os.path.basename(_root(run)), os.path.basename(os.path.realpath(output))
-            selection = card.Selection(*names, form, where, iteration, choice, licence, made)
+            selection = card.Selection(
+                *names, form, where, iteration, choice, licence, made, columns
+            )
             text = card.render(connection, facts, selection)
         (folder / "README.md").write_text(text, encoding="utf-8")
         if form.name == "llamafactory":
@@ -158,18 +160,21 @@ def export(
 
 def _pick(
     run: str, where: str | None, iteration: int | None, choice: Choice, folder: Path
-) -> tuple[dict[str, Kinds], card.Facts]:
+) -> tuple[dict[str, Kinds], dict[str, dict[str, Kind]], card.Facts]:
     """Copy the rows asked for, whatever the condition says, once; with what the run says of them.
+
+    Returns the counts and the columns of the rows by table, and the run's facts.
 
     The condition may be `random() < 0.1` or take long, so it is evaluated here only.
     """
     import duckdb
 
     kinds: dict[str, Kinds] = {}
+    columns: dict[str, dict[str, Kind]] = {}
     with connect(run, locked=True) as connection:
         for table in TABLES:
             what = f"{_NOUNS[table]} of {run}"
-            there = connection.view(table)
+            there, columns[table] = _with_extra(connection, table)
             if iteration is not None:
                 there = there.filter(f"iteration = {int(iteration)}")
             if table == TABLES[0]:  # not every method makes rft samples
@@ -177,7 +182,7 @@ def _pick(
             chosen = choice.of(there)
             if where is not None:
                 chosen = _filtered(chosen, where, table)
-            schema = arrow_schema({**SCHEMAS[table].columns, "iteration": "int32"})
+            schema = arrow_schema(columns[table])
             files.write_parquet(chosen.to_arrow_reader(files.ROWS), schema, folder / table)
             with duckdb.connect() as unlocked:
                 kinds[table] = Kinds.of(_read(unlocked, folder / table))
@@ -185,7 +190,26 @@ def _pick(
             if not kinds["pairs"].total:
                 break
         variants = {str(name) for some in kinds.values() for name in some.values("variant")}
-        return kinds, card.facts(connection, run, iteration, variants)
+        return kinds, columns, card.facts(connection, run, iteration, variants)
+
+
+def _with_extra(
+    connection: duckdb.DuckDBPyConnection, table: str
+) -> tuple[duckdb.DuckDBPyRelation, dict[str, Kind]]:
+    """Return a table's rows and columns; pairs have their prompts' `extra`, if any has it."""
+    columns: dict[str, Kind] = {**SCHEMAS[table].columns, "iteration": "int32"}
+    has_extra = (
+        table == TABLES[0]
+        and connection.sql("from prompts where extra is not null limit 1").fetchall()
+    )
+    if not has_extra:
+        return connection.view(table), columns
+    query = f"""
+        select {table}.*, extra from {table} left join
+            (select prompt_id, iteration, any_value(extra) as extra from prompts group by all)
+        using (prompt_id, iteration)
+    """
+    return connection.sql(query), {**columns, "extra": "string"}
 
 
 def _read(connection: duckdb.DuckDBPyConnection, folder: Path) -> duckdb.DuckDBPyRelation:
@@ -215,7 +239,7 @@ def _write(connection: duckdb.DuckDBPyConnection, form: Format, table: str, fold
     else:
         relation = connection.sql(query)
         names: list[str] = relation.columns
-        whole = {**SCHEMAS[table].columns, "iteration": "int32"}
+        whole = {**SCHEMAS[table].columns, "iteration": "int32", "extra": "string"}
         schema = arrow_schema({name: whole.get(name, MESSAGES) for name in names})
         shards = (folder / form.pattern(table)).parent
         files.write_parquet(relation.to_arrow_reader(files.ROWS), schema, shards)

@@ -97,6 +97,7 @@ class Selection:
 
     run, output: the names of the two folders; where they lie is nobody's business.
     kinds: rows by table, and in it by method and variant.
+    columns: by table all columns of its rows, with their types, which formats of all columns have.
     """
 
     run: str
@@ -107,6 +108,7 @@ class Selection:
     choice: Choice
     licence: str
     kinds: dict[str, Kinds]
+    columns: dict[str, dict[str, Kind]]
 
     @property
     def rows(self) -> dict[str, int]:
@@ -205,7 +207,7 @@ def _head(selection: Selection) -> str:
         if selection.form.files == "jsonl":
             # JSON does not say of what type a column is whose first rows are null.
             lines += ["  features:"]
-            lines += [f"  - {json.dumps(each)}" for each in _features(selection.form, table)]
+            lines += [f"  - {json.dumps(each)}" for each in _features(selection, table)]
     return "\n".join([*lines, "---"])
 
 
@@ -213,15 +215,14 @@ def _size(rows: int) -> str:
     return next((name for end, name in _SIZES.items() if rows < end), "100M<n<1B")
 
 
-def _features(form: Format, table: str) -> list[dict[str, Any]]:
+def _features(selection: Selection, table: str) -> list[dict[str, Any]]:
     """The columns' types as `datasets` writes them in YAML."""
-    if form.columns is None:
-        columns = {**TABLES[table].columns, "iteration": "int32"}
-        return [_feature(name, kind) for name, kind in columns.items()]
+    if selection.form.columns is None:
+        return [_feature(name, kind) for name, kind in selection.columns[table].items()]
     message = [{"name": "from", "dtype": "string"}, {"name": "value", "dtype": "string"}]
     return [
         {"name": name, "list" if name == "conversations" else "struct": message}
-        for name in form.columns[table]
+        for name in selection.form.columns[table]
     ]
 
 
@@ -266,7 +267,7 @@ def _contents(selection: Selection) -> Iterable[str]:
     for table in selection.rows:
         yield f"`{table}` ({_code(selection.form.pattern(table))}):"
         names = (
-            [*TABLES[table].columns, "iteration"]
+            selection.columns[table]
             if selection.form.columns is None
             else selection.form.columns[table]
         )

@@ -32,6 +32,7 @@ _COLUMNS = {
         "chosen_response_id": "id of the sampled response that was chosen, if one was",
         "variant": "the settings that the pair was made with, by their name in the run",
         "conversations": "the conversation to answer: a list of `{from, value}`",
+        "extra": "other columns of the prompt's row in its file, a JSON object, if it had any",
     },
     "rft": {
         "rft_id": "id, derived from what the sample was made of",

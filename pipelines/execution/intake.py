@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pipelines.execution.input_files import find
-from pipelines.execution.prompt_files import InputRow, read, remedy, shown
+from pipelines.execution.prompt_columns import COLUMNS, choice
+from pipelines.execution.prompt_files import InputRow, read, remedy
+from pipelines.execution.surrogates import shown
 from schemas.failures import PAYLOAD_CHARS, Failure
 from schemas.prompts import TRAIN, Check, Prompt
 from schemas.views import connect
@@ -66,6 +68,8 @@ class Intake:
     """Rows that repeat a prompt, which is done once."""
     repeats: str
     """The place of the first of these rows, and of the prompt that it repeats, in words."""
+    column: str
+    """Which of several usual columns is read, in words; "" where there is one."""
     more: bool
     """Whether a limit left rows unread."""
     ids: tuple[str, ...]
@@ -73,7 +77,7 @@ class Intake:
 
     def remarks(self) -> str:
         """Say what is odd about the rows, as the end of a line; "" if nothing is."""
-        said = ""
+        said = self.column
         if self.equal:
             rows = "1 row repeats" if self.equal == 1 else f"{self.equal:,} rows repeat"
             said += f"; {rows} a prompt, {_ALIKE} ({self.repeats}); it is done once"
@@ -88,6 +92,7 @@ def ingest(
     limit: int | None,
     split: str = TRAIN,
     benchmarks: tuple[str, ...] = (),
+    columns: Sequence[str] = COLUMNS,
 ) -> Intake:
     """Add the prompts of files to an iteration that does not hold them yet.
 
@@ -96,13 +101,14 @@ def ingest(
         limit: stop after so many different prompts of the split.
         split: what rows are for that do not say it themselves. Rows of other splits are added too.
         benchmarks: files whose prompts must not be in a prompt.
+        columns: that the prompt may stand in (`prompt_files.read`).
 
     Raises:
         InputError: there is no such file, it cannot be read, or no row of it is a prompt.
     """
     held = _held(dataset.run, dataset.iteration)
     datasets = {dataset.iteration: dataset}
-    return _Reading(datasets, dataset, held, split, benchmarks).read(files, limit)
+    return _Reading(datasets, dataset, held, split, benchmarks).read(files, limit, columns)
 
 
 def deal(
@@ -111,6 +117,7 @@ def deal(
     files: str,
     limit: int | None,
     benchmarks: tuple[str, ...] = (),
+    columns: Sequence[str] = COLUMNS,
 ) -> Intake:
     """Deal the prompts of files that no iteration of a run holds yet to these iterations.
 
@@ -121,13 +128,14 @@ def deal(
     Args:
         files: a path, glob or URL. limit: stop when each iteration has so many of these files.
         benchmarks: files whose prompts must not be in a prompt.
+        columns: that the prompt may stand in (`prompt_files.read`).
 
     Raises:
         InputError: as `ingest`, or an iteration is left without prompts; nothing was added then.
     """
     datasets = {iteration: Dataset(run, iteration) for iteration in iterations}
     reading = _Reading(datasets, Dataset(run, 1), _held(run), TRAIN, benchmarks, passes_over=True)
-    return reading.read(files, limit)
+    return reading.read(files, limit, columns)
 
 
 class _Reading:
@@ -163,16 +171,17 @@ class _Reading:
         self._forms: dict[str, Place] = {}
         self._equal = 0
         self._repeats = ""
+        self._column = ""
         self._ids: list[str] = []
         self._failures: list[InputRow] = []
         self._new: dict[int, list[Prompt]] = {iteration: [] for iteration in datasets}
         self._added = 0
 
-    def read(self, files: str, limit: int | None) -> Intake:
+    def read(self, files: str, limit: int | None, columns: Sequence[str]) -> Intake:
         """Read files until each iteration has as many prompts of them as the limit says."""
         paths = find(files)
         more = False
-        for row in (row for path in paths for row in read(path)):
+        for row in (row for path in paths for row in read(path, columns)):
             short = [t for t in self._new if limit is None or self._read_of[t] < limit]
             if not short:
                 more = True
@@ -181,7 +190,7 @@ class _Reading:
         if not self._seen and not self._equal:
             first = self._failures[0] if self._failures else None
             reason = f"{first.source}: {first.message}" if first else "no rows"
-            raise InputError(f"no prompt in {files} ({reason}); {remedy()}")
+            raise InputError(f"no prompt in {files} ({reason}); {remedy(columns)}")
         for iteration in self._new:
             if not self._sizes[iteration]:
                 raise InputError(
@@ -199,6 +208,7 @@ class _Reading:
             others=len(self._seen) - len(self._ids),
             equal=self._equal,
             repeats=self._repeats,
+            column=self._column,
             more=more,
             ids=tuple(self._ids),
         )
@@ -208,6 +218,8 @@ class _Reading:
         if row.prompt is None:
             self._failures.append(row)
             return
+        if row.others and not self._column:
+            self._column = choice(row.column, row.others)
         key, split = prompt_id(row.prompt), row.split or self._split
         place = Place(row.source, _said(split, row.checks, row.checks_complete))
         if key in self._seen:
@@ -227,6 +239,10 @@ class _Reading:
                 return
         self._seen[key] = place
         self._forms.setdefault(form, place)
+        self._enter(row, key, split, short)
+
+    def _enter(self, row: InputRow, key: str, split: str, short: Sequence[int]) -> None:
+        """Enter a prompt that the reading has not met: new to the run, or held by it already."""
         if split == self._split:
             self._ids.append(key)
         elif self._passes_over:
@@ -279,7 +295,14 @@ class _Reading:
     def _add(self, iteration: int, key: str, row: InputRow, split: str) -> None:
         place = self._sizes[iteration]
         prompt = Prompt(
-            key, row.prompt or "", shown(row.source), place, row.checks, split, row.checks_complete
+            key,
+            row.prompt or "",
+            shown(row.source),
+            place,
+            row.checks,
+            split,
+            row.checks_complete,
+            row.extra,
         )
         self._new[iteration].append(prompt)
         self._sizes[iteration] += 1

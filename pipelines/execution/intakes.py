@@ -17,6 +17,7 @@ from pipelines.execution.options import (
     reads_prompts,
     reads_seeds,
 )
+from pipelines.execution.prompt_columns import COLUMNS, SEED_COLUMNS, columns_of
 from schemas.views import connect
 from terminal.exits import InputError
 from terminal.interpreter import python
@@ -65,10 +66,12 @@ def _seeds(job: Job, out: Console) -> tuple[Job, Sequence[str] | None]:
         if not found:
             raise InputError(f"no seeds in {job.dataset.run}: give --seeds FILES")
         return job, [key for (key,) in found] if job.limit else None
-    read = seed_intake.ingest(job.dataset, job.files, job.limit, job.split)
+    columns = columns_of(job.options.prompt_column, SEED_COLUMNS)
+    read = seed_intake.ingest(job.dataset, job.files, job.limit, job.split, columns)
     said = f"seeds: {read.seeds} from {job.files}"
     if read.added < read.seeds:
         said += f", {read.seeds - read.added} of them in the run already"
+    said += read.column
     if read.equal:
         said += f"; {read.equal} rows repeat one"
     if read.failures:
@@ -97,7 +100,8 @@ def _prompts(job: Job, out: Console) -> tuple[Job, Sequence[str] | None]:
             )
         files = str(DEMO_PROMPTS)
     benchmarks = tuple(job.options.decontaminate)
-    read = intake.ingest(job.dataset, files, job.limit, job.split, benchmarks)
+    columns = columns_of(job.options.prompt_column, COLUMNS)
+    read = intake.ingest(job.dataset, files, job.limit, job.split, benchmarks, columns)
     said = (
         f"prompts: {read.prompts} from {files}"
         if job.files

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pipelines.execution import beam_line
 from pipelines.execution.beam_line import BeamLine
 from pipelines.execution.parser import Parser, underscored
+from pipelines.execution.prompt_columns import COLUMNS, SEED_COLUMNS
 from pipelines.execution.roles import add_engines, engine_of, is_bundled
 from schemas.prompts import TRAIN
 from schemas.table import MAIN
@@ -147,14 +148,17 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
     )
     if reads_seeds(stages):
         add_seeds(run)
+        _add_prompt_column(run, "--seeds", SEED_COLUMNS)
     elif reads_prompts(stages):
         run.add_argument(
             "--prompts",
             metavar="FILES",
-            help="JSONL, JSON, CSV, TSV or Parquet with a column `prompt`, or .txt with a prompt a "
-            "line, compressed or not; a path, a folder, a glob, a URL, or - for standard input "
-            "(default: what the run holds, else the bundled prompts)",
+            help="JSONL, JSON, CSV, TSV or Parquet with a column `prompt` (or see "
+            "--prompt_column), or .txt with a prompt a line, compressed or not; a path, a folder, "
+            "a glob, a URL, or - for standard input (default: what the run holds, else the bundled "
+            "prompts)",
         )
+        _add_prompt_column(run, "--prompts", COLUMNS)
         if not any(SIFTING in stage.options for stage in stages):  # it has the option, too
             decontamination.add(run, "prompts of --prompts")
     if not all(stage.replaces for stage in stages):
@@ -200,8 +204,18 @@ def add_seeds(run: Any) -> None:
         "--seeds",
         metavar="FILES",
         help="JSONL, JSON, CSV, TSV or Parquet with a column `prompt`, `instruction`, `seed` or "
-        "`text`, a JSON list of texts, or .txt with one a line, compressed or not; a path, a "
-        "folder, a glob, a URL, or - for standard input (default: what the run holds)",
+        "`text` (or see --prompt_column), a JSON list of texts, or .txt with one a line, "
+        "compressed or not; a path, a folder, a glob, a URL, or - for standard input (default: "
+        "what the run holds)",
+    )
+
+
+def _add_prompt_column(run: Any, files: str, usual: Sequence[str]) -> None:
+    run.add_argument(
+        "--prompt_column",
+        metavar="NAME",
+        help=f"the column of {files} that is read (default: the first of {', '.join(usual)} that "
+        "the file has); other columns of prompts are kept in the column `extra`",
     )
 
 
@@ -388,6 +402,8 @@ def _understood(
             "--iteration"
         )
     files = getattr(options, stages[0].intake, None)
+    if getattr(options, "prompt_column", None) is not None and not files:
+        raise UsageError(f"--prompt_column is for --{stages[0].intake} FILES")
     is_demo = is_demo_run and reads_prompts(stages)
     limit = getattr(options, "limit", None)
     if limit is None and is_demo:

@@ -8,32 +8,36 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import IO, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.execution.input_files import STDIN, kind_of, opened
+from pipelines.execution.prompt_columns import (
+    COLUMNS,
+    OWN,
+    SEED_COLUMNS,
+    SPLIT_COLUMN,
+    extra_of,
+    first_of,
+    named,
+    others_of,
+)
+from pipelines.execution.surrogates import shown
 from schemas.prompts import Check
 from spar_core.checks.arguments import BadChecks
 from spar_core.checks.library import NoChecker
-from spar_core.checks.reading import (
-    CHECKS_COLUMN,
-    COMPLETE_COLUMN,
-    IFEVAL_COLUMNS,
-    read_checks,
-    read_complete,
-)
+from spar_core.checks.reading import read_checks, read_complete
 from terminal.exits import InputError
 from terminal.text import reason
 
-COLUMN = "prompt"
-SEED_COLUMNS = (COLUMN, "instruction", "seed", "text")
-"""Columns that a plain instruction, or a text, may stand in: the first that is there."""
-SPLIT_COLUMN = "split"
+_LOOKED_AT = 100
+"""Rows of JSON that are looked at for the column of a file."""
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _BLANK = b"\xef\xbb\xbf \t\r\n"
@@ -55,14 +59,21 @@ class InputRow:
     checks_complete: bool = False
     split: str = ""
     """What the row says that it is for, "" where it says nothing."""
+    extra: str | None = field(default=None, repr=False)
+    """A JSON object of the columns that have no meaning here."""
+    column: str = field(default="", repr=False)
+    """The column that the prompt is read from."""
+    others: tuple[str, ...] = field(default=(), repr=False)
+    """Usual columns of prompts that the row has beside it."""
 
 
-def read(path: str, columns: Sequence[str] = (COLUMN,)) -> Iterator[InputRow]:
+def read(path: str, columns: Sequence[str] = COLUMNS) -> Iterator[InputRow]:
     """Read the rows of a file, bad ones included.
 
     Args:
         path: a file that `find` names. Its suffix says of which kind it is; JSONL if none does.
-        columns: that the prompt may stand in; the first that is there counts.
+        columns: that the prompt may stand in; the first that the file has is read in all rows. Of
+            JSON the first 100 rows say what it has.
 
     Raises:
         InputError: the file cannot be read at all.
@@ -127,9 +138,18 @@ def _read_lines(path: str, lines: Iterable[bytes], columns: Sequence[str]) -> It
             yield InputRow(source, None, "not_utf8", f"not UTF-8: {error.reason}", shown_line)
             continue
         if text.strip():
-            yield _checked(source, {columns[0]: text}, columns[0])
+            yield _checked(source, {columns[0]: text}, columns[0], columns)
     if not number:
         yield InputRow(path, None, "empty_file", "the file is empty")
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A value of JSON that stands for a row, and its text."""
+
+    source: str
+    value: Any
+    text: str
 
 
 def _read_list(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
@@ -138,51 +158,75 @@ def _read_list(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[I
         values = json.loads(file.read().decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"cannot read {path}: not JSON: {error}") from None
-    for number, value in enumerate(values, 1):
-        row = {columns[0]: value} if isinstance(value, str) else value
-        yield _of_object(f"{path}:{number}", row, json.dumps(value), columns)
+    rows = (_Value(f"{path}:{n}", value, json.dumps(value)) for n, value in enumerate(values, 1))
+    yield from _of_values(rows, columns, are_texts=True)
     if not values:
         yield InputRow(path, None, "empty_file", "the list is empty")
 
 
-def _of_object(source: str, row: Any, shown: str, columns: Sequence[str]) -> InputRow:
-    if not isinstance(row, dict):
-        message = f"a JSON {type(row).__name__}, not an object"
-        return InputRow(source, None, "bad_json", message, shown)
-    column = _column(columns, row)
-    if column is None:
-        names = ", ".join(list(row)[:8]) or "none"
-        message = f"no field {_named(columns)} (fields: {names})"
-        return InputRow(source, None, "no_prompt", message, shown)
-    return _checked(source, row, column)
-
-
-def _column(columns: Sequence[str], there: Collection[str]) -> str | None:
-    return next((name for name in columns if name in there), None)
-
-
-def _named(columns: Sequence[str]) -> str:
-    return " or ".join(f"`{name}`" for name in columns)
-
-
 def _read_jsonl(path: str, lines: Iterable[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
+    return _of_values(_values(path, lines), columns)
+
+
+def _values(path: str, lines: Iterable[bytes]) -> Iterator[_Value | InputRow]:
+    """The values of lines of JSON."""
     number = 0
     for number, line in enumerate(lines, 1):
         source = f"{path}:{number}"
         if not line.strip(_BLANK):
             continue
-        shown = line.decode("utf-8", "backslashreplace").rstrip("\n")
+        text = line.decode("utf-8", "backslashreplace").rstrip("\n")
         try:
-            row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            value = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
         except UnicodeDecodeError as error:
-            yield InputRow(source, None, "not_utf8", f"not UTF-8: {error.reason}", shown)
-            continue
+            yield InputRow(source, None, "not_utf8", f"not UTF-8: {error.reason}", text)
         except (ValueError, RecursionError) as error:
-            yield InputRow(source, None, "bad_json", f"not a JSON object: {error}", shown)
-            continue
-        yield _of_object(source, row, shown, columns)
+            yield InputRow(source, None, "bad_json", f"not a JSON object: {error}", text)
+        else:
+            yield _Value(source, value, text)
     if not number:
         yield InputRow(path, None, "empty_file", "the file is empty")
+
+
+def _of_values(
+    rows: Iterator[_Value | InputRow] | Iterator[_Value],
+    columns: Sequence[str],
+    *,
+    are_texts: bool = False,
+) -> Iterator[InputRow]:
+    """Read values as rows.
+
+    Args:
+        are_texts: whether a text by itself is a prompt.
+    """
+    head = list(islice(rows, _LOOKED_AT))
+    objects = [row.value for row in head if isinstance(row, _Value) and isinstance(row.value, dict)]
+    column = first_of(columns, {name for each in objects for name in each})
+    for row in chain(head, rows):
+        if isinstance(row, InputRow):
+            yield row
+        elif are_texts and isinstance(row.value, str):
+            yield _checked(row.source, {columns[0]: row.value}, columns[0], columns)
+        else:
+            yield _of_object(row, column, columns)
+
+
+def _of_object(row: _Value, column: str | None, columns: Sequence[str]) -> InputRow:
+    if not isinstance(row.value, dict):
+        message = f"a JSON {type(row.value).__name__}, not an object"
+        return InputRow(row.source, None, "bad_json", message, row.text)
+    if column is None or column not in row.value:
+        wanted = named(columns if column is None else (column,))
+        message = f"no field {wanted} (fields: {_some(row.value)})"
+        return InputRow(row.source, None, "no_prompt", message, row.text)
+    try:
+        return _checked(row.source, row.value, column, columns)
+    except RecursionError:
+        return InputRow(row.source, None, "bad_json", "nested too deeply", row.text)
+
+
+def _some(names: Iterable[str]) -> str:
+    return ", ".join(islice(names, 8)) or "none"
 
 
 def _read_csv(
@@ -209,48 +253,67 @@ def _read_csv(
             break
         if header is None:
             header = cells
-            column = _column(columns, header)
+            column = first_of(columns, header)
             if column is None:
                 raise InputError(
-                    f"{path}:1: no column {_named(columns)} (columns: {', '.join(header[:8])}); "
+                    f"{path}:1: no column {named(columns)} (columns: {_some(header)}); "
                     + remedy(columns)
                 )
         elif cells and len(cells) != len(header):
             message = f"{len(cells)} cells where the header has {len(header)}"
             yield InputRow(source, None, "bad_csv", message, delimiter.join(map(shown, cells)))
         elif cells and column:
-            yield _checked(source, dict(zip(header, cells, strict=True)), column)
+            yield _checked(source, dict(zip(header, cells, strict=True)), column, columns)
     if header is None:
         yield InputRow(path, None, "empty_file", "the file is empty")
 
 
 def _read_parquet(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
     parquet = pq.ParquetFile(file)
-    column = _column(columns, parquet.schema_arrow.names)
+    schema = parquet.schema_arrow
+    column = first_of(columns, schema.names)
     if column is None:
-        names = ", ".join(parquet.schema_arrow.names[:8])
         raise InputError(
-            f"{path}: no column {_named(columns)} (columns: {names}); {remedy(columns)}"
+            f"{path}: no column {named(columns)} (columns: {_some(schema.names)}); "
+            + remedy(columns)
         )
-    used = {column, SPLIT_COLUMN, CHECKS_COLUMN, COMPLETE_COLUMN, *IFEVAL_COLUMNS} & {
-        *parquet.schema_arrow.names
-    }
+    read_ones = [each.name for each in schema if each.name == column or not _is_binary(each.type)]
     number = 0
-    for batch in parquet.iter_batches(batch_size=4096, columns=sorted(used)):
+    for batch in parquet.iter_batches(batch_size=4096, columns=read_ones):
         for values in zip(*batch.columns, strict=True):
             number += 1
             source = f"{path}:{number}"
             try:
-                cells = [value.as_py() for value in values]
+                row = {
+                    name: value.as_py() if name == column or name in OWN else _lenient(value)
+                    for name, value in zip(batch.schema.names, values, strict=True)
+                }
             except UnicodeDecodeError as error:
                 yield InputRow(source, None, "not_utf8", f"not UTF-8: {error.reason}")
                 continue
-            yield _checked(source, dict(zip(batch.schema.names, cells, strict=True)), column)
+            yield _checked(source, row, column, columns)
     if not number:
         yield InputRow(path, None, "empty_file", "the file has no rows")
 
 
-def _checked(source: str, row: Mapping[str, Any], column: str) -> InputRow:
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+        or pa.types.is_binary_view(kind)
+    )
+
+
+def _lenient(value: pa.Scalar) -> Any:
+    """A value of a column that nothing depends on; None where Python has none for it."""
+    try:
+        return value.as_py()
+    except (ValueError, ArithmeticError, NotImplementedError, pa.ArrowException):
+        return None
+
+
+def _checked(source: str, row: Mapping[str, Any], column: str, columns: Sequence[str]) -> InputRow:
     prompt = row[column]
     if not isinstance(prompt, str):
         message = f"`{column}` is {json.dumps(prompt, default=str)[:80]}, not text"
@@ -269,22 +332,26 @@ def _checked(source: str, row: Mapping[str, Any], column: str) -> InputRow:
     try:
         found = read_checks(row)
         complete = bool(found) and read_complete(row)
-        return InputRow(source, prompt, checks=found, checks_complete=complete, split=split)
+        return InputRow(
+            source,
+            prompt,
+            checks=found,
+            checks_complete=complete,
+            split=split,
+            extra=extra_of(row, column),
+            column=column,
+            others=others_of(columns, column, row),
+        )
     except BadChecks as error:
         return InputRow(source, None, "bad_checks", str(error), prompt)
     except NoChecker as error:
         raise InputError(f"{source}: {error}") from None
 
 
-def shown(text: str) -> str:
-    """Text that UTF-8 can hold: what it cannot is escaped."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def remedy(columns: Sequence[str] = (COLUMN,)) -> str:
+def remedy(columns: Sequence[str] = COLUMNS) -> str:
     """What a file of prompts, or of seeds, is."""
-    what = "prompts" if columns == (COLUMN,) else "seeds"
+    what = "seeds" if columns == SEED_COLUMNS else "prompts"
     return (
-        f"{what} are JSONL, JSON, CSV, TSV or Parquet with a text column {_named(columns)}, or "
-        ".txt with one a line"
+        f"{what} are JSONL, JSON, CSV, TSV or Parquet with a text column {named(columns)} "
+        "(--prompt_column NAME: another), or .txt with one a line"
     )

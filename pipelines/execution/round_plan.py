@@ -146,5 +146,6 @@ def _query(
     return (
         f"select p.prompt_id as key, [p] as {PROMPTS}{columns}, [{done}] as {DONE}, "
         f"[{numbered}] as {BUCKETS}, ({place} {fixed[0]})::int as {BUCKET} "
-        f"from {PROMPTS} p semi join pending using (prompt_id){joins} order by {BUCKET}, key"
+        f"from (select * exclude (extra) from {PROMPTS}) p "
+        f"semi join pending using (prompt_id){joins} order by {BUCKET}, key"
     )

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.execution.input_files import find
 from pipelines.execution.intake import commit_failures
-from pipelines.execution.prompt_files import (
-    SEED_COLUMNS,
-    InputRow,
-    read,
-    remedy,
-    shown,
-)
+from pipelines.execution.prompt_columns import SEED_COLUMNS, choice
+from pipelines.execution.prompt_files import InputRow, read, remedy
+from pipelines.execution.surrogates import shown
 from schemas.seeds import Seed
 from schemas.views import connect
 from spar_core.dataset import Dataset, Settled
@@ -30,7 +26,7 @@ class SeedIntake:
     """What reading the input came to.
 
     seeds: different ones in the files; added: of them new to the run; equal: rows that repeat one;
-    ids: of the seeds, in their order.
+    ids: of the seeds, in their order; column: which of several usual columns is read, in words.
     """
 
     seeds: int
@@ -38,14 +34,22 @@ class SeedIntake:
     equal: int
     failures: int
     ids: tuple[str, ...]
+    column: str
 
 
-def ingest(dataset: Dataset, files: str, limit: int | None, split: str) -> SeedIntake:
+def ingest(
+    dataset: Dataset,
+    files: str,
+    limit: int | None,
+    split: str,
+    columns: Sequence[str] = SEED_COLUMNS,
+) -> SeedIntake:
     """Add the seeds of files to an iteration that does not hold them yet.
 
     Args:
         files: a path, glob or URL. limit: stop after so many different seeds. split: what the
-            prompts evolved from them are for, where a row does not say it itself.
+            prompts evolved from them are for, where a row does not say it itself. columns: that a
+            seed may stand in (`prompt_files.read`).
 
     Raises:
         InputError: there is no such file, it cannot be read, or no row of it is a seed.
@@ -56,13 +60,15 @@ def ingest(dataset: Dataset, files: str, limit: int | None, split: str) -> SeedI
     ids: dict[str, None] = {}
     failures: list[InputRow] = []
     new: list[Seed] = []
-    equal = 0
-    for row in _rows(paths):
+    equal, column = 0, ""
+    for row in (row for path in paths for row in read(path, columns)):
         if limit is not None and len(ids) >= limit:
             break
         if row.prompt is None:
             failures.append(row)
             continue
+        if row.others and not column:
+            column = choice(row.column, row.others)
         key = seed_id(row.prompt)
         if key in ids:
             equal += 1
@@ -76,15 +82,10 @@ def ingest(dataset: Dataset, files: str, limit: int | None, split: str) -> SeedI
                 new = []
     if not ids:
         reason = f"{failures[0].source}: {failures[0].message}" if failures else "no rows"
-        raise InputError(f"no seed in {files} ({reason}); {remedy(SEED_COLUMNS)}")
+        raise InputError(f"no seed in {files} ({reason}); {remedy(columns)}")
     _commit(dataset, new)
     commit_failures(dataset, STAGE, failures, paths)
-    return SeedIntake(len(ids), len(places) - begun, equal, len(failures), tuple(ids))
-
-
-def _rows(paths: Sequence[str]) -> Iterator[InputRow]:
-    for path in paths:
-        yield from read(path, SEED_COLUMNS)
+    return SeedIntake(len(ids), len(places) - begun, equal, len(failures), tuple(ids), column)
 
 
 def _held(dataset: Dataset) -> dict[str, int]:

@@ -29,6 +29,7 @@ from pipelines.execution import options
 from pipelines.execution.parts import depends_on
 from schemas import TABLES
 from schemas.pairs import Message, Pair
+from schemas.prompts import Prompt
 from schemas.rft import RftSample
 from schemas.views import connect, named_in
 from spar_core.dataset import Dataset, Settled
@@ -626,6 +627,30 @@ def test_a_broken_settings_file_is_one_line(
         assert "sample.settings" in err
         assert err.count("\n") == 1
     assert leftovers(tmp_path) == ["run"]
+
+
+def test_pairs_have_the_extra_columns_of_their_prompts(tmp_path: Path) -> None:
+    run = committed.commit(tmp_path / "run", "pairs", [committed.pair(n) for n in range(3)])
+    committed.commit(run, "pairs", [committed.pair(3)], iteration=2)
+    extras = ['{"team": "blue"}', None]
+    for iteration in (1, 2):
+        prompts = [
+            Prompt(f"prompt{n + (iteration - 1) * 3}", "p", "f", n, extra=extra)
+            for n, extra in enumerate(extras)
+        ]
+        committed.commit(run, "prompts", prompts, iteration=iteration)
+    expected = {"prompt0": extras[0], "prompt1": None, "prompt2": None, "prompt3": extras[0]}
+    for form in ("jsonl", "huggingface"):
+        assert write(run, form, tmp_path / form) == 0
+        rows = loaded(tmp_path / form, tmp_path / "cache")
+        assert {row["prompt_id"]: row["extra"] for row in rows} == expected
+        card_text = (tmp_path / form / "README.md").read_text()
+        assert f"| `extra` | {described('pairs', 'extra')} |" in card_text
+        assert "blue" not in card_text
+    assert write(run, "jsonl", tmp_path / "some", "--where", "extra->>'team' = 'blue'") == 0
+    assert len((tmp_path / "some" / "pairs.jsonl").read_text().splitlines()) == 2
+    assert write(run, "trl", tmp_path / "trl") == 0
+    assert [*loaded(tmp_path / "trl", tmp_path / "cache")[0]] == ["prompt", "chosen", "rejected"]
 
 
 def test_every_column_is_described() -> None:

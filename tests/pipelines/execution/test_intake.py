@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pipelines import judge, pairs, refine, sample, tree_search
 from pipelines.execution import intake, prompt_files
 from pipelines.execution.intake import ingest
+from pipelines.execution.prompt_columns import COLUMNS, named
 from pipelines.execution.prompt_files import InputRow
 from schemas.prompts import Check, Prompt
 from spar_core.dataset import Dataset, Settled
@@ -220,9 +221,9 @@ def test_parquet_text_may_be_no_utf8(tmp_path: Path, run: Path) -> None:
         ("in.jsonl", b"\n\n", "no rows"),
         ("in.csv", b"", "in.csv: the file is empty"),
         ("in.csv", b"prompt\n", "no rows"),
-        ("in.csv", b"text,n\na,1\n", "in.csv:1: no column `prompt` (columns: text, n)"),
-        ("in.csv", b"Prompt\na\n", "in.csv:1: no column `prompt` (columns: Prompt)"),
-        ("in.jsonl", lines({"text": "a"}), "in.jsonl:1: no field `prompt` (fields: text)"),
+        ("in.csv", b"words,n\na,1\n", f"in.csv:1: no column {named(COLUMNS)} (columns: words, n)"),
+        ("in.csv", b"Prompt\na\n", f"in.csv:1: no column {named(COLUMNS)} (columns: Prompt)"),
+        ("in.jsonl", lines({"a": "b"}), f"in.jsonl:1: no field {named(COLUMNS)} (fields: a)"),
         ("in.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(99), "in.jsonl:1: not UTF-8"),
         ("in.jsonl", '{"prompt": "a"}'.encode("utf-16"), "in.jsonl:1: not UTF-8"),
         ("in.csv", "prompt,caf\u00e9\na".encode("latin-1"), "no prompt"),

@@ -1,0 +1,76 @@
+"""Columns of files of prompts or seeds: which one is read, and what becomes of the others."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from pipelines.execution.surrogates import shown
+from spar_core.checks.reading import CHECKS_COLUMN, COMPLETE_COLUMN, IFEVAL_COLUMNS
+
+COLUMNS = ("prompt", "instruction", "question", "query", "input", "text", "seed")
+"""Columns that a prompt may stand in: the first of them that a file has."""
+SEED_COLUMNS = ("prompt", "instruction", "seed", "text", "question", "query", "input")
+"""The same of seeds: plain instructions, or texts."""
+SPLIT_COLUMN = "split"
+
+OWN = frozenset({SPLIT_COLUMN, CHECKS_COLUMN, COMPLETE_COLUMN, *IFEVAL_COLUMNS})
+"""Columns beside the prompt that have a meaning of their own, and so are no extra ones."""
+
+
+def columns_of(name: str | None, usual: Sequence[str]) -> Sequence[str]:
+    """Return the columns to look for: the one that `--prompt_column` names, or the usual ones."""
+    return usual if name is None else (name,)
+
+
+def first_of(columns: Sequence[str], there: Collection[str]) -> str | None:
+    """Return the first of the columns that is there, None if none is."""
+    return next((name for name in columns if name in there), None)
+
+
+def named(columns: Sequence[str]) -> str:
+    """Return columns in words: "`a`, `b` or `c`"."""
+    quoted = [f"`{name}`" for name in columns]
+    return " or ".join(part for part in (", ".join(quoted[:-1]), quoted[-1]) if part)
+
+
+def others_of(columns: Sequence[str], column: str, there: Collection[str]) -> tuple[str, ...]:
+    """Return those of the columns that are there beside the one that is read."""
+    return tuple(name for name in columns if name != column and name in there)
+
+
+def choice(column: str, others: Sequence[str]) -> str:
+    """Say which of several columns is read, as the end of a line."""
+    return f"; read from the column `{column}`, not {named(others)} (--prompt_column NAME)"
+
+
+def extra_of(row: Mapping[str, Any], column: str) -> str | None:
+    """Return the columns of a row that have no meaning here, as a JSON object; None without any.
+
+    Values that JSON or UTF-8 cannot hold are written as text; null, bytes and numbers that are not
+    finite are null, and top-level nulls are left out.
+    """
+    plain = {
+        shown(str(name)): _plain(value)
+        for name, value in row.items()
+        if name != column and name not in OWN
+    }
+    held = {name: value for name, value in plain.items() if value is not None}
+    return json.dumps(held, ensure_ascii=False) if held else None
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON can hold."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, Mapping):
+        return {shown(str(name)): _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, (bytes, bytearray)) else shown(str(value))
