@@ -87,6 +87,9 @@ def select(
 
     try:
         held = is_run(data)
+    except Exception as error:  # file systems raise what their own libraries do
+        raise DataError(f"cannot read {data}: {reason(error)}") from None
+    try:
         connection = _open_run(data, table, made_by) if held else _open_files(data, table, wanted)
         with connection:
             if is_lenient:

@@ -98,7 +98,7 @@ def _rows(path: str, kind: str, file: IO[bytes], columns: Sequence[str]) -> Iter
     if kind in _DELIMITERS:
         return _read_csv(path, file, columns, _DELIMITERS[kind])
     if kind == "txt":
-        return _read_lines(path, file, columns)
+        return _read_text(path, file, columns)
     return _read_list(path, file, columns) if kind == "list" else _read_jsonl(path, file, columns)
 
 
@@ -109,18 +109,33 @@ def _begins_list(path: str) -> bool:
 
 def _read_stdin(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
     """JSONL if the first line that is not empty begins an object, else lines of text."""
+    head, lines = _begin(file)
+    if not head:
+        message = "standard input is empty; a run that holds its prompts goes on without --prompts"
+        return iter([InputRow(path, None, "empty_file", message)])
+    is_json = head[-1].lstrip(_BLANK).startswith(b"{")
+    return (_read_jsonl if is_json else _read_lines)(path, lines, columns)
+
+
+def _read_text(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
+    """Lines of text; JSONL if the first line that is not empty is an object with a prompt."""
+    head, lines = _begin(file)
+    first: Any = None
+    with suppress(ValueError, RecursionError):
+        first = json.loads(head[-1].decode("utf-8-sig")) if head else None
+    is_json = isinstance(first, dict) and first_of(columns, first) is not None
+    return (_read_jsonl if is_json else _read_lines)(path, lines, columns)
+
+
+def _begin(file: IO[bytes]) -> tuple[list[bytes], Iterator[bytes]]:
+    """Return a file's first lines, up to the first that is not empty, and all of its lines."""
     lines = iter(file)
     head: list[bytes] = []
     for line in lines:
         head.append(line)
         if line.strip(_BLANK):
             break
-    if not head:
-        message = "standard input is empty; a run that holds its prompts goes on without --prompts"
-        return iter([InputRow(path, None, "empty_file", message)])
-    is_json = head[-1].lstrip(_BLANK).startswith(b"{")
-    reader = _read_jsonl if is_json else _read_lines
-    return reader(path, chain(head, lines), columns)
+    return head, chain(head, lines)
 
 
 def _read_lines(path: str, lines: Iterable[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
@@ -279,7 +294,7 @@ def _read_parquet(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterato
         )
     read_ones = [each.name for each in schema if each.name == column or not _is_binary(each.type)]
     number = 0
-    for batch in parquet.iter_batches(batch_size=4096, columns=read_ones):
+    for batch in parquet.iter_batches(batch_size=1024, columns=read_ones):
         for values in zip(*batch.columns, strict=True):
             number += 1
             source = f"{path}:{number}"

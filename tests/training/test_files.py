@@ -158,3 +158,14 @@ def test_a_broken_late_row_is_named(tmp_path: Path) -> None:
         file.write('{"prompt": "a"\n')
     with pytest.raises(DataError, match=r"in\.jsonl.* line 3000\d"):
         select(str(path), "pairs", PAIR)
+
+
+def test_a_file_system_that_fails_in_its_own_way_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_: str) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", fail)
+    with pytest.raises(DataError, match=r"cannot read hf://x: RuntimeError$"):
+        select("hf://x", "pairs", PAIR)

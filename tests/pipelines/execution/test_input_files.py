@@ -74,6 +74,15 @@ def test_every_kind_is_read_as_it_is(tmp_path: Path, kind: str) -> None:
     assert texts(path) == ["a", "b"]
 
 
+def test_text_that_is_jsonl_is_read_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_bytes(b"\n" + DATA["jsonl"])
+    assert texts(path) == ["a", "b"]
+    for line in ('{"a": "no prompt"}', "{braces}", '["prompt"]'):
+        path.write_text(f"{line}\nb\n")
+        assert texts(path) == [line, "b"]
+
+
 @pytest.mark.parametrize("suffix", ["gz", "bz2", "xz", "zst"])
 def test_compressed_parts_one_after_another_are_one_file(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"in.txt.{suffix}"
