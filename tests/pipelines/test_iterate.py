@@ -546,6 +546,7 @@ def test_a_checkpoint_that_was_exchanged_is_refused(
         (["--attach"], "not for this job, which trains between its rounds"),
         (["--prompts", "nothing.jsonl"], "no such file: nothing.jsonl"),
         (["--decontaminate", "nothing.jsonl"], "--decontaminate: nothing.jsonl: no such file"),
+        (["--prompt_column", "no"], "prompts.jsonl:1: no field `no` (fields: prompt)"),
         (["--iterations", "5"], "iteration 5 gets no prompt: prompts.jsonl has 4 different ones"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -223,6 +223,16 @@ def test_prompts_that_a_round_leaves_out_are_not_planned(
     assert "2 prompts" in capsys.readouterr().out
 
 
+def test_prompts_of_a_column_that_is_named_are_planned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("prompt,ask\n,Prompt 1.\n,Prompt 2.\n")
+    argv = command(tmp_path / "run", path, "http://localhost:1")
+    assert plan.main([*argv, "--prompt_column", "ask"]) == 0
+    assert "2 prompts" in capsys.readouterr().out
+
+
 def test_a_round_that_is_begun_cannot_be_learnt_from(
     tmp_path: Path, copied_run: Path, prompts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

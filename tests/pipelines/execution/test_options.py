@@ -318,6 +318,16 @@ def test_benchmarks_are_kept_out_of_prompts_that_are_read() -> None:
             parsed(*URL, *argv, "--decontaminate", "any.jsonl")
 
 
+def test_a_column_is_named_of_prompts_or_seeds_that_are_read() -> None:
+    with pytest.raises(UsageError, match="--prompt_column is for --prompts FILES"):
+        parsed(*URL, "--prompt_column", "ask")
+    assert parsed(*URL, "--prompts", "x", "--prompt-column", "ask").options.prompt_column == "ask"
+    with pytest.raises(UsageError, match="--prompt_column is for --seeds FILES"):
+        parsed(*URL, "--method", "humpback", "--prompt_column", "ask")
+    seeds = ("--seeds", "x", "--prompt_column", "ask")
+    assert parsed(*URL, "--method", "humpback", *seeds).options.prompt_column == "ask"
+
+
 @pytest.mark.parametrize(("votes", "quorum"), [(1, 1), (3, 2), (4, 3), (5, 3)])
 def test_the_quorum_is_more_than_half(votes: int, quorum: int) -> None:
     assert settings(parsed(*URL, "--votes", str(votes))).judge.judge.quorum == quorum
