@@ -267,7 +267,7 @@ def test_llama_cpp_begins_with_the_bundled_models_where_none_are_named(
     children.ends = {0: 4}
     assert run_it("--engine", "llamacpp", model=[]) == 4
     [what] = children.done()
-    assert re.fullmatch(r"refine 1 SmolLM2\S+Q4_1.gguf SmolLM2\S+-adapter-\S+.gguf", what)
+    assert re.fullmatch(r"refine 1 SmolLM2\S+Q4_1-\w+-1.gguf SmolLM2\S+-adapter-\S+.gguf", what)
 
 
 def test_stopped_at_any_step_it_goes_on_there(children: Children, place: Path) -> None:
