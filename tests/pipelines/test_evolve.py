@@ -253,7 +253,7 @@ def test_files_without_a_seed_are_one_line(
     seeds = tmp_path / "seeds.jsonl"
     seeds.write_text(text)
     assert evolve.main(command(tmp_path / "run", seeds)) == 2
-    one_line(capsys, "no seed in", said, "seeds are JSONL, CSV or Parquet")
+    one_line(capsys, "no seed in", said, "seeds are JSONL, JSON, CSV, TSV or Parquet")
 
 
 @pytest.mark.parametrize(
