@@ -115,7 +115,7 @@ def count(ballots: Sequence[Ballot], quorum: int) -> Judged:
         verdict = "yes" if yes > no else "no"
     preferred = ("Yes", "No", None) if verdict == "yes" else ("No", "Yes", None)
     critique = next(
-        (ballot.text for vote in preferred for ballot in ballots if ballot.vote == vote), ""
+        (b.text for vote in preferred for b in ballots if b.vote == vote and b.text), ""
     )
     value = yes / (yes + no) if yes + no else None
     return Judged(tuple(ballots), verdict, value, critique)

@@ -1,17 +1,18 @@
-"""Reads chat completions as servers write them: their JSON, texts, reasons to finish and usage."""
+"""Reads chat completions as servers write them: their JSON, texts, reasons to finish and usage.
+
+What a text is and what is reasoning before it: `spar_core.engine.reasoning`.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from schemas.finish_reasons import CALLS, DISCARDED, FAILED
+from schemas.finish_reasons import CALLS, CUT, DISCARDED, FAILED
 from spar_core.engine.faults import Fault
 from spar_core.engine.protocol import AnswerDiscarded
-
-_THOUGHTS = ("thinking", "reasoning")
-"""Types of chunks of content that are no part of the answer."""
+from spar_core.engine.reasoning import split_message
 
 _FOREIGN = {b"<": "HTML", b"data:": "an event stream", b"event:": "an event stream"}
 """What an answer begins with that comes from no API, or not from this one."""
@@ -26,10 +27,14 @@ class ErrorInAnswer(Exception):
 
 
 class TokenCounts(NamedTuple):
-    """Tokens of prompt and answers as a server tells them; 0 where it tells no number."""
+    """Tokens of prompt and answers as a server tells them; 0 where it tells no number.
+
+    reasoning: those of the completion that are reasoning.
+    """
 
     prompt: int
     completion: int
+    reasoning: int = 0
 
 
 def load(text: bytes) -> Any:
@@ -55,7 +60,10 @@ def usage_of(plain: dict[str, Any]) -> TokenCounts:
     usage = plain.get("usage")
     if not isinstance(usage, dict):
         return TokenCounts(0, 0)
-    return TokenCounts(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
+    details = usage.get("completion_tokens_details")
+    reasoning = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    told = (usage.get("prompt_tokens"), usage.get("completion_tokens"), reasoning)
+    return TokenCounts(*map(_count, told))
 
 
 def _count(told: object) -> int:
@@ -68,6 +76,8 @@ def _count(told: object) -> int:
 def choices_of(plain: dict[str, Any], n: int) -> list[dict[str, Any]]:
     """Return the first n choices of a completion, their texts and reasons to finish made plain.
 
+    The content of a message is then its answer, and `reasoning` the reasoning that was split off.
+
     Raises:
         ErrorInAnswer: the completion or a choice holds an error.
         Fault: there is no choice, or the server failed while it wrote one.
@@ -79,11 +89,15 @@ def choices_of(plain: dict[str, Any], n: int) -> list[dict[str, Any]]:
     choices: list[dict[str, Any]] = plain["choices"][:n]
     if not choices:
         raise Fault("the engine's answer holds no choice")
+    is_opened_by_template = False
     for choice in choices:
         if error := choice.get("error"):
             raise ErrorInAnswer(error)
         message = choice["message"]
-        text = message["content"] = _text(message.get("content"))
+        parts = split_message(message)
+        text = message["content"] = clean(parts.answer)
+        message["reasoning"] = clean(parts.reasoning)
+        is_opened_by_template |= parts.is_opened_by_template
         choice["finish_reason"] = reason = _reason(choice)
         if reason in FAILED:
             raise Fault(f"the engine failed while it answered (finish_reason {reason})")
@@ -92,29 +106,32 @@ def choices_of(plain: dict[str, Any], n: int) -> list[dict[str, Any]]:
             raise AnswerDiscarded(f"an answer ended with finish_reason {reason}: it is discarded")
         if is_empty and (refusal := message.get("refusal")):
             raise AnswerDiscarded(f"the model refuses to answer: {str(refusal)[:300]}")
+    if is_opened_by_template:
+        _move_unclosed(choices)
     return choices
+
+
+def _move_unclosed(choices: list[dict[str, Any]]) -> None:
+    """Take cut choices without any reasoning for reasoning that was cut.
+
+    Only for choices of which another shows that the chat template opens the reasoning.
+    """
+    for choice in choices:
+        message = choice["message"]
+        if choice["finish_reason"] in CUT and not message["reasoning"]:
+            message["reasoning"], message["content"] = message["content"].strip(), ""
+
+
+def written(choice: Mapping[str, Any]) -> str:
+    """Return all that the model wrote for a choice of `choices_of`: reasoning and answer."""
+    message: dict[str, str] = choice["message"]
+    return message["reasoning"] + message["content"]
 
 
 def _reason(choice: dict[str, Any]) -> str:
     """Why a choice ended; a server that never tells it is taken to tell of whole answers."""
     reason = choice.get("finish_reason", "stop")
     return "null" if reason is None else (clean(reason) or "stop").lower()
-
-
-def _text(content: object) -> str:
-    """The text of a message, which some servers send in chunks."""
-    if isinstance(content, list):
-        content = "".join(_chunk(chunk) for chunk in content)
-    return clean(content)
-
-
-def _chunk(chunk: object) -> str:
-    if isinstance(chunk, dict):
-        text = "" if chunk.get("type") in _THOUGHTS else chunk.get("text")
-        return text if isinstance(text, str) else ""
-    if isinstance(chunk, str):
-        return chunk
-    raise TypeError("content holds what is no text")
 
 
 def clean(text: object) -> str:

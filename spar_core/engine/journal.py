@@ -7,6 +7,7 @@ without knowing. An item's answers are forgotten once the item is committed.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import sqlite3
@@ -67,11 +68,11 @@ class Journal:
             row = self._db.execute(query, (item, request)).fetchone()
         if row is None:
             return None
-        prompt_tokens, choices = json.loads(row[0])
+        prompt_tokens, choices = json.loads(row[0])  # older journals know of no reasoning
         return ChatAnswer(tuple(Choice(*choice) for choice in choices), prompt_tokens)
 
     def add(self, item: str, request: bytes, answer: ChatAnswer) -> None:
-        choices = [(choice.text, choice.finish_reason, choice.tokens) for choice in answer.choices]
+        choices = [dataclasses.astuple(choice) for choice in answer.choices]
         row = (item, request, json.dumps((answer.prompt_tokens, choices)))
         with self._lock, _os_errors():
             self._db.execute("insert or replace into answers values (?, ?, ?)", row)

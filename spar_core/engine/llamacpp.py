@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spar_core.engine.bundled import BUNDLED_ADAPTER, BUNDLED_MODEL
+from spar_core.engine.completions import written
 from spar_core.engine.lora import check_adapter
 from spar_core.engine.machine import Command
 from spar_core.engine.openai import OpenAIEngine
@@ -41,7 +42,7 @@ class LlamaCppEngine(OpenAIEngine):
     async def _tokens(self, choices: list[dict[str, Any]], usage: dict[str, Any]) -> list[int]:
         counts = [int(usage.get("completion_tokens") or 0)]
         for choice in choices[1:]:
-            body = {"content": choice["message"]["content"]}
+            body = {"content": written(choice)}
             async with self._session.post(f"{self.url}/tokenize", json=body) as response:
                 tokens = len((await response.json())["tokens"])
             counts.append(tokens + (choice.get("finish_reason") == "stop"))

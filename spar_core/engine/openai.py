@@ -19,6 +19,7 @@ from spar_core.engine.completions import (
     foreign,
     load,
     usage_of,
+    written,
 )
 from spar_core.engine.error_bodies import read_error
 from spar_core.engine.error_replies import ErrorReply, brief, error_of, status_of
@@ -37,6 +38,7 @@ from spar_core.engine.protocol import (
     PromptTooLong,
     RequestRefused,
 )
+from spar_core.engine.reasoning import unanswered
 from spar_core.engine.refusals import Refusals
 from spar_core.engine.request_fields import Change, RequestFields
 from spar_core.engine.sampling_defaults import neutral
@@ -149,12 +151,12 @@ class OpenAIEngine:
     async def _tokens(self, choices: list[dict[str, Any]], usage: dict[str, Any]) -> list[int]:
         """Tokens of each choice, in this protocol known of all together only."""
         total = int(usage.get("completion_tokens") or 0)
-        lengths = [max(1, len(choice["message"]["content"])) for choice in choices]
+        lengths = [max(1, len(written(choice))) for choice in choices]
         ends = [round(total * sum(lengths[: i + 1]) / sum(lengths)) for i in range(len(lengths))]
         return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
     async def ask(self, request: ChatRequest, tries: Tries | None = None) -> ChatAnswer:
-        """Answer a request with one choice at least.
+        """Answer a request with one choice at least, all of which may hold nothing but reasoning.
 
         Args:
             tries: what befell it elsewhere; what befalls it here is added. Whoever gives it notes
@@ -196,16 +198,27 @@ class OpenAIEngine:
                 raise EngineAway(gone, fault.wait_s) from None
             raise ItemError(message, attempts=max(1, tries.hard_faults)) from None
         except (RequestRefused, PromptTooLong, AnswerDiscarded) as refusal:
-            if in_a_row := self._refusals.refused(number, refusal.cause):
-                raise EngineGone(
-                    f"the engine at {shown(self.url)} refuses every request ({in_a_row} in a row): "
-                    f"{refusal}"
-                ) from None
+            self._note_refusal(number, refusal)
             raise
         self._failed_in_a_row = 0
         self._has_answered = True
-        self._refusals.answered()
+        if error := unanswered(answer.choices):
+            self._note_refusal(number, error)
+        else:
+            self._refusals.answered()
         return answer
+
+    def _note_refusal(self, number: int, refusal: ItemError) -> None:
+        """Count a request that was sent and has no answer.
+
+        Raises:
+            EngineGone: too many have none, one right after another.
+        """
+        if in_a_row := self._refusals.refused(number, refusal.cause):
+            raise EngineGone(
+                f"the engine at {shown(self.url)} refuses every request ({in_a_row} in a row): "
+                f"{refusal}"
+            ) from None
 
     def _call(self, body: Mapping[str, Any], changes: list[Change]) -> Call:
         """The request as this server takes it, as far as that is known."""
@@ -308,8 +321,9 @@ class OpenAIEngine:
         self._meter.count(prompt_tokens=told.prompt, completion_tokens=told.completion)
         choices = choices_of(plain, call.n)
         tokens = await self._tokens(choices, {"completion_tokens": told.completion})
+        reasoning = told.reasoning if len(choices) == 1 else 0
         read = tuple(
-            _choice(choice, _token_count(count), call.stop)
+            _choice(choice, _token_count(count), reasoning, call.stop)
             for choice, count in zip(choices, tokens, strict=True)
         )
         self._meter.count(completion_tokens=sum(tokens) - told.completion)
@@ -372,7 +386,22 @@ async def in_full(
     Where it gives one, the others are asked for one by one and all at the same time, with seeds of
     their own: by then the server's prefix cache has the chat. Where it gives some, it is asked
     again for what is missing.
+
+    Choices that hold nothing but reasoning stay where others hold an answer: their texts are empty,
+    and nothing is read from them.
+
+    Raises:
+        CutWhileThinking, AnswerDiscarded: no choice holds an answer.
     """
+    answer = await _all_choices(ask, request)
+    if error := unanswered(answer.choices):
+        raise error
+    return answer
+
+
+async def _all_choices(
+    ask: Callable[[ChatRequest], Coroutine[Any, Any, ChatAnswer]], request: ChatRequest
+) -> ChatAnswer:
     answer = await ask(request)
     if len(answer.choices) == 1 < request.n:
         singles = [replace(request, n=1, seed=request.seed + i) for i in range(1, request.n)]
@@ -404,11 +433,13 @@ async def _all_of(asked: list[Coroutine[Any, Any, ChatAnswer]]) -> list[ChatAnsw
     return [result for result in results if isinstance(result, ChatAnswer)]
 
 
-def _choice(choice: Mapping[str, Any], tokens: int, stop: tuple[str, ...]) -> Choice:
-    text: str = choice["message"]["content"]
+def _choice(
+    choice: Mapping[str, Any], tokens: int, reasoning_tokens: int, stop: tuple[str, ...]
+) -> Choice:
+    text, reason = choice["message"]["content"], choice["finish_reason"]
     if stop and (kept := before_stop(text, stop)) is not None:
-        return Choice(kept, "stop", tokens)
-    return Choice(text, choice["finish_reason"], tokens)
+        text, reason = kept, "stop"
+    return Choice(text, reason, tokens, choice["message"]["reasoning"], reasoning_tokens)
 
 
 def _token_count(count: Any) -> int:

@@ -45,16 +45,28 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One answer: its text, why it ended (`stop`, `length`, ...), and its tokens."""
+    """One answer: its text, why it ended (`stop`, `length`, ...), and its tokens.
+
+    reasoning: what the model thought before the text, which is without it; "" for nothing.
+    reasoning_tokens: those of the tokens that went into it, 0 where the server does not tell.
+    """
 
     text: str
     finish_reason: str
     tokens: int
+    reasoning: str = ""
+    reasoning_tokens: int = 0
 
     @property
     def is_cut(self) -> bool:
         """Whether something else than the model ended it: a limit, or a filter of the server."""
         return self.finish_reason in NOT_WHOLE
+
+    @property
+    def has_only_reasoning(self) -> bool:
+        """Whether the model thought and gave no answer: it was cut, or ended, before one."""
+        has_thought = bool(self.reasoning or (self.reasoning_tokens and self.is_cut))
+        return has_thought and not self.text.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +146,15 @@ class AnswerDiscarded(ItemError):
     """
 
     cause = "discarded"
+
+
+class CutWhileThinking(AnswerDiscarded):
+    """The limit of tokens ended all choices of an answer before any of them got past its reasoning.
+
+    Another run may give the model more room.
+    """
+
+    cause = "cut_thinking"
 
 
 class EngineGone(Exception):

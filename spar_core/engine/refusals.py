@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-IN_A_ROW = {"refused": 20, "too_long": 100, "discarded": 100}
+IN_A_ROW = {"refused": 20, "too_long": 100, "discarded": 100, "cut_thinking": 100}
 """So many refusals of a cause in a row, and the server takes nothing. Prompts too long, and those
 that a filter objects to, come in heaps where a file is sorted; a server that misses a feature
 misses it for all."""
