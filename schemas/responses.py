@@ -28,7 +28,9 @@ class Response:
 
     The K answers come of one request, so its prompt tokens stand on the first of them and 0 on
     the others: sums are true. Completion tokens are each answer's own where the engine tells
-    them, else the request's shared out by length of text.
+    them, else the request's shared out by length of text and reasoning.
+
+    reasoning: what the model thought before the response, which is without it; None for nothing.
     """
 
     response_id: str
@@ -40,6 +42,7 @@ class Response:
     prompt_tokens: int
     completion_tokens: int
     variant: str = MAIN
+    reasoning: str | None = None
 
 
 RESPONSES = Table(
@@ -60,6 +63,7 @@ RESPONSES = Table(
         "prompt_tokens": "int64",
         "completion_tokens": "int64",
         "variant": "string",
+        "reasoning": "string",
     },
     reads=VARIANT,
 )

@@ -46,6 +46,24 @@ def test_the_tokens_of_a_prompt_stand_on_its_first_response() -> None:
     assert [row.completion_tokens for row in made["responses"]] == [3, 3, 3]
 
 
+def test_reasoning_is_kept_beside_the_response_it_led_to() -> None:
+    thought = Choice("a", "stop", 9, "hm")
+    made = run_stage(SAMPLE, prompts(), [thought, "b"], responses=2, scope=["p"])
+    assert [(row.response, row.reasoning) for row in made["responses"]] == [
+        ("a", "hm"),
+        ("b", None),
+    ]
+
+
+def test_one_response_that_was_cut_while_thinking_fails_its_prompt() -> None:
+    cut = Choice("", "length", 9, "hm")
+    made = run_stage(SAMPLE, prompts(), ["a", cut], responses=2, scope=["p"])
+    [failure] = made["failures"]
+    assert (failure.error, failure.key) == ("cut_thinking", "p")
+    assert "--actor_max_tokens" in failure.message
+    assert made["responses"] == []
+
+
 def test_what_is_drawn_depends_on_seed_iteration_and_prompt() -> None:
     seeds = [
         request.seed

@@ -1,0 +1,160 @@
+"""Rounds on servers whose models think before they answer, or are cut while they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from pipelines import judge, refine, sample
+from schemas.responses import Response, SamplingRecord
+from tests.committed import commit
+from tests.loopback import Answer, Body, serving
+from tests.pipelines import rounds
+from tests.pipelines.rounds import command, failures, query, role, story
+
+PROMPTS = [*rounds.PROMPTS[:3], "An easy one."]
+THOUGHTS = {
+    "actor": "one, two, many: q=0.5",
+    "judge": "It may be good.\nFinal Judgement: Yes\nOr it is not.\nFinal Judgement: No",
+    "refine": "Final Refined Output: [[start]] only thought of q=1.0 [[end]]",
+}
+"""What the model thinks, by who is asked; read as an answer it would mislead."""
+
+FORMS: tuple[Callable[[str, str], dict[str, Any]], ...] = (
+    lambda thought, text: {"content": f"<think>\n{thought}\n</think>\n\n{text}"},
+    lambda thought, text: {"content": f"{thought}\n</think>\n\n{text}"},
+    lambda thought, text: {"content": text, "reasoning": thought},
+    lambda thought, text: {"content": f"\n\n{text}", "reasoning_content": f"\n{thought}\n"},
+    lambda thought, text: {
+        "content": [
+            {"type": "thinking", "thinking": [{"type": "text", "text": thought}]},
+            {"type": "text", "text": text},
+        ]
+    },
+)
+"""The message of a thought and an answer, in the forms of servers."""
+
+
+def reply(*messages: dict[str, Any], reason: str = "stop") -> web.Response:
+    choices = [{"message": message, "finish_reason": reason} for message in messages]
+    usage = {"prompt_tokens": 10, "completion_tokens": 40 * len(choices)}
+    return web.json_response({"choices": choices, "usage": usage})
+
+
+def thinking(body: Body) -> Answer:
+    """The story of other rounds, told by a model that thinks; each choice in another form."""
+    texts = story(body)
+    assert isinstance(texts, list)
+    thought = THOUGHTS[role(body)]
+    return reply(*(FORMS[i % len(FORMS)](thought, text) for i, text in enumerate(texts)))
+
+
+def plain(run: Path, table: str) -> list[tuple[Any, ...]]:
+    """The rows of a table without reasoning and tokens."""
+    columns = "columns(lambda c: c <> 'reasoning' and not contains(c, 'tokens'))"
+    return sorted(query(run, f"select {columns} from {table}"), key=repr)
+
+
+def test_a_round_of_a_model_that_thinks_is_that_of_its_answers(tmp_path: Path) -> None:
+    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", PROMPTS)
+    runs = []
+    for name, script in (("thinking", thinking), ("plain", story)):
+        with serving(script) as server:
+            runs.append(tmp_path / name)
+            assert refine.main(command(runs[-1], prompts, server.url)) == 0
+    for table in rounds.IDS:
+        held = plain(runs[0], table)
+        assert held and held == plain(runs[1], table), table
+    thought = {
+        reasoning for (reasoning,) in query(runs[0], "select distinct reasoning from responses")
+    }
+    assert thought == {THOUGHTS["actor"]}
+    assert query(runs[1], "select distinct reasoning from responses") == [(None,)]
+    for table in ("judgements", "nodes", "pairs", "rft"):
+        for row in query(runs[0], f"from {table}"):
+            assert "think>" not in repr(row) and "only thought of" not in repr(row)
+
+
+def test_votes_are_read_after_the_thinking(tmp_path: Path) -> None:
+    def answer(body: Body) -> Answer:
+        if role(body) == "actor":
+            return reply({"content": "<think>a, b</think>none"})
+        thought = "Judgement: Yes, surely.\nFinal Judgement: Yes"
+        messages = [form(thought, "Final Judgement: No") for form in FORMS]
+        return reply(*messages[: body["n"]])
+
+    run = tmp_path / "run"
+    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", ["Say none."])
+    with serving(answer) as server:
+        assert sample.main(command(run, prompts, server.url, "--responses", "1")) == 0
+        assert judge.main(["--run", str(run), "--engine_url", server.url]) == 0
+    assert query(run, "select verdict, no_votes, critique from judgements") == [
+        ("no", 5, "Final Judgement: No")
+    ]
+    assert query(run, "select response, reasoning from responses") == [("none", "a, b")]
+
+
+def test_checks_are_run_on_the_answer(tmp_path: Path) -> None:
+    pytest.importorskip("lm_eval", reason="the extra `checks` is not installed")
+
+    def answer(body: Body) -> Answer:
+        if role(body) == "actor":
+            return reply({"content": "<think>a, b</think>none"}, {"content": "a, b"})
+        return reply(*[{"content": "Final Judgement: Yes"}] * body["n"])
+
+    run, prompts = tmp_path / "run", tmp_path / "prompts.jsonl"
+    prompts.write_text('{"prompt": "Say none.", "checks": [{"id": "punctuation:no_comma"}]}\n')
+    with serving(answer) as server:
+        assert sample.main(command(run, prompts, server.url, "--responses", "2")) == 0
+        assert judge.main(["--run", str(run), "--engine_url", server.url]) == 0
+    found = "select response, checked, outcome from judgements join responses using (response_id)"
+    assert sorted(query(run, found)) == [("a, b", False, "no"), ("none", True, "yes")]
+
+
+def test_what_was_cut_while_thinking_is_mended_by_a_larger_limit(tmp_path: Path) -> None:
+    def answer(body: Body) -> Answer:
+        if "Prompt 0" in body["messages"][0]["content"] and body["max_tokens"] < 4096:
+            return reply(*[{"content": "<think>one, two"}] * body["n"], reason="length")
+        return thinking(body)
+
+    run = tmp_path / "run"
+    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", PROMPTS[:2])
+    with serving(answer) as server:
+        line = command(run, prompts, server.url)
+        assert sample.main(line) == 3
+        [(error, message)] = failures(run, "error, message")
+        assert error == "cut_thinking" and "--actor_max_tokens" in message
+        assert query(run, "select count(*), count(nullif(response, '')) from responses") == [(5, 5)]
+        assert sample.main([*line, "--actor_max_tokens", "4096"]) == 0
+    assert not failures(run)
+    assert query(run, "select count(*), count(nullif(response, '')) from responses") == [(10, 10)]
+
+
+def test_a_vote_that_was_cut_while_thinking_is_none(tmp_path: Path) -> None:
+    def answer(body: Body) -> Answer:
+        if role(body) == "actor":
+            return reply({"content": "none"})
+        yes = {"content": "<think>hm</think>Final Judgement: Yes"}
+        cut = {"content": "<think>Final Judgement: No\nor"}
+        choices = [{"message": yes, "finish_reason": "stop"}] * 3
+        choices += [{"message": cut, "finish_reason": "length"}] * 2
+        return web.json_response({"choices": choices[: body["n"]]})
+
+    run = tmp_path / "run"
+    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", ["Say none."])
+    with serving(answer) as server:
+        assert sample.main(command(run, prompts, server.url, "--responses", "1")) == 0
+        assert judge.main(["--run", str(run), "--engine_url", server.url]) == 0
+    columns = "verdict, value, yes_votes, no_votes, unparsed_votes"
+    assert query(run, f"select {columns} from judgements") == [("yes", 1.0, 3, 0, 2)]
+
+
+def test_a_run_from_before_has_no_reasoning(tmp_path: Path) -> None:
+    drawn = SamplingRecord(0.9, 0.9, 8, 1)
+    early = [Response("i1.a.r0", "a", "yes", "m", drawn, "stop", 1, 1)]
+    run = commit(tmp_path, "responses", early, without=["reasoning"])
+    assert query(run, "select response, reasoning from responses") == [("yes", None)]
