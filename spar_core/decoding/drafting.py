@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from spar_core.conversation import actor_messages, read_refinement, refine_grammar, refine_messages
 from spar_core.decoding.settings import Team
-from spar_core.engine.protocol import ChatAnswer, ChatRequest, PromptTooLong, Sampling, seed_of
+from spar_core.engine.protocol import (
+    ChatAnswer,
+    ChatRequest,
+    Choice,
+    PromptTooLong,
+    Sampling,
+    seed_of,
+)
+from spar_core.engine.reasoning import unanswered
 from spar_core.tree import SearchTree, TreeNode
 
 REFINE_ROUNDS = 3
@@ -46,7 +54,13 @@ class Drafting:
     rounds: int = REFINE_ROUNDS
 
     async def answers(self, count: int) -> list[Draft]:
-        """So many answers of the actor, by one request."""
+        """So many answers of the actor, by one request; fewer where some are only reasoning.
+
+        The tree bears the tokens of these.
+
+        Raises:
+            CutWhileThinking, AnswerDiscarded: all of them are.
+        """
         if self.team.actor is None or self.answering is None:
             raise ValueError(
                 "without a root a search begins with answers: it needs an actor in the team, and "
@@ -60,16 +74,18 @@ class Drafting:
                 seed=seed_of(self.seed, "answer"),
             )
         )
-        return [
-            Draft(
-                choice.text.strip(),
-                "",
-                0 if number else answer.prompt_tokens,
-                choice.tokens,
-                not choice.is_cut and bool(choice.text.strip()),
-            )
-            for number, choice in enumerate(answer.choices)
-        ]
+        if error := unanswered(answer.choices):
+            raise error
+        drafts: list[Draft] = []
+        for choice in answer.choices:
+            if choice.has_only_reasoning:
+                self._lose(choice)
+                continue
+            text = choice.text.strip()
+            is_whole = bool(text) and not choice.is_cut
+            unborne = 0 if drafts else answer.prompt_tokens
+            drafts.append(Draft(text, "", unborne, choice.tokens, is_whole))
+        return drafts
 
     async def refinements(
         self, parent: TreeNode, count: int, again: int | None = None
@@ -118,8 +134,7 @@ class Drafting:
         for choice in answer.choices:
             refinement = read_refinement(choice.text)
             if refinement is None:
-                self.tree.malformed += 1
-                self.tree.malformed_completion_tokens += choice.tokens
+                self._lose(choice)
             else:
                 drafts.append(
                     Draft(refinement.response, refinement.reflection, unborne, choice.tokens)
@@ -127,3 +142,8 @@ class Drafting:
                 unborne = 0
         self.tree.malformed_prompt_tokens += unborne
         return drafts
+
+    def _lose(self, choice: Choice) -> None:
+        """Count an answer that gives no draft."""
+        self.tree.malformed += 1
+        self.tree.malformed_completion_tokens += choice.tokens

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from spar_core.conversation import actor_messages
-from spar_core.engine.protocol import ChatRequest, PromptTooLong
+from spar_core.engine.protocol import ChatRequest, Choice, CutWhileThinking, PromptTooLong
 from spar_core.engine.scripted import ScriptedEngine
 from tests.spar_core.decoding.scripts import (
     ANSWERING,
@@ -117,3 +117,18 @@ def test_refinements_that_cannot_be_read_are_asked_for_again() -> None:
 def test_root_too_long_to_refine_is_the_items_failure() -> None:
     with pytest.raises(PromptTooLong):
         grow(failing(PromptTooLong("long"), is_refine), BEST)
+
+
+def test_answers_that_were_cut_while_thinking_are_no_nodes() -> None:
+    inner, cut = told(answers="abcd", yes={"c": 5}), Choice("", "length", 9, "hm")
+
+    def script(request: ChatRequest) -> Sequence[str | Choice]:
+        said = inner._script(request)
+        return [cut, "b", "c", cut] if role_of(request) == "actor" else said
+
+    engine = Paced(ScriptedEngine(script))
+    tree = answer(engine, BEST)
+    assert [node.response for node in tree.nodes] == ["b", "c"] and tree.chosen.response == "c"
+    assert (tree.prompt_tokens, tree.completion_tokens) == engine.spent
+    with pytest.raises(CutWhileThinking):
+        answer(ScriptedEngine(lambda request: [cut] * request.n), BEST)
