@@ -123,7 +123,7 @@ def test_humpback_without_texts_says_what_it_needs(
     argv = ["--run", str(tmp_path / "run"), "--method", "humpback"]
     for more, says in (
         ([], "give --seeds FILES"),
-        (["--seeds", str(texts_of(tmp_path / "a.jsonl", [{"txt": 1}]))], "or `text`"),
+        (["--seeds", str(texts_of(tmp_path / "a.jsonl", [{"txt": 1}]))], "no field `prompt`, "),
         (["--prompts", "x.jsonl"], "no option --prompts in this job"),
     ):
         assert refine.main([*argv, *more]) == 2
