@@ -570,12 +570,13 @@ def test_good_answer_between_refusals_starts_their_count_anew() -> None:
     assert not any(isinstance(each, EngineGone) for each in became)
 
 
-@pytest.mark.parametrize(("text", "limit"), [("n must be 1", 20), (CONTEXT, 100)])
-def test_server_that_refuses_a_thousand_at_once_is_noticed(text: str, limit: int) -> None:
+@pytest.mark.parametrize("text", ["n must be 1", CONTEXT])
+def test_server_that_refuses_a_thousand_at_once_is_noticed(text: str) -> None:
+    """Of the 512 in flight some are refused before as many in a row as it takes, in any order."""
     with serving(lambda _: status(400, text)) as server:
         became = outcomes(server.url, 1024, at_once=True)
     gone = [each for each in became if isinstance(each, EngineGone)]
-    assert len(became) - len(gone) <= 2 * limit
+    assert len(gone) >= 512
     assert "refuses every request" in str(gone[0])
 
 
