@@ -13,7 +13,6 @@ import pytest
 from aiohttp import web
 
 from spar_core.engine import openai, refusals
-from spar_core.engine.faults import backoff_s
 from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.meter import Meter, Usage
 from spar_core.engine.openai import ATTEMPTS, FAILURES_IN_A_ROW, OpenAIEngine
@@ -38,21 +37,9 @@ from tests.spar_core.engine.asking import (
     using,
 )
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 KEY = "sk-very-secret-0123456789"
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """No waiting between tries; the waits that were called for."""
-    waits: list[float] = []
-
-    def noted(*fault: Any) -> float:
-        waits.append(backoff_s(*fault))
-        return 0.001
-
-    monkeypatch.setattr(openai, "backoff_s", noted)
-    monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    return waits
 
 
 @pytest.fixture

@@ -12,9 +12,6 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from spar_core.engine import openai
-from spar_core.engine.faults import backoff_s
-from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.meter import Meter
 from spar_core.engine.openai import ATTEMPTS, FOREIGN_ANSWERS, OpenAIEngine
 from spar_core.engine.protocol import (
@@ -30,19 +27,7 @@ from spar_core.engine.protocol import (
 from tests.loopback import Answer, Body, serving
 from tests.spar_core.engine.asking import ask, completion, good, in_turn, request, status, using
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """No waiting between tries; the waits that were called for."""
-    waits: list[float] = []
-
-    def noted(*fault: Any) -> float:
-        waits.append(backoff_s(*fault))
-        return 0.001
-
-    monkeypatch.setattr(openai, "backoff_s", noted)
-    monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    return waits
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def drawn(temperature: float = 0.7, top_p: float = 0.9, **fields: Any) -> ChatRequest:
