@@ -39,8 +39,8 @@ class LlamaCppEngine(OpenAIEngine):
     def _extras(self, request: ChatRequest) -> dict[str, Any]:
         return {"grammar": request.grammar} if request.grammar else {}
 
-    async def _tokens(self, choices: list[dict[str, Any]], usage: dict[str, Any]) -> list[int]:
-        counts = [int(usage.get("completion_tokens") or 0)]
+    async def _tokens(self, choices: list[dict[str, Any]], total: int) -> list[int]:
+        counts = [total]  # this server tells those of the first choice
         for choice in choices[1:]:
             body = {"content": written(choice)}
             async with self._session.post(f"{self.url}/tokenize", json=body) as response:

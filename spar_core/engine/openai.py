@@ -148,9 +148,8 @@ class OpenAIEngine:
         """Fields that only this kind of server knows."""
         return {}
 
-    async def _tokens(self, choices: list[dict[str, Any]], usage: dict[str, Any]) -> list[int]:
-        """Tokens of each choice, in this protocol known of all together only."""
-        total = int(usage.get("completion_tokens") or 0)
+    async def _tokens(self, choices: list[dict[str, Any]], total: int) -> list[int]:
+        """Return the tokens of each choice. This protocol tells those of all together."""
         lengths = [max(1, len(written(choice))) for choice in choices]
         ends = [round(total * sum(lengths[: i + 1]) / sum(lengths)) for i in range(len(lengths))]
         return [end - start for start, end in zip([0, *ends], ends, strict=False)]
@@ -320,7 +319,7 @@ class OpenAIEngine:
         told = usage_of(plain)
         self._meter.count(prompt_tokens=told.prompt, completion_tokens=told.completion)
         choices = choices_of(plain, call.n)
-        tokens = await self._tokens(choices, {"completion_tokens": told.completion})
+        tokens = await self._tokens(choices, told.completion)
         reasoning = told.reasoning if len(choices) == 1 else 0
         read = tuple(
             _choice(choice, _token_count(count), reasoning, call.stop)
