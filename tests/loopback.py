@@ -23,7 +23,7 @@ class LoopbackServer:
     """Serves `/v1/chat/completions` and `/v1/models`; remembers the bodies it was sent.
 
     models: what it lists, owned by `owner` where that is told. prompt_tokens, completion_tokens: as
-    its answers told them.
+    its answers told them. ports: the client's port of each request, another for each connection.
     """
 
     def __init__(self, answer: Callable[[Body], Answer], port: int = 0) -> None:
@@ -32,6 +32,7 @@ class LoopbackServer:
         self.owner = ""
         self.bodies: list[Body] = []
         self.headers: list[dict[str, str]] = []
+        self.ports: list[int] = []
         self.prompt_tokens = self.completion_tokens = 0
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
@@ -62,6 +63,8 @@ class LoopbackServer:
         body: Body = await request.json()
         self.bodies.append(body)
         self.headers.append(dict(request.headers))
+        assert request.transport is not None
+        self.ports.append(request.transport.get_extra_info("peername")[1])
         answer = self._answer({"n": 1} | body)  # a request for one choice does not say so
         if asyncio.iscoroutine(answer):
             answer = await answer

@@ -61,6 +61,11 @@ IN_FLIGHT = 2
 """Sequences that are kept in flight for each slot of an engine."""
 
 
+KEEP_ALIVE_S = 1.0
+"""How long a connection is kept that nothing uses. Servers close idle connections themselves, uvicorn
+after 5 s and gunicorn after 2 s, and a request that is sent while the server closes is lost."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request as it is sent.
@@ -128,7 +133,7 @@ class OpenAIEngine:
         self._has_answered = False
         self._fields = RequestFields(neutral(self.server if server is None else server))
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=timeout_s),
             headers=authorization(self._key),
         )

@@ -85,6 +85,7 @@ SEEDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_bootstrap_makes_the_models_of_the_first_iteration(
     checkpoint: Path, tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,7 +15,7 @@ from aiohttp import web
 from spar_core.engine import openai, refusals
 from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.meter import Meter, Usage
-from spar_core.engine.openai import ATTEMPTS, FAILURES_IN_A_ROW, OpenAIEngine
+from spar_core.engine.openai import ATTEMPTS, FAILURES_IN_A_ROW, KEEP_ALIVE_S, OpenAIEngine
 from spar_core.engine.protocol import (
     ChatAnswer,
     Choice,
@@ -70,6 +70,19 @@ def test_all_choices_are_asked_for_in_one_request() -> None:
 def test_url_may_end_in_v1_or_not(suffix: str) -> None:
     with serving(lambda _: ["x"]) as server:
         assert ask(server.url + suffix).choices[0].text == "x"
+
+
+def test_idle_connection_is_closed_here_before_the_server_closes_it() -> None:
+    async def busy_then_idle(engine: OpenAIEngine) -> None:
+        await engine.chat(request())
+        await engine.chat(request())
+        await asyncio.sleep(KEEP_ALIVE_S + 0.2)
+        await engine.chat(request())
+
+    with serving(lambda _: ["x"]) as server:
+        using(server.url, busy_then_idle)
+    first, second, third = server.ports
+    assert first == second != third
 
 
 def test_server_that_ignores_n_is_asked_for_the_rest_with_other_seeds() -> None:
