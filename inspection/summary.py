@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from schemas import manifest
 from schemas.views import connect
 from terminal.text import as_table
 
@@ -31,10 +32,19 @@ _TITLES = {
     "failures_by_cause": "Failures, by cause",
 }
 
+_ROWS_OF = {
+    "rating_scores": {"ratings"},
+    "battle_outcomes": {"battles"},
+    "evolution_outcomes": {"evolutions"},
+    "lesson_counts": {"sft_actor", "lessons", "drops"},
+    "verifier_outcomes": {"verifiers"},
+}
+"""Tables of which a view's rows come. Most runs have none, and to define a view takes time."""
+
 NOT_DENIED = "chosen_checked is distinct from false"
 """SQL of the pairs whose chosen side no program denies."""
 
-_READ = (*_TITLES, "pairs", "judgements", "trees", "lesson_kinds")
+_READ = ("pairs", "judgements", "trees", "lineage")
 
 _TURNED = {"pair_quality", "variants", "engine_use", "judge_bias"}
 """Views shown with a row for each column."""
@@ -52,10 +62,12 @@ def print_summary(run: str, console: Console, iteration: int | None = None) -> N
     Where data rounds are of one variant, or of one method, no table says so that has no other.
     """
     where = "" if iteration is None else f" where iteration = {int(iteration)}"
-    with connect(run, _READ) as connection:
+    titles = _titles(run)
+    kinds = ("lesson_kinds",) if "lesson_counts" in titles else ()
+    with connect(run, (*titles, *kinds, *_READ)) as connection:
         hidden = _hidden(connection, where)
         is_empty = True
-        for view, title in _TITLES.items():
+        for view, title in titles.items():
             if view == "variants" and {"variant", "method"} <= hidden:
                 continue
             columns, rows = _shown(connection.sql(f"select * from {view}{where}"), hidden)
@@ -75,6 +87,19 @@ def print_summary(run: str, console: Console, iteration: int | None = None) -> N
             console.print("There is nothing to sum up yet.")
         elif denied := _denied(connection, where):
             console.print(denied, markup=False, soft_wrap=True)
+
+
+def _titles(run: str) -> dict[str, str]:
+    """The views that can have rows in a run, with their titles."""
+    import fsspec
+
+    entries = manifest.read(*fsspec.core.url_to_fs(run)).values()
+    written = {table for entry in entries for table in entry.files}
+    return {
+        view: title
+        for view, title in _TITLES.items()
+        if view not in _ROWS_OF or _ROWS_OF[view] & written
+    }
 
 
 def _warn_of_kinds(connection: duckdb.DuckDBPyConnection, console: Console, where: str) -> None:

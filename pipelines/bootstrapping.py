@@ -19,7 +19,7 @@ from pipelines.iterations import FIRST, number, training
 from pipelines.steps import Steps
 from schemas.prompts import TRAIN
 from schemas.table import MAIN
-from schemas.views import connect
+from schemas.views import connect, named_in
 from spar_core import variants
 from spar_core.dataset import Dataset
 from spar_core.stages.sample import SAMPLE
@@ -171,7 +171,7 @@ _BROUGHT = """
 
 def table(loop: Loop) -> Table:
     """What came of it."""
-    with connect(loop.run) as connection:
+    with connect(loop.run, named_in(_BROUGHT)) as connection:
         relation = connection.sql(_BROUGHT)
         brought = dict(zip(relation.columns, relation.fetchall()[0], strict=True))
     record = loop.models.record(0)

@@ -7,15 +7,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from schemas.checkpoint import RECORD
 from schemas.table import SPAR
-from schemas.views import connect
+from schemas.views import connect, named_in
 from terminal.exits import InputError
 from terminal.text import as_table
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +169,13 @@ _ROUND = """
 
 def table(run: str, models: Models, iterations: int) -> Table:
     """What each iteration brought: a column each."""
-    columns = [
-        _round(run, t) | _trained(models, t) | {"minutes": round(models.record(t).seconds / 60, 1)}
-        for t in range(1, iterations + 1)
-    ]
+    with connect(run, named_in(_ROUND)) as connection:
+        columns = [
+            _round(connection, t)
+            | _trained(models, t)
+            | {"minutes": round(models.record(t).seconds / 60, 1)}
+            for t in range(1, iterations + 1)
+        ]
     names = ["", *(f"iteration {t}" for t in range(1, iterations + 1))]
     body: Sequence[Sequence[Any]] = [
         [name, *(column[name] for column in columns)] for name in columns[0]
@@ -177,10 +183,9 @@ def table(run: str, models: Models, iterations: int) -> Table:
     return as_table(names, body, "What each iteration brought")
 
 
-def _round(run: str, iteration: int) -> dict[str, Any]:
-    with connect(run) as connection:
-        relation = connection.sql(_ROUND, params={"t": iteration})
-        return dict(zip(relation.columns, relation.fetchall()[0], strict=True))
+def _round(connection: duckdb.DuckDBPyConnection, iteration: int) -> dict[str, Any]:
+    relation = connection.sql(_ROUND, params={"t": iteration})
+    return dict(zip(relation.columns, relation.fetchall()[0], strict=True))
 
 
 def _trained(models: Models, iteration: int) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Methods:
 
 
 _Row = Mapping[str, Any]
+_READ = ("methods", "method_overlap", "judge_bias")
 
 
 def methods(runs: Sequence[str]) -> Methods:
@@ -66,7 +67,7 @@ def methods(runs: Sequence[str]) -> Methods:
     overlaps: list[tuple[Kind, Kind, _Row]] = []
     judged: list[tuple[str, _Row]] = []
     for run, name in names(runs).items():
-        with connect(run) as connection:
+        with connect(run, _READ) as connection:
             for row in sorted(_rows(connection.sql("from methods")), key=_place):
                 found[_kind(name, row, "")] = row
             for row in _rows(connection.sql("from method_overlap")):

@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import fsspec
+
 from pipelines.execution.input_files import find
 from pipelines.execution.prompt_columns import COLUMNS, choice
 from pipelines.execution.prompt_files import InputRow, read, remedy
 from pipelines.execution.surrogates import shown
+from schemas import manifest
 from schemas.failures import PAYLOAD_CHARS, Failure
 from schemas.prompts import TRAIN, Check, Prompt
 from schemas.views import connect
@@ -336,7 +339,10 @@ def _held(run: str, iteration: int | None = None) -> Held:
     What comes before iteration 1 is no iteration's.
     """
     held = Held({}, {}, {}, {})
-    with connect(run, ("prompts",)) as connection:
+    committed = manifest.read(*fsspec.core.url_to_fs(run))
+    if not any("prompts" in entry.files for entry in committed.values()):
+        return held
+    with connect(run, ("prompts",), entries=committed) as connection:
         query = (
             "select prompt_id, prompt, iteration, checks, split, source, checks_complete "
             "from prompts order by iteration desc, position desc"

@@ -62,8 +62,8 @@ IN_FLIGHT = 2
 
 
 KEEP_ALIVE_S = 1.0
-"""How long a connection is kept that nothing uses. Servers close idle connections themselves, uvicorn
-after 5 s and gunicorn after 2 s, and a request that is sent while the server closes is lost."""
+"""How long a connection is kept that nothing uses. Servers close idle connections by themselves
+(uvicorn after 5 s, gunicorn after 2 s), and a request that meets the closing of one is lost."""
 
 
 @dataclass(frozen=True, slots=True)

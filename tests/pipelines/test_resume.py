@@ -128,20 +128,21 @@ def test_what_is_committed_is_not_asked_again(tmp_path: Path, many: Path, begin:
     assert not judged & {first(body) for body in asked if role(body) == "judge"}
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("seed", "kills"), [(0, 1), pytest.param(1, 4, marks=pytest.mark.slow)])
 def test_killed_at_any_moment_it_ends_with_everything_done_once(
     tmp_path: Path,
     many: Path,
     undisturbed: dict[str, list[str]],
     begin: Begin,
     seed: int,
+    kills: int,
 ) -> None:
     run, dice = tmp_path / "run", random.Random(seed)
     gate = Gate(run)
     gate.wait_s = 0.01
     with serving(gate) as server:
         argv = command(run, many, server.url, "--slots", "2")
-        for _ in range(3):
+        for _ in range(kills):
             asked = len(server.bodies)
             process = begin(*argv)
             enough = asked + dice.randint(1, 400)
