@@ -20,19 +20,25 @@ Answer = list[str] | web.StreamResponse
 
 
 class LoopbackServer:
-    """Serves `/v1/chat/completions` and `/v1/models`; remembers the bodies it was sent.
+    """Serves `/v1/chat/completions` and `/v1/models`; remembers what it was sent.
 
-    models: what it lists, owned by `owner` where that is told. prompt_tokens, completion_tokens: as
-    its answers told them. ports: the client's port of each request, another for each connection.
+    base: the path above these, in place of `/v1`. models: what it lists, owned by `owner` where
+    that is told. bodies, headers, paths: of the chat requests, paths with their queries. ports: the
+    client's ports of these, another for each connection. prompt_tokens, completion_tokens: as its
+    answers told them.
     """
 
-    def __init__(self, answer: Callable[[Body], Answer], port: int = 0) -> None:
+    def __init__(
+        self, answer: Callable[[Body], Answer], port: int = 0, *, base: str = "/v1"
+    ) -> None:
         self._answer = answer
+        self._base = base
         self.models = ["loopback"]
         self.owner = ""
         self.bodies: list[Body] = []
         self.headers: list[dict[str, str]] = []
         self.ports: list[int] = []
+        self.paths: list[str] = []
         self.prompt_tokens = self.completion_tokens = 0
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
@@ -43,8 +49,8 @@ class LoopbackServer:
 
     async def _start(self, port: int) -> tuple[web.AppRunner, int]:
         app = web.Application(client_max_size=1 << 26)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        app.router.add_get("/v1/models", self._models)
+        app.router.add_post(f"{self._base}/chat/completions", self._chat)
+        app.router.add_get(f"{self._base}/models", self._models)
         app.router.add_get("/health", self._models)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -65,6 +71,7 @@ class LoopbackServer:
         self.headers.append(dict(request.headers))
         assert request.transport is not None
         self.ports.append(request.transport.get_extra_info("peername")[1])
+        self.paths.append(request.path_qs)
         answer = self._answer({"n": 1} | body)  # a request for one choice does not say so
         if asyncio.iscoroutine(answer):
             answer = await answer
@@ -105,9 +112,11 @@ def as_script(
 
 
 @contextmanager
-def serving(answer: Callable[[Body], Answer], port: int = 0) -> Iterator[LoopbackServer]:
+def serving(
+    answer: Callable[[Body], Answer], port: int = 0, *, base: str = "/v1"
+) -> Iterator[LoopbackServer]:
     """A server for the time of the body."""
-    server = LoopbackServer(answer, port)
+    server = LoopbackServer(answer, port, base=base)
     try:
         yield server
     finally:

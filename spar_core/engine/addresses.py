@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from spar_core.engine.served import base_url, shown
+from spar_core.engine.endpoints import endpoint_of, shown
 
 _HOW = "write it as http://host:8000"
 
@@ -47,7 +47,7 @@ def _listed(said: str) -> tuple[str, ...]:
         raise ValueError(f"no URL beside a comma in {shown(said)}: leave out the comma")
     for url in urls:
         _check(url, shown(url))
-    same = [base_url(url) for url in urls]
+    same = [endpoint_of(url).url for url in urls]
     for number, url in enumerate(same):
         if url in same[:number]:
             raise ValueError(f"{shown(url)} stands there twice: name each engine once")
@@ -61,7 +61,7 @@ def _in_file(name: str) -> tuple[str, ...]:
         if not said or said.startswith("#"):
             continue
         _check(said, f"{name}:{number}: {shown(said)}")
-        url = base_url(said)
+        url = endpoint_of(said).url
         if url in urls:
             raise ValueError(
                 f"{name}:{number}: {shown(url)} stands in line {urls[url]}, too: "

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from spar_core.engine.endpoints import Endpoint, shown
 from spar_core.engine.error_bodies import ErrorBody, read_error
 from spar_core.engine.faults import Fault
 from spar_core.engine.keys import mending
 from spar_core.engine.protocol import EngineGone, PromptTooLong, RequestRefused
 from spar_core.engine.request_fields import RequestFields
-from spar_core.engine.served import shown
 from spar_core.engine.waits import asked_wait_s, reset_wait_s
 
 BUSY = {429, 498, 502, 503, 504, 524, 529}
@@ -44,7 +44,7 @@ class ErrorReply:
 def error_of(
     reply: ErrorReply,
     *,
-    url: str,
+    endpoint: Endpoint,
     model: str,
     key_place: str,
     fields: RequestFields,
@@ -59,9 +59,9 @@ def error_of(
         Fault: the request may be sent again. RequestRefused, PromptTooLong: it may not, others may.
         EngineGone: the server will answer none.
     """
-    status, at, error = reply.status, f"the engine at {shown(url)}", read_error(reply.text)
+    status, at, error = reply.status, f"the engine at {shown(endpoint.url)}", read_error(reply.text)
     if status in _NO_ACCESS:
-        return _no_access(reply, error, at, model, key_place)
+        return _no_access(reply, error, endpoint, model, key_place)
     if status >= 500 and error.is_about_template:
         return RequestRefused(reply.message)
     # Bedrock's refusals of a field look like this for some models.
@@ -79,13 +79,13 @@ def error_of(
 
 
 def _no_access(
-    reply: ErrorReply, error: ErrorBody, at: str, model: str, key_place: str
+    reply: ErrorReply, error: ErrorBody, endpoint: Endpoint, model: str, key_place: str
 ) -> Exception:
     """What a server means that refuses the key, the account, the address or the model.
 
     Some refuse with the same statuses what one request says or wants.
     """
-    status, message = reply.status, reply.message
+    status, message, at = reply.status, reply.message, f"the engine at {shown(endpoint.url)}"
     is_of_item = error.is_about_content or (reply.has_answered and not error.is_about_key)
     if status == 401 or (status == 403 and not is_of_item):
         return EngineGone(f"{at} refuses the key ({message}): {mending(key_place)}")
@@ -93,7 +93,8 @@ def _no_access(
         return EngineGone(f"{at} wants to be paid ({message}): see to its account")
     if status == 404 and (not reply.has_answered or error.is_about_model(model)):
         return EngineGone(
-            f"{at} has no such page or model ({message}): see --engine_url and --model"
+            f"{at} has no such page or model (POST {shown(endpoint.chat)}: {message}): see "
+            "--engine_url and --model"
         )
     return RequestRefused(message)
 

@@ -43,7 +43,7 @@ class LlamaCppEngine(OpenAIEngine):
         counts = [total]  # this server tells those of the first choice
         for choice in choices[1:]:
             body = {"content": written(choice)}
-            async with self._session.post(f"{self.url}/tokenize", json=body) as response:
+            async with self._session.post(f"{self._endpoint.root}/tokenize", json=body) as response:
                 tokens = len((await response.json())["tokens"])
             counts.append(tokens + (choice.get("finish_reason") == "stop"))
         return counts

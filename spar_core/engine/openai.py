@@ -21,6 +21,7 @@ from spar_core.engine.completions import (
     usage_of,
     written,
 )
+from spar_core.engine.endpoints import endpoint_of, shown
 from spar_core.engine.error_bodies import read_error
 from spar_core.engine.error_replies import ErrorReply, brief, error_of, status_of
 from spar_core.engine.faults import Fault, Tries, backoff_s
@@ -42,11 +43,7 @@ from spar_core.engine.reasoning import unanswered
 from spar_core.engine.refusals import Refusals
 from spar_core.engine.request_fields import Change, RequestFields
 from spar_core.engine.sampling_defaults import neutral
-from spar_core.engine.served import (
-    base_url,
-    shown,
-    too_long_answers,
-)
+from spar_core.engine.served import too_long_answers
 
 ATTEMPTS = 5
 """How often a request is sent that the engine fails: errors, nonsense, dropped connections."""
@@ -84,7 +81,7 @@ class OpenAIEngine:
     """A chat engine behind an URL.
 
     Args:
-        url: the server, with or without `/v1`.
+        url: the server (`endpoints`).
         model: the name it is served by. name: the name that tables show.
         meter: what counts its use; None for one of its own.
         key: where the key is kept (`keys`); the key itself is never written anywhere.
@@ -115,7 +112,8 @@ class OpenAIEngine:
         attempts: int = ATTEMPTS,
         server: str | None = None,
     ) -> None:
-        self.url = base_url(url)
+        self._endpoint = endpoint_of(url)
+        self.url = self._endpoint.url
         self.model = model
         self.name = name or model
         self._meter = meter or Meter()
@@ -293,7 +291,7 @@ class OpenAIEngine:
     async def _try(self, call: Call) -> ChatAnswer:
         try:
             async with self._session.post(
-                f"{self.url}/v1/chat/completions",
+                self._endpoint.chat,
                 data=call.payload,
                 headers={"Content-Type": "application/json"},
             ) as response:
@@ -337,7 +335,7 @@ class OpenAIEngine:
         clean_text = self._redact(text.decode("utf-8", "replace"))
         return error_of(
             ErrorReply(status, headers, clean_text, self._has_answered),
-            url=self.url,
+            endpoint=self._endpoint,
             model=self.model,
             key_place=self._place,
             fields=self._fields,

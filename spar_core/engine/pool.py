@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from spar_core.engine.endpoints import shown
 from spar_core.engine.faults import Tries
 from spar_core.engine.meter import Meter
 from spar_core.engine.openai import ATTEMPTS, IN_FLIGHT, in_full
@@ -28,7 +29,7 @@ from spar_core.engine.protocol import (
     EngineGone,
     ItemError,
 )
-from spar_core.engine.served import Card, shown
+from spar_core.engine.served import Card
 
 STAY = 0.5
 """A server may have so many more sequences than the emptiest, in parts of its slots, before a chat

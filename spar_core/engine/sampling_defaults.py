@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spar_core.engine.served import shown
+from spar_core.engine.endpoints import shown
 
 _CHECKPOINTS = {
     "top_k": -1,  # SGLang refuses 0

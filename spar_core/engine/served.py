@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+from spar_core.engine.endpoints import endpoint_of, shown
 from spar_core.engine.keys import KEY_VARIABLE, authorization, mending, read_key
 from spar_core.engine.protocol import EngineAway, EngineGone
 
@@ -39,23 +39,23 @@ async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, Card]:
     """
     import aiohttp
 
-    base = base_url(url)
+    at = endpoint_of(url)
     unlisted = NoModelsListed(
-        f"what answers at {shown(base)} does not list its models at /v1/models"
+        f"what answers at {shown(at.url)} does not list its models at {shown(at.models)}"
     )
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
-            session.get(f"{base}/v1/models", headers=authorization(read_key(key))) as response,
+            session.get(at.models, headers=authorization(read_key(key))) as response,
         ):
             if response.status in (401, 403):
-                raise EngineGone(f"the engine at {shown(base)} refuses the key: {mending(key)}")
+                raise EngineGone(f"the engine at {shown(at.url)} refuses the key: {mending(key)}")
             cards = (await response.json())["data"]
             return {str(card["id"]): _card(card) for card in cards}
     except aiohttp.ContentTypeError:
         raise unlisted from None
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise EngineAway(f"no engine answers at {shown(base)}: {error}") from None
+        raise EngineAway(f"no engine answers at {shown(at.url)}: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise unlisted from None
 
@@ -134,13 +134,3 @@ def too_long_answers(model: str, context: int, wanted: int) -> EngineGone:
         f"{model} has a context of {context} tokens, and answers of {wanted} are asked for: give "
         "smaller --actor_max_tokens, --judge_max_tokens and --refine_max_tokens"
     )
-
-
-def base_url(url: str) -> str:
-    """The server's address, given with or without `/v1`."""
-    return url.rstrip("/").removesuffix("/v1")
-
-
-def shown(url: str) -> str:
-    """A URL as it may be written anywhere: without a name and password in it."""
-    return re.sub(r"[^/\s@]*@", "***@", url)

@@ -94,7 +94,12 @@ def test_keys_travel_by_their_variables_name_alone(monkeypatch: pytest.MonkeyPat
         (
             EngineSpec("openai", url="http://me:secret@10.0.0.2:8000"),
             ["--runner=FlinkRunner"],
-            "name and password",
+            "password or key",
+        ),
+        (
+            EngineSpec("openai", url="http://a:1,https://b/api?key=secret"),
+            ["--runner=FlinkRunner"],
+            "password or key",
         ),
         (EngineSpec("openai", url="http://localhost:8000"), DATAFLOW, "cannot reach"),
         (EngineSpec("openai", url="http://a:1,http://127.0.0.1"), DATAFLOW, "cannot reach"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from spar_core.engine.endpoints import endpoint_of
 from spar_core.engine.error_replies import BUSY, ErrorReply, brief, error_of, status_of
 from spar_core.engine.faults import Fault
 from spar_core.engine.protocol import EngineGone, PromptTooLong, RequestRefused
@@ -15,7 +16,7 @@ SENT = {"model": "m", "n": 2, "temperature": 0.7, "top_p": 0.9, "max_tokens": 8}
 def meant(status: int, text: str = "oh no", *, has_answered: bool = False) -> Exception:
     return error_of(
         ErrorReply(status, {}, text, has_answered),
-        url="http://me:secret@a",
+        endpoint=endpoint_of("http://me:secret@a"),
         model="m",
         key_place="A_KEY",
         fields=RequestFields({"presence_penalty": 0.0}),
