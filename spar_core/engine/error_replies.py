@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from spar_core.engine.connections import login_wanted
 from spar_core.engine.endpoints import Endpoint, shown
 from spar_core.engine.error_bodies import ErrorBody, read_error
 from spar_core.engine.faults import Fault
@@ -60,6 +61,8 @@ def error_of(
         EngineGone: the server will answer none.
     """
     status, at, error = reply.status, f"the engine at {shown(endpoint.url)}", read_error(reply.text)
+    if status == 407:
+        return login_wanted(endpoint.url)
     if status in _NO_ACCESS:
         return _no_access(reply, error, endpoint, model, key_place)
     if status >= 500 and error.is_about_template:

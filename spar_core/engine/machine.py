@@ -309,13 +309,14 @@ def wait_until_up(server: Starting, name: str, log: Path, timeout_s: float) -> N
     Raises:
         EngineGone: it ended, or took too long.
     """
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if not server.is_up:
             raise EngineGone(server.why_not())
         with (
             contextlib.suppress(urllib.error.URLError, OSError),
-            urllib.request.urlopen(f"{server.url}/health", timeout=5),
+            directly.open(f"{server.url}/health", timeout=5),
         ):
             return
         time.sleep(_POLL_S)

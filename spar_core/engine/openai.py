@@ -21,6 +21,7 @@ from spar_core.engine.completions import (
     usage_of,
     written,
 )
+from spar_core.engine.connections import fault_of, open_session
 from spar_core.engine.endpoints import endpoint_of, shown
 from spar_core.engine.error_bodies import read_error
 from spar_core.engine.error_replies import ErrorReply, brief, error_of, status_of
@@ -56,11 +57,6 @@ FOREIGN_ANSWERS = 20
 
 IN_FLIGHT = 2
 """Sequences that are kept in flight for each slot of an engine."""
-
-
-KEEP_ALIVE_S = 1.0
-"""How long a connection is kept that nothing uses. Servers close idle connections by themselves
-(uvicorn after 5 s, gunicorn after 2 s), and a request that meets the closing of one is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +126,8 @@ class OpenAIEngine:
         self._foreign_answers = 0
         self._has_answered = False
         self._fields = RequestFields(neutral(self.server if server is None else server))
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
+        self._session = open_session(
+            self.url,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=timeout_s),
             headers=authorization(self._key),
         )
@@ -296,12 +292,8 @@ class OpenAIEngine:
                 headers={"Content-Type": "application/json"},
             ) as response:
                 text = await response.read()
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise Fault(f"cannot connect ({error})", busy=True, silent=True, sent=False) from error
-        except TimeoutError as error:
-            raise Fault("no answer in time", silent=True) from error
-        except aiohttp.ClientError as error:
-            raise Fault(f"connection lost ({error})") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise fault_of(error, self.url) from error
         if response.status != 200:
             raise self._error(response.status, response.headers, text, call)
         try:

@@ -6,9 +6,14 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+import aiohttp
+
+from spar_core.engine.connections import hopeless, login_wanted, open_session
 from spar_core.engine.endpoints import endpoint_of, shown
 from spar_core.engine.keys import KEY_VARIABLE, authorization, mending, read_key
 from spar_core.engine.protocol import EngineAway, EngineGone
+
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
 class NoModelsListed(EngineGone):
@@ -37,17 +42,17 @@ async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, Card]:
         EngineAway: nothing answers there.
         EngineGone: it refuses the key.
     """
-    import aiohttp
-
     at = endpoint_of(url)
     unlisted = NoModelsListed(
         f"what answers at {shown(at.url)} does not list its models at {shown(at.models)}"
     )
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
-            session.get(at.models, headers=authorization(read_key(key))) as response,
+            open_session(at.url, headers=authorization(read_key(key)), timeout=_TIMEOUT) as session,
+            session.get(at.models) as response,
         ):
+            if response.status == 407:
+                raise login_wanted(at.url)
             if response.status in (401, 403):
                 raise EngineGone(f"the engine at {shown(at.url)} refuses the key: {mending(key)}")
             cards = (await response.json())["data"]
@@ -55,6 +60,8 @@ async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, Card]:
     except aiohttp.ContentTypeError:
         raise unlisted from None
     except (aiohttp.ClientError, TimeoutError) as error:
+        if gone := hopeless(error, at.url):
+            raise gone from None
         raise EngineAway(f"no engine answers at {shown(at.url)}: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise unlisted from None

@@ -13,9 +13,10 @@ import pytest
 from aiohttp import web
 
 from spar_core.engine import openai, refusals
+from spar_core.engine.connections import KEEP_ALIVE_S
 from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.meter import Meter, Usage
-from spar_core.engine.openai import ATTEMPTS, FAILURES_IN_A_ROW, KEEP_ALIVE_S, OpenAIEngine
+from spar_core.engine.openai import ATTEMPTS, FAILURES_IN_A_ROW, OpenAIEngine
 from spar_core.engine.protocol import (
     ChatAnswer,
     Choice,
