@@ -23,7 +23,8 @@ _SET_HERE = (
     *(f"--{role}_{what}" for role in ("actor", "refiner") for what in ("model", "url", "engine")),
 )
 _ENGINE = ("engine_key", "engine_args", "engine_timeout", "engine_patience", "slots")
-_JUDGE = tuple(f"judge_{what}" for what in ("model", "url", "engine", "slots"))
+_BODIES = ("engine_body", "actor_body", "refiner_body")
+_JUDGE = tuple(f"judge_{what}" for what in ("model", "url", "engine", "slots", "body"))
 """What is said of the rounds' engines holds here too."""
 
 
@@ -97,7 +98,9 @@ def understand(
         return None
     more = quoted.arguments("evaluate_args", options.evaluate_args or "", _SET_HERE)
     running = ["--run", options.run, "--engine", options.engine, *_said(options, _ENGINE), *beam]
-    counts = ["--seed", str(options.seed), *_said(options, ("data", *_JUDGE))]
+    for name in ("engine_headers", "judge_headers"):
+        running += [f"--{name}={word}" for word in getattr(options, name) or ()]
+    counts = ["--seed", str(options.seed), *_said(options, ("data", *_JUDGE, *_BODIES))]
     counts += map(underscored, more)
     models = ["--actor_model", actor, "--refiner_model", refiner]
     try:
@@ -113,6 +116,9 @@ def understand(
 
 def _said(options: argparse.Namespace, names: Sequence[str]) -> list[str]:
     said = {name: getattr(options, name) for name in names}
+    for name, value in said.items():
+        if name.endswith("_body") and value == "":
+            said[name] = "{}"  # no fields, where others have some
     return [f"--{name}={value}" for name, value in said.items() if value not in (None, "")]
 
 

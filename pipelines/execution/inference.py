@@ -25,6 +25,7 @@ from pipelines.execution.stop import INTERRUPTED, RunStopped
 from pipelines.execution.work import Work
 from spar_core.dataset import Dataset, Settled
 from spar_core.decoding.tasks import all_of
+from spar_core.engine import request_body
 from spar_core.engine.engines import Lease
 from spar_core.engine.journal import Journal, JournaledEngine
 from spar_core.engine.meter import purpose
@@ -247,7 +248,13 @@ class Inference(beam.DoFn):
         if not self._journals:
             return engines
         return {
-            role: JournaledEngine(engine, self._journals[number], key, self._meter)
+            role: JournaledEngine(
+                engine,
+                self._journals[number],
+                key,
+                self._meter,
+                body=request_body.binding(self._specs[role].body),
+            )
             for role, engine in engines.items()
         }
 

@@ -135,7 +135,7 @@ def depends_on(job: Job, stage: Stage[Any], settings: StageSettings) -> dict[str
         spec = job.engines[role]
         # A role that is played by another's engine is told apart from it nowhere.
         standing_in = DEFAULT_ROLES.get(role, role)
-        name = standing_in if job.engines[standing_in] == spec else role
+        name = standing_in if job.engines[standing_in].binding == spec.binding else role
         models |= {f"{name}.{what}": value for what, value in identity(spec).items()}
     return {"templates": fingerprint()} | models | settings.named()
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipelines import quoted
-from spar_core.engine import addresses, keys
+from spar_core.engine import addresses, keys, request_body
+from spar_core.engine.access import Header, parse_headers
 from spar_core.engine.bundled import BUNDLED, bundled_adapter
 from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.spec import EngineSpec
@@ -17,8 +18,9 @@ from spar_core.stages.drawing import between, whole
 from terminal.exits import UsageError
 
 _KINDS = ("llamacpp", "vllm", "openai")
-_OWN = ("model", "url", "engine", "slots", "adapter")
+_OWN = ("model", "url", "engine", "slots", "adapter", "body", "headers")
 """What may be said of one role alone."""
+_HEADERS: dict[str, Any] = {"action": "extend", "nargs": "+", "metavar": "NAME=VALUE"}
 _ADAPTED = ("refiner", "judge")
 """The roles that the bundled adapter is for."""
 
@@ -53,6 +55,19 @@ def add_engines(group: Any, roles: Sequence[str]) -> None:
         f"{KEY_VARIABLE})",
     )
     group.add_argument(
+        "--engine_headers",
+        **_HEADERS,
+        help="headers that requests carry: X-Title=mine, or with a value from the environment "
+        "api-key=env:AZURE_KEY (for a role alone --judge_headers, ...; docs/servers.md)",
+    )
+    group.add_argument(
+        "--engine_body",
+        type=_body,
+        metavar="JSON",
+        help="fields that are added to the body of chat requests, or with null taken out of it: "
+        '{"top_k": 20, "seed": null} (for a role alone --judge_body, ...)',
+    )
+    group.add_argument(
         "--slots",
         type=whole(1),
         metavar="N",
@@ -72,6 +87,9 @@ def add_engines(group: Any, roles: Sequence[str]) -> None:
         )
         group.add_argument(f"--{role}_engine", choices=_KINDS, help=f"{what} (--engine)")
         group.add_argument(f"--{role}_slots", type=whole(1), metavar="N", help=f"{what} (--slots)")
+        # What is said of all tells of these: they are few people's, and two for each role.
+        group.add_argument(f"--{role}_headers", **_HEADERS, help=argparse.SUPPRESS)
+        group.add_argument(f"--{role}_body", type=_body, help=argparse.SUPPRESS)
         usual = " (default with the bundled model: the one for it)" if role in _ADAPTED else ""
         group.add_argument(
             f"--{role}_adapter",
@@ -110,7 +128,8 @@ def key_variable(role: str) -> str:
 def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None) -> EngineSpec:
     """The engine of a role: what is said of it, else what is said of its stand-in or of all."""
     said = {name: getattr(options, f"{role}_{name}") for name in _OWN}
-    if default and not any(said.values()):
+    is_said = any(said.values()) or said["body"] is not None  # "{}" takes all fields back
+    if default and not is_said:
         return default
     own_url = _plain(f"--{role}_url", said["url"])
     url = own_url or (default.url if default else _plain("--engine_url", options.engine_url))
@@ -133,6 +152,15 @@ def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None
             "--engine_key takes the name of an environment variable, or "
             "projects/P/secrets/S/versions/V; the key itself would stand in the job's description"
         )
+    source = None if own_url else default
+    headers = (
+        source.headers if source else _headers("--engine_headers", options.engine_headers or ())
+    )
+    if said["headers"] is not None:
+        headers = _headers(f"--{role}_headers", said["headers"])
+    body = source.body if source else options.engine_body or ""
+    if said["body"] is not None:
+        body = said["body"]
     has_own_key = own_url and key_variable(role) in os.environ
     return EngineSpec(
         kind=kind,
@@ -144,7 +172,23 @@ def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None
         arguments=options.engine_args,
         adapter=adapter,
         key=key_variable(role) if has_own_key else options.engine_key,
+        headers=headers if url else (),
+        body=body,
     )
+
+
+def _body(text: str) -> str:
+    try:
+        return request_body.parse_body(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _headers(option: str, words: Sequence[str]) -> tuple[Header, ...]:
+    try:
+        return parse_headers(words)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
 
 
 def _plain(option: str, said: str) -> str:

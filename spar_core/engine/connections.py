@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import aiohttp
 from multidict import CIMultiDict
+from yarl import URL
 
 from spar_core.engine.endpoints import shown
 from spar_core.engine.faults import Fault
@@ -36,18 +37,23 @@ def open_session(
     """Return a session for requests to the server at a URL.
 
     Args:
-        headers: of all its requests.
+        headers: of all its requests; they do not follow where the server sends us.
 
     Raises:
         EngineGone: the environment names a proxy or certificates that cannot be used.
     """
     proxy, login = proxy_of(url)
+    key = {name: value for name, value in headers.items() if name == aiohttp.hdrs.AUTHORIZATION}
+    others = {name: value for name, value in headers.items() if name not in key}
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S, ssl=_trusted(url)),
         timeout=timeout,
-        headers=headers,
+        headers=key,  # which aiohttp keeps from other servers
         proxy=proxy,
-        middlewares=(_logging_in(login),) if login else (),
+        middlewares=[
+            *([_logging_in(login)] if login else []),
+            *([_carrying(others, URL(url).origin())] if others else []),
+        ],
     )
 
 
@@ -62,6 +68,19 @@ def _logging_in(login: str) -> aiohttp.ClientMiddlewareType:
             request.proxy_headers = fields
         else:
             request.headers.update(fields)
+        return await handler(request)
+
+    return send
+
+
+def _carrying(headers: Mapping[str, str], origin: URL) -> aiohttp.ClientMiddlewareType:
+    """Add headers to requests to one server, and to no other that it redirects them to."""
+
+    async def send(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if request.url.origin() == origin:
+            request.headers.update(headers)
         return await handler(request)
 
     return send

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import importlib
-import logging
 import shlex
 import tempfile
 import threading
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,41 +16,22 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from spar_core.engine import fetching, llamacpp, vllm
-from spar_core.engine.addresses import current, is_several
 from spar_core.engine.bundled import bundled_model
-from spar_core.engine.llamacpp import LlamaCppEngine, LlamaCppServer
+from spar_core.engine.clients import ClosableEngine, connect
+from spar_core.engine.llamacpp import LlamaCppServer
 from spar_core.engine.machine import TURN_S, Command, Machine, Seat
 from spar_core.engine.meter import Meter
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.pool import EnginePool
-from spar_core.engine.protocol import Engine, EngineAway, EngineGone
-from spar_core.engine.sampling_defaults import kind_of
-from spar_core.engine.served import (
-    Card,
-    NoModelsListed,
-    common_model,
-    only_model,
-    other_model,
-    served_models,
-)
-from spar_core.engine.spec import EngineSpec, adapter_path, called, is_fetched
-from spar_core.engine.vllm import VllmEngine, VllmServer
+from spar_core.engine.protocol import Engine, EngineGone
+from spar_core.engine.request_body import WithBody
+from spar_core.engine.spec import EngineSpec, adapter_path, is_fetched
+from spar_core.engine.vllm import VllmServer
 
 T = TypeVar("T")
 
-_LOOKS = 3
-"""How often a server that does not answer is asked for its models: a busy one may take long."""
-
 _COUNT_S = 1.0
 """How often those who share a server are counted."""
-
-_CLIENTS = {"llamacpp": LlamaCppEngine, "vllm": VllmEngine, "openai": OpenAIEngine}
-
-
-class ClosableEngine(Engine, Protocol):
-    """An engine that holds connections."""
-
-    async def close(self) -> None: ...
 
 
 class Server(Protocol):
@@ -93,10 +72,12 @@ class Lease:
 
     def __init__(self, owner: Engines, roles: Mapping[str, EngineSpec]) -> None:
         self._owner = owner
-        self._specs = list(dict.fromkeys(roles.values()))
+        self._specs = list(dict.fromkeys(spec.shared for spec in roles.values()))
         self.engines: dict[str, Engine] = {}
         running = self._running = owner._hold(self._specs)
-        self.engines = {role: running[spec].engine for role, spec in roles.items()}
+        for role, spec in roles.items():
+            engine = running[spec.shared].engine
+            self.engines[role] = WithBody(engine, spec.body) if spec.body else engine
 
     @property
     def slots(self) -> int:
@@ -263,7 +244,7 @@ class Engines:
     def _open(self, spec: EngineSpec) -> _Running:
         server = self._start(spec) if spec.is_started else None
         try:
-            engine = self.run(_connect(spec, server.url if server else spec.url, self.meter))
+            engine = self.run(connect(spec, server.url if server else spec.url, self.meter))
         except BaseException:
             if server:
                 server.close()
@@ -334,97 +315,3 @@ async def _share(engine: OpenAIEngine, seat: Seat) -> None:
 
 def _called(spec: EngineSpec) -> str:
     return f"{spec.kind} with {spec.model or 'the bundled model'}"
-
-
-async def _connect(spec: EngineSpec, url: str, meter: Meter) -> ClosableEngine:
-    if spec.kind == "scripted":
-        module, _, name = spec.model.partition(":")
-        engine: ClosableEngine = getattr(importlib.import_module(module), name)(meter)
-        return engine
-    if is_several(url):
-        return await _pool(spec, meter)
-    cards = await _cards(spec, url)
-    model = spec.model or only_model(url, cards)
-    return _client(spec, url, model, meter, cards.get(model), patience_s=spec.patience_s)
-
-
-async def _cards(spec: EngineSpec, url: str) -> Mapping[str, Card]:
-    """The models of a server; none where it does not list them and one is named."""
-    for _ in range(_LOOKS):
-        try:
-            return await served_models(url, spec.key)
-        except EngineGone as error:
-            if not spec.model:
-                raise
-            if not isinstance(error, EngineAway):
-                return {}  # some servers list nothing
-            gone = error
-    if spec.kind == "openai":
-        logging.getLogger(__name__).warning("%s; its own sampling defaults stay in force", gone)
-    return {}
-
-
-async def _pool(spec: EngineSpec, meter: Meter) -> EnginePool:
-    def listed() -> Sequence[str]:
-        return current(spec.url)
-
-    model = spec.model or await _common_model(spec)
-
-    async def look(url: str) -> Card | None:
-        try:
-            cards = await served_models(url, spec.key)
-        except NoModelsListed:
-            return None
-        if cards and model not in cards:
-            raise other_model(url, model, cards)
-        return cards.get(model)
-
-    def make(url: str, card: Card | None) -> OpenAIEngine:
-        return _client(spec, url, model, meter, card, patience_s=0, attempts=1)
-
-    pool = EnginePool(
-        model, listed, look, make, meter=meter, slots=spec.slots, patience_s=spec.patience_s
-    )
-    try:
-        await pool.open()
-    except BaseException:
-        await pool.close()
-        raise
-    return pool
-
-
-async def _common_model(spec: EngineSpec) -> str:
-    try:
-        urls = current(spec.url)
-    except ValueError as error:
-        raise EngineGone(str(error)) from None
-    return await common_model(urls, spec.key)
-
-
-def _client(
-    spec: EngineSpec, url: str, model: str, meter: Meter, card: Card | None, **settings: Any
-) -> OpenAIEngine:
-    name, adapter = called(spec) or model, adapter_path(spec)
-    context, owner = card or Card()
-    return _CLIENTS[spec.kind](
-        url,
-        model,
-        meter=meter,
-        key=spec.key,
-        name=f"{name}+{adapter.name}" if adapter else name,
-        slots=spec.slots,
-        timeout_s=spec.timeout_s,
-        context=context,
-        server=_server(spec, owner),
-        **settings,
-    )
-
-
-def _server(spec: EngineSpec, owner: str) -> str | None:
-    """The kind of server whose own sampling is switched off; None for that of the engine's kind.
-
-    vLLM that is started here has none but what its arguments give it, which is meant.
-    """
-    if spec.kind == "vllm" and spec.is_started:
-        return ""
-    return kind_of(owner) if spec.kind == "openai" else None

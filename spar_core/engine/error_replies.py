@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from spar_core.engine.access import Access
 from spar_core.engine.connections import login_wanted
 from spar_core.engine.endpoints import Endpoint, shown
 from spar_core.engine.error_bodies import ErrorBody, read_error
 from spar_core.engine.faults import Fault
-from spar_core.engine.keys import mending
 from spar_core.engine.protocol import EngineGone, PromptTooLong, RequestRefused
 from spar_core.engine.request_fields import RequestFields
 from spar_core.engine.waits import asked_wait_s, reset_wait_s
@@ -47,14 +46,14 @@ def error_of(
     *,
     endpoint: Endpoint,
     model: str,
-    key_place: str,
+    access: Access,
     fields: RequestFields,
-    sent: Mapping[str, Any],
+    sent: Collection[str],
 ) -> Exception:
     """Return what is to be raised for an error.
 
     Args:
-        sent: the fields of the request as they were sent.
+        sent: names of the fields of the request that may be changed.
 
     Returns:
         Fault: the request may be sent again. RequestRefused, PromptTooLong: it may not, others may.
@@ -64,7 +63,7 @@ def error_of(
     if status == 407:
         return login_wanted(endpoint.url)
     if status in _NO_ACCESS:
-        return _no_access(reply, error, endpoint, model, key_place)
+        return _no_access(reply, error, endpoint, model, access)
     if status >= 500 and error.is_about_template:
         return RequestRefused(reply.message)
     # Bedrock's refusals of a field look like this for some models.
@@ -82,7 +81,7 @@ def error_of(
 
 
 def _no_access(
-    reply: ErrorReply, error: ErrorBody, endpoint: Endpoint, model: str, key_place: str
+    reply: ErrorReply, error: ErrorBody, endpoint: Endpoint, model: str, access: Access
 ) -> Exception:
     """What a server means that refuses the key, the account, the address or the model.
 
@@ -91,7 +90,7 @@ def _no_access(
     status, message, at = reply.status, reply.message, f"the engine at {shown(endpoint.url)}"
     is_of_item = error.is_about_content or (reply.has_answered and not error.is_about_key)
     if status == 401 or (status == 403 and not is_of_item):
-        return EngineGone(f"{at} refuses the key ({message}): {mending(key_place)}")
+        return EngineGone(f"{at} refuses the key ({message}): {access.mending}")
     if status == 402:
         return EngineGone(f"{at} wants to be paid ({message}): see to its account")
     if status == 404 and (not reply.has_answered or error.is_about_model(model)):

@@ -101,21 +101,31 @@ class JournaledEngine:
 
     Args:
         meter: counts what is replayed; None where nobody asks.
+        body: what the engine adds to requests (`request_body.binding`): with another one an answer
+            that was paid for is that to another request.
     """
 
     def __init__(
-        self, engine: Engine, journal: Journal, item: str, meter: Meter | None = None
+        self,
+        engine: Engine,
+        journal: Journal,
+        item: str,
+        meter: Meter | None = None,
+        *,
+        body: str = "",
     ) -> None:
         self.name = engine.name
         self._meter = meter or Meter()
         self._engine = engine
         self._journal = journal
         self._item = item
+        self._body = body
 
     async def chat(self, request: ChatRequest) -> ChatAnswer:
         drawn = (request.sampling.temperature, request.sampling.top_p, request.sampling.max_tokens)
         asked = [self.name, request.messages, request.n, request.seed, request.grammar, drawn]
         asked += [request.stop] if request.stop else []  # older journals know of none
+        asked += [{"body": self._body}] if self._body else []
         key = hashlib.sha256(json.dumps(asked).encode()).digest()
         answer = self._journal.find(self._item, key)
         if answer is not None:

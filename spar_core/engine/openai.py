@@ -6,12 +6,13 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import aiohttp
 
+from spar_core.engine.access import Access, Header
 from spar_core.engine.completions import (
     ErrorInAnswer,
     before_stop,
@@ -27,7 +28,7 @@ from spar_core.engine.error_bodies import read_error
 from spar_core.engine.error_replies import ErrorReply, brief, error_of, status_of
 from spar_core.engine.faults import Fault, Tries, backoff_s
 from spar_core.engine.gate import Gate
-from spar_core.engine.keys import KEY_VARIABLE, authorization, read_key
+from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.meter import Meter
 from spar_core.engine.protocol import (
     AnswerDiscarded,
@@ -42,9 +43,10 @@ from spar_core.engine.protocol import (
 )
 from spar_core.engine.reasoning import unanswered
 from spar_core.engine.refusals import Refusals
-from spar_core.engine.request_fields import Change, RequestFields
+from spar_core.engine.request_fields import Change, RequestFields, blamed
 from spar_core.engine.sampling_defaults import neutral
 from spar_core.engine.served import too_long_answers
+from spar_core.engine.several_choices import in_full
 
 ATTEMPTS = 5
 """How often a request is sent that the engine fails: errors, nonsense, dropped connections."""
@@ -63,11 +65,13 @@ IN_FLIGHT = 2
 class Call:
     """A request as it is sent.
 
-    fields: what the payload holds. n: choices that are wanted at most. stop: the texts at which
-    answers are cut here, since the server is not told of them.
+    fields: what the payload holds. added: those that the request itself names. n: choices that are
+    wanted at most. stop: the texts at which answers are cut here, since the server is not told of
+    them.
     """
 
     fields: Mapping[str, Any]
+    added: Mapping[str, Any]
     payload: bytes
     n: int
     stop: tuple[str, ...]
@@ -80,7 +84,7 @@ class OpenAIEngine:
         url: the server (`endpoints`).
         model: the name it is served by. name: the name that tables show.
         meter: what counts its use; None for one of its own.
-        key: where the key is kept (`keys`); the key itself is never written anywhere.
+        key, headers: what lets us in (`access`); the values themselves are never written anywhere.
         context: tokens that prompt and answer may have, where the server told it.
         timeout_s: how long to wait for an answer.
         patience_s: how long a server may be away before it counts as gone.
@@ -101,6 +105,7 @@ class OpenAIEngine:
         name: str = "",
         meter: Meter | None = None,
         key: str = KEY_VARIABLE,
+        headers: tuple[Header, ...] = (),
         timeout_s: float = 600.0,
         patience_s: float = 120.0,
         context: int | None = None,
@@ -115,8 +120,8 @@ class OpenAIEngine:
         self._meter = meter or Meter()
         self._patience_s = patience_s
         self._context = context
-        self._place = key
-        self._key = read_key(key)
+        self._access = Access(key, headers)
+        self._secrets = self._access.secrets()
         self._attempts = attempts
         self._slots = slots
         self._gate = Gate(IN_FLIGHT * slots)
@@ -129,7 +134,7 @@ class OpenAIEngine:
         self._session = open_session(
             self.url,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=timeout_s),
-            headers=authorization(self._key),
+            headers=self._access.read(),
         )
 
     def share(self, sharers: int) -> None:
@@ -184,7 +189,7 @@ class OpenAIEngine:
                 number = self._refusals.send()
                 started = self._meter.start(n) if is_timed else 0.0
                 try:
-                    answer = await self._retried(body, tries)
+                    answer = await self._retried(body, request.body, tries)
                 finally:
                     if is_timed:
                         self._meter.end(n, started)
@@ -218,13 +223,18 @@ class OpenAIEngine:
                 f"{refusal}"
             ) from None
 
-    def _call(self, body: Mapping[str, Any], changes: list[Change]) -> Call:
+    def _call(
+        self, body: Mapping[str, Any], added: Mapping[str, Any], changes: list[Change]
+    ) -> Call:
         """The request as this server takes it, as far as that is known."""
-        fields = self._fields.shaped(body, changes)
-        stop = () if "stop" in fields else body.get("stop", ())
-        return Call(fields, json.dumps(fields).encode(), fields.get("n", 1), stop)
+        fields = self._fields.shaped(body, changes, added)
+        own = body.get("stop", ())
+        stop = () if fields.get("stop") == own else own
+        return Call(fields, added, json.dumps(fields).encode(), fields.get("n", 1), stop)
 
-    async def _retried(self, body: Mapping[str, Any], tries: Tries) -> ChatAnswer:
+    async def _retried(
+        self, body: Mapping[str, Any], added: Mapping[str, Any], tries: Tries
+    ) -> ChatAnswer:
         """Send a request until it is answered, without the fields that are refused.
 
         Raises:
@@ -232,16 +242,17 @@ class OpenAIEngine:
         """
         attempt = 1
         changes: list[Change] = []
-        call = self._call(body, changes)
+        call = self._call(body, added, changes)
         while True:
             try:
                 answer = await self._post(call, tries)
             except RequestRefused as refusal:
                 error = read_error(refusal.said)
-                if not (more := self._fields.remedies(error, call.fields, body, changes)):
-                    raise
+                sent = {n: value for n, value in call.fields.items() if n not in added}
+                if not (more := self._fields.remedies(error, sent, body, changes)):
+                    raise blamed(refusal, error.named(added)) from None
                 changes += more
-                call = self._call(body, changes)
+                call = self._call(body, added, changes)
                 continue
             except AnswerDiscarded:
                 self._has_answered = True
@@ -329,9 +340,9 @@ class OpenAIEngine:
             ErrorReply(status, headers, clean_text, self._has_answered),
             endpoint=self._endpoint,
             model=self.model,
-            key_place=self._place,
+            access=self._access,
             fields=self._fields,
-            sent=call.fields,
+            sent=[name for name in call.fields if name not in call.added],
         )
 
     def _error_inside(
@@ -369,62 +380,9 @@ class OpenAIEngine:
         return brief(self._redact(text.decode("utf-8", "replace")))
 
     def _redact(self, message: str) -> str:
-        return message.replace(self._key, "***") if self._key else message
-
-
-async def in_full(
-    ask: Callable[[ChatRequest], Coroutine[Any, Any, ChatAnswer]], request: ChatRequest
-) -> ChatAnswer:
-    """All the choices of a request, however many a server gives at once.
-
-    Where it gives one, the others are asked for one by one and all at the same time, with seeds of
-    their own: by then the server's prefix cache has the chat. Where it gives some, it is asked
-    again for what is missing.
-
-    Choices that hold nothing but reasoning stay where others hold an answer: their texts are empty,
-    and nothing is read from them.
-
-    Raises:
-        CutWhileThinking, AnswerDiscarded: no choice holds an answer.
-    """
-    answer = await _all_choices(ask, request)
-    if error := unanswered(answer.choices):
-        raise error
-    return answer
-
-
-async def _all_choices(
-    ask: Callable[[ChatRequest], Coroutine[Any, Any, ChatAnswer]], request: ChatRequest
-) -> ChatAnswer:
-    answer = await ask(request)
-    if len(answer.choices) == 1 < request.n:
-        singles = [replace(request, n=1, seed=request.seed + i) for i in range(1, request.n)]
-        return _joined([answer, *await _all_of([ask(single) for single in singles])])
-    while len(answer.choices) < request.n:
-        got = len(answer.choices)
-        more = await ask(replace(request, n=request.n - got, seed=request.seed + got))
-        answer = _joined([answer, more])
-    return answer
-
-
-def _joined(answers: list[ChatAnswer]) -> ChatAnswer:
-    return ChatAnswer(
-        tuple(choice for answer in answers for choice in answer.choices),
-        sum(answer.prompt_tokens for answer in answers),
-    )
-
-
-async def _all_of(asked: list[Coroutine[Any, Any, ChatAnswer]]) -> list[ChatAnswer]:
-    """Wait for all answers, also where some fail: what is paid for is counted.
-
-    Raises:
-        EngineGone: one has this error. ItemError: none has, and one has this.
-    """
-    results = await asyncio.gather(*asked, return_exceptions=True)
-    errors = [result for result in results if isinstance(result, BaseException)]
-    if errors:
-        raise next((error for error in errors if isinstance(error, EngineGone)), errors[0])
-    return [result for result in results if isinstance(result, ChatAnswer)]
+        for secret in self._secrets:
+            message = message.replace(secret, "***")
+        return message
 
 
 def _choice(

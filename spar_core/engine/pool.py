@@ -20,7 +20,7 @@ from typing import Protocol
 from spar_core.engine.endpoints import shown
 from spar_core.engine.faults import Tries
 from spar_core.engine.meter import Meter
-from spar_core.engine.openai import ATTEMPTS, IN_FLIGHT, in_full
+from spar_core.engine.openai import ATTEMPTS, IN_FLIGHT
 from spar_core.engine.prefixes import Prefixes, blocks_of
 from spar_core.engine.protocol import (
     ChatAnswer,
@@ -30,6 +30,7 @@ from spar_core.engine.protocol import (
     ItemError,
 )
 from spar_core.engine.served import Card
+from spar_core.engine.several_choices import in_full
 
 STAY = 0.5
 """A server may have so many more sequences than the emptiest, in parts of its slots, before a chat

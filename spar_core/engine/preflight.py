@@ -33,7 +33,7 @@ def resolve(spec: EngineSpec) -> EngineSpec:
     """
     if not spec.url or spec.model:
         return spec
-    return dataclasses.replace(spec, model=asyncio.run(common_model(_urls(spec), spec.key)))
+    return dataclasses.replace(spec, model=asyncio.run(common_model(_urls(spec), spec.access)))
 
 
 def preflight(spec: EngineSpec, max_tokens: int, *, is_here: bool = True) -> list[str]:
@@ -79,8 +79,8 @@ def _check_servers(spec: EngineSpec, max_tokens: int) -> list[str]:
     """Servers that run: of several some may be away, but none may serve another model."""
     urls = _urls(spec)
     try:
-        model = spec.model or asyncio.run(common_model(urls, spec.key))
-        found = asyncio.run(served_at(urls, spec.key))
+        model = spec.model or asyncio.run(common_model(urls, spec.access))
+        found = asyncio.run(served_at(urls, spec.access))
     except NoModelsListed:
         if not spec.model:
             raise

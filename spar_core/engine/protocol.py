@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from typing import Protocol, TypedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypedDict
 
 from schemas.finish_reasons import NOT_WHOLE
 
@@ -33,6 +34,7 @@ class ChatRequest:
     seed: answer i is drawn with a stream of its own, derived from it.
     grammar: GBNF that the answers must match; engines that cannot constrain output ignore it.
     stop: an answer ends before the first of these texts.
+    body: fields that a user adds to what is sent, None as a value takes one out (`request_body`).
     """
 
     messages: tuple[Message, ...]
@@ -41,6 +43,7 @@ class ChatRequest:
     seed: int = 0
     grammar: str | None = None
     stop: tuple[str, ...] = ()
+    body: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

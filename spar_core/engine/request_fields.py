@@ -8,11 +8,12 @@ defaults from a checkpoint's `generation_config.json` and llama.cpp has a top_p 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from spar_core.engine.error_bodies import ErrorBody
+from spar_core.engine.protocol import RequestRefused
 
 _RENAMED = {
     "max_tokens": "max_completion_tokens",
@@ -73,19 +74,27 @@ class RequestFields:
         self._changes: dict[Change, None] = {}
         self._told: set[str] = set()
 
-    def shaped(self, body: Mapping[str, Any], changes: Iterable[Change] = ()) -> dict[str, Any]:
+    def shaped(
+        self,
+        body: Mapping[str, Any],
+        changes: Iterable[Change] = (),
+        added: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Return the fields of a request as this server takes them.
 
         Args:
             changes: what is tried on this request beside what was learned.
+            added: fields that a user names, which no change concerns; None as a value takes a field
+                out.
         """
-        fields = {**self._optional, **body}
+        added = added or {}
+        fields = {n: v for n, v in {**self._optional, **body}.items() if n not in added}
         for change in (*self._changes, *changes):
             if change.name in fields and change.applies(body):
                 value = fields.pop(change.name)
-                if change.to:
+                if change.to and change.to not in added:
                     fields[change.to] = value
-        return fields
+        return fields | {name: value for name, value in added.items() if value is not None}
 
     def takes_n(self, body: Mapping[str, Any]) -> bool:
         """Whether a request may ask for several choices, as far as is known."""
@@ -157,6 +166,14 @@ class RequestFields:
             if change.name not in silent and change.to not in changed:
                 told.append(_remark(change))
         return told
+
+
+def blamed(refusal: RequestRefused, names: Collection[str]) -> RequestRefused:
+    """Return a refusal that says which fields of the user it is about, the same where none is."""
+    if not names:
+        return refusal
+    message = f"{refusal} (--engine_body gives it {', '.join(names)})"
+    return RequestRefused(message, refusal.attempts, refusal.said)
 
 
 def _remark(change: Change) -> str:

@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from spar_core.engine.access import Access
 from spar_core.engine.connections import hopeless, login_wanted, open_session
 from spar_core.engine.endpoints import endpoint_of, shown
-from spar_core.engine.keys import KEY_VARIABLE, authorization, mending, read_key
 from spar_core.engine.protocol import EngineAway, EngineGone
+
+USUAL = Access()
+"""The key of the usual variable, and nothing else."""
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
@@ -31,11 +34,11 @@ class Card(NamedTuple):
     owner: str = ""
 
 
-async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, Card]:
+async def served_models(url: str, access: Access = USUAL) -> dict[str, Card]:
     """The models of a server, by their names.
 
     Args:
-        key: where its key is kept (`keys`).
+        access: what lets us in.
 
     Raises:
         NoModelsListed: it tells none in the way of this protocol.
@@ -48,13 +51,13 @@ async def served_models(url: str, key: str = KEY_VARIABLE) -> dict[str, Card]:
     )
     try:
         async with (
-            open_session(at.url, headers=authorization(read_key(key)), timeout=_TIMEOUT) as session,
+            open_session(at.url, headers=access.read(), timeout=_TIMEOUT) as session,
             session.get(at.models) as response,
         ):
             if response.status == 407:
                 raise login_wanted(at.url)
             if response.status in (401, 403):
-                raise EngineGone(f"the engine at {shown(at.url)} refuses the key: {mending(key)}")
+                raise EngineGone(f"the engine at {shown(at.url)} refuses the key: {access.mending}")
             cards = (await response.json())["data"]
             return {str(card["id"]): _card(card) for card in cards}
     except aiohttp.ContentTypeError:
@@ -73,13 +76,15 @@ def _card(plain: dict[str, Any]) -> Card:
     return Card(longest if is_number else None, str(plain.get("owned_by") or ""))
 
 
-async def served_at(urls: Sequence[str], key: str = KEY_VARIABLE) -> dict[str, dict[str, Card]]:
+async def served_at(urls: Sequence[str], access: Access = USUAL) -> dict[str, dict[str, Card]]:
     """The models of each of several servers, those that are away left out.
 
     Raises:
         EngineGone: all are away, or one has something wrong with it.
     """
-    asked = await asyncio.gather(*(served_models(url, key) for url in urls), return_exceptions=True)
+    asked = await asyncio.gather(
+        *(served_models(url, access) for url in urls), return_exceptions=True
+    )
     found: dict[str, dict[str, Card]] = {}
     away: list[EngineAway] = []
     for url, said in zip(urls, asked, strict=True):
@@ -95,13 +100,13 @@ async def served_at(urls: Sequence[str], key: str = KEY_VARIABLE) -> dict[str, d
     return found
 
 
-async def common_model(urls: Sequence[str], key: str = KEY_VARIABLE) -> str:
+async def common_model(urls: Sequence[str], access: Access = USUAL) -> str:
     """The name of the one model that several servers have in common.
 
     Raises:
         EngineGone: there are several or none, or no server answers.
     """
-    found = await served_at(urls, key)
+    found = await served_at(urls, access)
     if len(found) == 1:
         return only_model(*next(iter(found.items())))
     common = set.intersection(*(set(cards) for cards in found.values()))

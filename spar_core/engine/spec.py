@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from schemas.checkpoint import chat_content, content
-from spar_core.engine import bundled, fetching
+from spar_core.engine import bundled, fetching, request_body
+from spar_core.engine.access import Access, Header
 from spar_core.engine.bundled import BUNDLED, bundled_model
 from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.vllm_arguments import binding
@@ -30,6 +32,8 @@ class EngineSpec:
     key: where the key of the server at `url` is kept (`keys`).
     adapter: a LoRA adapter (GGUF) on top of the model of a llama.cpp that is started; "" for none,
         "bundled" for the one in the package, wherever that lies on a worker.
+    headers: more that requests to the server at `url` carry (`access`).
+    body: fields that are added to chat requests, or taken out (`request_body`).
     """
 
     kind: Kind
@@ -41,10 +45,27 @@ class EngineSpec:
     arguments: str = ""
     key: str = KEY_VARIABLE
     adapter: str = ""
+    headers: tuple[Header, ...] = ()
+    body: str = ""
 
     def __post_init__(self) -> None:
         if self.adapter and not (self.kind == "llamacpp" and self.is_started):
             raise ValueError("an adapter is for llama.cpp that is started here")
+
+    @property
+    def access(self) -> Access:
+        """What lets us in at its server."""
+        return Access(self.key, self.headers)
+
+    @property
+    def shared(self) -> EngineSpec:
+        """The engine without what each of the roles that share it adds to its requests."""
+        return dataclasses.replace(self, body="")
+
+    @property
+    def binding(self) -> EngineSpec:
+        """The engine without what changes no row that is made with it."""
+        return dataclasses.replace(self, body=request_body.binding(self.body), headers=())
 
     @property
     def is_started(self) -> bool:
@@ -57,8 +78,8 @@ def identity(spec: EngineSpec) -> dict[str, str]:
 
     The same of its adapter, where it has one. Of a checkpoint that vLLM serves also its tokenizer
     and chat template. `arguments` are those that change what the model says; none are known of a
-    server that runs. What is fetched from a URL is told by its listing there, so that it is the
-    same from whichever machine one looks.
+    server that runs. `body` has the fields of requests that change answers. What is fetched from a
+    URL is told by its listing there, so that it is the same from whichever machine one looks.
 
     Raises:
         EngineGone: a model at a URL cannot be read.
@@ -75,6 +96,8 @@ def identity(spec: EngineSpec) -> dict[str, str]:
         said["chat"] = chat
     if spec.kind == "vllm" or spec.url:
         said["arguments"] = (binding(spec.arguments) if spec.is_started else "") or _NO_ARGUMENTS
+    if body := request_body.binding(spec.body):
+        said["body"] = body
     if adapter := adapter_path(spec):
         said |= {"adapter": adapter.name, "adapter_content": content(adapter)}
     return said

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from spar_core.engine import clients, pool
 from spar_core.engine import engines as module
-from spar_core.engine import pool
 from spar_core.engine.engines import Engines, Lease
 from spar_core.engine.llamacpp import LlamaCppEngine
 from spar_core.engine.meter import Meter
@@ -176,12 +176,14 @@ class Fakes:
         self.history: list[str] = []
         self.failing: set[str] = set()
         self.dead: set[str] = set()
+        self.servers: list[LoopbackServer] = []
 
     def start(self, model: object, *_: object, **__: object) -> Any:
         name, fakes = Path(str(model)).name, self
         if name in fakes.failing:
             raise EngineGone(f"{name} does not start")
         server = LoopbackServer(lambda _: [name])
+        fakes.servers.append(server)
         fakes.up.append(name)
         fakes.history.append(f"+{name}")
 
@@ -219,6 +221,17 @@ def test_started_engine_stays_for_the_next_lease(engines: Engines, fakes: Fakes)
     assert fakes.history == ["+a"]
     engines.close()
     assert fakes.history == ["+a", "-a"]
+
+
+def test_roles_share_a_started_engine_whatever_they_add_to_requests(
+    engines: Engines, fakes: Fakes
+) -> None:
+    other = replace(A, body='{"user":"judge"}')
+    with engines.using({"r": A, "judge": other}) as lease:
+        assert [ask(engines, lease.engines[role]) for role in ("r", "judge")] == ["a", "a"]
+        assert lease.slots == A.slots
+    assert fakes.history == ["+a"]
+    assert [body.get("user") for body in fakes.servers[0].bodies] == [None, "judge"]
 
 
 def test_started_engine_that_nobody_holds_makes_room_for_another(
@@ -467,7 +480,7 @@ def test_each_of_several_servers_is_sent_what_its_kind_knows(engines: Engines) -
 
 
 def test_vllm_that_is_started_samples_as_its_arguments_say() -> None:
-    server = module._server(EngineSpec("vllm", "m", arguments="--generation-config auto"), "vllm")
+    server = clients._server(EngineSpec("vllm", "m", arguments="--generation-config auto"), "vllm")
     assert server is not None and not neutral(server)
 
 
@@ -482,7 +495,7 @@ def test_a_server_that_tells_its_models_late_is_asked_again(
             raise EngineAway("busy")
         return {"m": Card(owner="vllm")}
 
-    monkeypatch.setattr(module, "served_models", late)
+    monkeypatch.setattr(clients, "served_models", late)
     with serving(lambda _: ["x"]) as server:
         ask(engines, only(engines.using({"r": EngineSpec("openai", "m", server.url)})))
     assert "top_k" in server.bodies[0] and len(looks) == 3

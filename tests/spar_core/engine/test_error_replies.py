@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from spar_core.engine.access import Access
 from spar_core.engine.endpoints import endpoint_of
 from spar_core.engine.error_replies import BUSY, ErrorReply, brief, error_of, status_of
 from spar_core.engine.faults import Fault
@@ -18,7 +19,7 @@ def meant(status: int, text: str = "oh no", *, has_answered: bool = False) -> Ex
         ErrorReply(status, {}, text, has_answered),
         endpoint=endpoint_of("http://me:secret@a"),
         model="m",
-        key_place="A_KEY",
+        access=Access("A_KEY"),
         fields=RequestFields({"presence_penalty": 0.0}),
         sent=SENT | {"presence_penalty": 0.0},
     )

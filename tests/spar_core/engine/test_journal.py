@@ -54,6 +54,13 @@ def test_anything_else_is_asked(tmp_path: Path, item: str, request_: ChatRequest
     assert len(engine.requests) == 2
 
 
+def test_with_other_fields_in_its_requests_an_engine_is_asked_again(tmp_path: Path) -> None:
+    engine, journal = ScriptedEngine(_echo), Journal(tmp_path / "a.sqlite")
+    for body in ("", '{"top_k":20}', "", '{"top_k":20}'):
+        asyncio.run(JournaledEngine(engine, journal, "x", body=body).chat(REQUEST))
+    assert len(engine.requests) == 2
+
+
 def test_forgotten_items_are_asked_again_and_others_are_not(tmp_path: Path) -> None:
     engine, journal = ScriptedEngine(_echo), Journal(tmp_path / "a.sqlite")
     for item in ("x", "y"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,15 @@ def test_identity_follows_the_arguments_of_a_server_that_is_started() -> None:
         "what runs was started by somebody else"
     )
     assert "arguments" not in identity(EngineSpec("llamacpp", arguments="--quantization fp8"))
+
+
+def test_identity_follows_what_is_added_to_requests_where_it_changes_answers() -> None:
+    spec = EngineSpec("openai", "m", "http://a")
+    assert identity(replace(spec, body='{"user":"me"}')) == identity(spec)
+    assert identity(replace(spec, body='{"top_k":20,"user":"me"}')) == {
+        **identity(spec),
+        "body": '{"top_k":20}',
+    }
 
 
 @pytest.mark.parametrize(

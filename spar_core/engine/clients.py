@@ -1,0 +1,132 @@
+"""The clients of engines: of one server at a URL, of several as one, or of a script."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from spar_core.engine.addresses import current, is_several
+from spar_core.engine.llamacpp import LlamaCppEngine
+from spar_core.engine.meter import Meter
+from spar_core.engine.openai import OpenAIEngine
+from spar_core.engine.pool import EnginePool
+from spar_core.engine.protocol import Engine, EngineAway, EngineGone
+from spar_core.engine.sampling_defaults import kind_of
+from spar_core.engine.served import (
+    Card,
+    NoModelsListed,
+    common_model,
+    only_model,
+    other_model,
+    served_models,
+)
+from spar_core.engine.spec import EngineSpec, adapter_path, called
+from spar_core.engine.vllm import VllmEngine
+
+_LOOKS = 3
+"""How often a server that does not answer is asked for its models: a busy one may take long."""
+
+_CLIENTS = {"llamacpp": LlamaCppEngine, "vllm": VllmEngine, "openai": OpenAIEngine}
+
+
+class ClosableEngine(Engine, Protocol):
+    """An engine that holds connections."""
+
+    async def close(self) -> None: ...
+
+
+async def connect(spec: EngineSpec, url: str, meter: Meter) -> ClosableEngine:
+    if spec.kind == "scripted":
+        module, _, name = spec.model.partition(":")
+        engine: ClosableEngine = getattr(importlib.import_module(module), name)(meter)
+        return engine
+    if is_several(url):
+        return await _pool(spec, meter)
+    cards = await _cards(spec, url)
+    model = spec.model or only_model(url, cards)
+    return client_of(spec, url, model, meter, cards.get(model), patience_s=spec.patience_s)
+
+
+async def _cards(spec: EngineSpec, url: str) -> Mapping[str, Card]:
+    """The models of a server; none where it does not list them and one is named."""
+    for _ in range(_LOOKS):
+        try:
+            return await served_models(url, spec.access)
+        except EngineGone as error:
+            if not spec.model:
+                raise
+            if not isinstance(error, EngineAway):
+                return {}  # some servers list nothing
+            gone = error
+    if spec.kind == "openai":
+        logging.getLogger(__name__).warning("%s; its own sampling defaults stay in force", gone)
+    return {}
+
+
+async def _pool(spec: EngineSpec, meter: Meter) -> EnginePool:
+    def listed() -> Sequence[str]:
+        return current(spec.url)
+
+    model = spec.model or await _common_model(spec)
+
+    async def look(url: str) -> Card | None:
+        try:
+            cards = await served_models(url, spec.access)
+        except NoModelsListed:
+            return None
+        if cards and model not in cards:
+            raise other_model(url, model, cards)
+        return cards.get(model)
+
+    def make(url: str, card: Card | None) -> OpenAIEngine:
+        return client_of(spec, url, model, meter, card, patience_s=0, attempts=1)
+
+    pool = EnginePool(
+        model, listed, look, make, meter=meter, slots=spec.slots, patience_s=spec.patience_s
+    )
+    try:
+        await pool.open()
+    except BaseException:
+        await pool.close()
+        raise
+    return pool
+
+
+async def _common_model(spec: EngineSpec) -> str:
+    try:
+        urls = current(spec.url)
+    except ValueError as error:
+        raise EngineGone(str(error)) from None
+    return await common_model(urls, spec.access)
+
+
+def client_of(
+    spec: EngineSpec, url: str, model: str, meter: Meter, card: Card | None, **settings: Any
+) -> OpenAIEngine:
+    name, adapter = called(spec) or model, adapter_path(spec)
+    context, owner = card or Card()
+    return _CLIENTS[spec.kind](
+        url,
+        model,
+        meter=meter,
+        key=spec.key,
+        headers=spec.headers,
+        name=f"{name}+{adapter.name}" if adapter else name,
+        slots=spec.slots,
+        timeout_s=spec.timeout_s,
+        context=context,
+        server=_server(spec, owner),
+        **settings,
+    )
+
+
+def _server(spec: EngineSpec, owner: str) -> str | None:
+    """The kind of server whose own sampling is switched off; None for that of the engine's kind.
+
+    vLLM that is started here has none but what its arguments give it, which is meant.
+    """
+    if spec.kind == "vllm" and spec.is_started:
+        return ""
+    return kind_of(owner) if spec.kind == "openai" else None
