@@ -35,7 +35,7 @@ from schemas.table import MAIN
 from spar_core.dataset import SWEEP_AGE_S
 from spar_core.engine.preflight import preflight
 from spar_core.engine.protocol import EngineGone
-from spar_core.engine.spec import model_path
+from spar_core.engine.spec import EngineSpec, model_path
 from spar_core.filters.library import NoLibrary
 from spar_core.merging import WORTH_IT, merge
 from spar_core.stage import PROMPTS
@@ -325,9 +325,12 @@ def _check_engines(job: Job, out: Console) -> None:
         EngineGone: with what and the remedy.
     """
     remarks: list[str] = []
+    most: dict[EngineSpec, int] = {}
     for role in asked_roles(job):
-        most = longest(job.options, role)
-        remarks += preflight(job.engines[role], most, is_here=job.is_in_process)
+        spec = job.engines[role]
+        most[spec] = max(most.get(spec, 0), longest(job.options, role))
+    for spec, tokens in most.items():
+        remarks += preflight(spec, tokens, is_here=job.is_in_process)
     for remark in dict.fromkeys(remarks):
         out.print(f"note: {remark}", markup=False, soft_wrap=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 from collections.abc import Mapping, Sequence
@@ -12,12 +13,24 @@ from spar_core.engine.llamacpp import LlamaCppEngine
 from spar_core.engine.meter import Meter
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.pool import EnginePool
-from spar_core.engine.protocol import Engine, EngineAway, EngineGone
+from spar_core.engine.protocol import (
+    AnswerDiscarded,
+    ChatRequest,
+    Engine,
+    EngineAway,
+    EngineGone,
+    ItemError,
+    Message,
+    Sampling,
+)
+from spar_core.engine.request_body import fields_of
 from spar_core.engine.sampling_defaults import kind_of
 from spar_core.engine.served import (
     Card,
     NoModelsListed,
+    SlowModels,
     common_model,
+    name_in,
     only_model,
     other_model,
     served_models,
@@ -27,6 +40,9 @@ from spar_core.engine.vllm import VllmEngine
 
 _LOOKS = 3
 """How often a server that does not answer is asked for its models: a busy one may take long."""
+
+_TRIAL_S, _TRIAL_TOKENS = 30.0, 16
+"""How long a server of several is given for a short chat, and how long its answer may be."""
 
 _CLIENTS = {"llamacpp": LlamaCppEngine, "vllm": VllmEngine, "openai": OpenAIEngine}
 
@@ -46,7 +62,8 @@ async def connect(spec: EngineSpec, url: str, meter: Meter) -> ClosableEngine:
         return await _pool(spec, meter)
     cards = await _cards(spec, url)
     model = spec.model or only_model(url, cards)
-    return client_of(spec, url, model, meter, cards.get(model), patience_s=spec.patience_s)
+    card = cards.get(name_in(cards, model) or "")
+    return client_of(spec, url, model, meter, card, patience_s=spec.patience_s)
 
 
 async def _cards(spec: EngineSpec, url: str) -> Mapping[str, Card]:
@@ -76,9 +93,13 @@ async def _pool(spec: EngineSpec, meter: Meter) -> EnginePool:
             cards = await served_models(url, spec.access)
         except NoModelsListed:
             return None
-        if cards and model not in cards:
+        except SlowModels as slow:
+            await _answers(spec, url, model, slow)
+            return None
+        name = name_in(cards, model)
+        if cards and name is None:
             raise other_model(url, model, cards)
-        return cards.get(model)
+        return cards.get(name or "")
 
     def make(url: str, card: Card | None) -> OpenAIEngine:
         return client_of(spec, url, model, meter, card, patience_s=0, attempts=1)
@@ -100,6 +121,42 @@ async def _common_model(spec: EngineSpec) -> str:
     except ValueError as error:
         raise EngineGone(str(error)) from None
     return await common_model(urls, spec.access)
+
+
+async def _answers(spec: EngineSpec, url: str, model: str, slow: SlowModels) -> None:
+    """See that a server of several answers chats, though it does not list its models in time.
+
+    Raises:
+        EngineGone: it does not.
+    """
+    try:
+        async with asyncio.timeout(_TRIAL_S):
+            await trial(spec, url, model, patience_s=0)
+    except TimeoutError:
+        raise slow from None
+
+
+async def trial(spec: EngineSpec, url: str, model: str, *, patience_s: float) -> str:
+    """Ask a server for one short chat.
+
+    Returns:
+        Why it refuses the chat, "" where it answers it.
+
+    Raises:
+        EngineGone: it answers no chat at all.
+    """
+    client = client_of(spec, url, model, Meter(), None, patience_s=patience_s)
+    hello: Message = {"role": "user", "content": "Say hello."}
+    chat = ChatRequest((hello,), Sampling(1.0, 1.0, _TRIAL_TOKENS), body=fields_of(spec.body))
+    try:
+        await client.ask(chat)
+    except AnswerDiscarded:
+        return ""
+    except ItemError as error:
+        return str(error)
+    finally:
+        await client.close()
+    return ""
 
 
 def client_of(

@@ -7,17 +7,20 @@ import dataclasses
 import importlib
 import importlib.util
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spar_core.engine import fetching, llamacpp, vllm
 from spar_core.engine.addresses import current
 from spar_core.engine.bundled import bundled_model
-from spar_core.engine.protocol import EngineGone
+from spar_core.engine.clients import trial
+from spar_core.engine.endpoints import endpoint_of, shown
+from spar_core.engine.protocol import EngineAway, EngineGone
 from spar_core.engine.sampling_defaults import remarks
 from spar_core.engine.served import (
-    Card,
-    NoModelsListed,
+    all_away,
     common_model,
+    name_in,
     other_model,
     served_at,
     too_long_answers,
@@ -76,23 +79,65 @@ def _urls(spec: EngineSpec) -> tuple[str, ...]:
 
 
 def _check_servers(spec: EngineSpec, max_tokens: int) -> list[str]:
-    """Servers that run: of several some may be away, but none may serve another model."""
+    """Servers that run: of several some may be away, but none may serve another model.
+
+    One that does not tell its models is asked for a short chat: that is what it is for.
+    """
     urls = _urls(spec)
-    try:
-        model = spec.model or asyncio.run(common_model(urls, spec.access))
-        found = asyncio.run(served_at(urls, spec.access))
-    except NoModelsListed:
-        if not spec.model:
-            raise
-        return remarks(dict.fromkeys(urls, "")) if spec.kind == "openai" else []
-    owners = {}
-    for url, cards in found.items():
-        if cards and model not in cards:
-            raise other_model(url, model, cards)
-        card = cards.get(model, Card())
-        _check_context(model, card.context, max_tokens)
-        owners[url] = card.owner
-    return remarks(owners) if spec.kind == "openai" else []
+    model = spec.model or asyncio.run(common_model(urls, spec.access))
+    found = asyncio.run(served_at(urls, spec.access))
+    owners, told = {}, {}
+    for url, listed in found.items():
+        if not isinstance(listed, dict) or not listed:
+            continue
+        name = name_in(listed, model)
+        if name is None:
+            raise other_model(url, model, listed)
+        _check_context(model, listed[name].context, max_tokens)
+        owners[url] = listed[name].owner
+        told[url] = "its list of models has it" + (f" as {name}" if name != model else "")
+    untold = {url: listed for url, listed in found.items() if url not in told}
+    tried = asyncio.run(_tried(spec, model, list(untold)))
+    away = [said for said in tried.values() if isinstance(said, EngineAway)]
+    if not told and len(away) == len(tried):
+        raise all_away(away)
+    for url, said in tried.items():
+        if isinstance(said, EngineAway):
+            continue
+        listed = untold[url]
+        how = "empty" if isinstance(listed, dict) else listed.how
+        outcome = f"and it refuses a short chat ({said})" if said else "but it answers a short chat"
+        owners[url] = ""
+        told[url] = f"its list of models is {how}, {outcome}"
+    return _summary(model, told) + (remarks(owners) if spec.kind == "openai" else [])
+
+
+async def _tried(spec: EngineSpec, model: str, urls: Sequence[str]) -> dict[str, str | EngineAway]:
+    """What comes of a short chat with each of some servers: "" for an answer.
+
+    Raises:
+        EngineGone: one has something wrong with it that does not pass.
+    """
+
+    async def try_one(url: str) -> str | EngineAway:
+        try:
+            return await trial(spec, url, model, patience_s=spec.patience_s)
+        except EngineAway as away:
+            return away
+
+    return dict(zip(urls, await asyncio.gather(*map(try_one, urls)), strict=True))
+
+
+def _summary(model: str, told: Mapping[str, str]) -> list[str]:
+    """What was found: where chats go, and what the lists of models tell; a line for each answer."""
+    alike: dict[str, list[str]] = {}
+    for url, said in told.items():
+        alike.setdefault(said, []).append(shown(endpoint_of(url).chat))
+    return [
+        f"chats go to {chats[0]}{f' (and {len(chats) - 1} more)' if len(chats) > 1 else ''}, "
+        f"model {model}: {said}"
+        for said, chats in alike.items()
+    ]
 
 
 def _check_started(spec: EngineSpec, max_tokens: int, is_here: bool) -> None:

@@ -10,17 +10,35 @@ import aiohttp
 
 from spar_core.engine.access import Access
 from spar_core.engine.connections import hopeless, login_wanted, open_session
-from spar_core.engine.endpoints import endpoint_of, shown
+from spar_core.engine.endpoints import Endpoint, endpoint_of, shown
 from spar_core.engine.protocol import EngineAway, EngineGone
 
 USUAL = Access()
 """The key of the usual variable, and nothing else."""
 
-_TIMEOUT = aiohttp.ClientTimeout(total=10)
+TIMEOUT_S = 10.0
+"""How long a server is given to list its models."""
+
+_CONNECT_S = 8.0
+
+_FORBIDDEN, _MISSING = (401, 403), (404, 405, 501)
 
 
 class NoModelsListed(EngineGone):
-    """A server is there and does not tell its models."""
+    """A server is there and does not tell its models; chats may work all the same.
+
+    how: what is wrong with the list, as what follows "its list of models is ...".
+    """
+
+    def __init__(self, message: str, how: str) -> None:
+        super().__init__(message)
+        self.how = how
+
+
+class SlowModels(EngineAway):
+    """A server takes a connection and does not list its models in time; it may be busy."""
+
+    how = f"slow (no answer in {TIMEOUT_S:.0f} s)"
 
 
 class Card(NamedTuple):
@@ -41,33 +59,46 @@ async def served_models(url: str, access: Access = USUAL) -> dict[str, Card]:
         access: what lets us in.
 
     Raises:
-        NoModelsListed: it tells none in the way of this protocol.
-        EngineAway: nothing answers there.
-        EngineGone: it refuses the key.
+        NoModelsListed: it tells none in the way of this protocol, or not to us.
+        SlowModels: it does not tell them in time. EngineAway: nothing answers there.
+        EngineGone: the way to it is barred.
     """
     at = endpoint_of(url)
-    unlisted = NoModelsListed(
-        f"what answers at {shown(at.url)} does not list its models at {shown(at.models)}"
-    )
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=_CONNECT_S)
     try:
         async with (
-            open_session(at.url, headers=access.read(), timeout=_TIMEOUT) as session,
+            open_session(at.url, headers=access.read(), timeout=timeout) as session,
             session.get(at.models) as response,
         ):
             if response.status == 407:
                 raise login_wanted(at.url)
-            if response.status in (401, 403):
-                raise EngineGone(f"the engine at {shown(at.url)} refuses the key: {access.mending}")
-            cards = (await response.json())["data"]
+            if response.status != 200:
+                raise _unlisted(at, access, response.status)
+            cards = (await response.json(content_type=None))["data"]
             return {str(card["id"]): _card(card) for card in cards}
-    except aiohttp.ContentTypeError:
-        raise unlisted from None
     except (aiohttp.ClientError, TimeoutError) as error:
         if gone := hopeless(error, at.url):
             raise gone from None
+        is_connected = not isinstance(error, aiohttp.ConnectionTimeoutError)
+        if isinstance(error, TimeoutError) and is_connected:
+            raise SlowModels(
+                f"the engine at {shown(at.url)} takes longer than {TIMEOUT_S:.0f} s to list its "
+                "models: name one with --model"
+            ) from None
         raise EngineAway(f"no engine answers at {shown(at.url)}: {error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise unlisted from None
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise _unlisted(at, access) from None
+
+
+def _unlisted(at: Endpoint, access: Access, status: int = 200) -> NoModelsListed:
+    """What to say of a server that answers with this status, and with no list of models."""
+    if status in _FORBIDDEN:
+        message = f"the engine at {shown(at.url)} refuses the key: {access.mending}"
+        return NoModelsListed(message, f"forbidden (HTTP {status})")
+    kind = "missing" if status in _MISSING else "an error"
+    how = f"{kind} (HTTP {status})" if status != 200 else "something else than a list"
+    message = f"what answers at {shown(at.url)} does not list its models at {shown(at.models)}"
+    return NoModelsListed(f"{message} (HTTP {status}): name one with --model", how)
 
 
 def _card(plain: dict[str, Any]) -> Card:
@@ -76,46 +107,73 @@ def _card(plain: dict[str, Any]) -> Card:
     return Card(longest if is_number else None, str(plain.get("owned_by") or ""))
 
 
-async def served_at(urls: Sequence[str], access: Access = USUAL) -> dict[str, dict[str, Card]]:
+Listed = dict[str, Card] | NoModelsListed | SlowModels
+"""The models of a server, or why it does not tell them."""
+
+
+async def served_at(urls: Sequence[str], access: Access = USUAL) -> dict[str, Listed]:
     """The models of each of several servers, those that are away left out.
 
     Raises:
         EngineGone: all are away, or one has something wrong with it.
     """
-    asked = await asyncio.gather(
-        *(served_models(url, access) for url in urls), return_exceptions=True
-    )
-    found: dict[str, dict[str, Card]] = {}
+    asking = [served_models(url, access) for url in urls]
+    asked = await asyncio.gather(*asking, return_exceptions=True)
+    found: dict[str, Listed] = {}
     away: list[EngineAway] = []
     for url, said in zip(urls, asked, strict=True):
-        if isinstance(said, EngineAway):
-            away.append(said)
-        elif isinstance(said, BaseException):
-            raise said
-        else:
+        if isinstance(said, dict | NoModelsListed | SlowModels):
             found[url] = said
+        elif isinstance(said, EngineAway):
+            away.append(said)
+        else:
+            raise said
     if not found and away:
-        others = f" (nor at {len(away) - 1} others)" if len(away) > 1 else ""
-        raise EngineGone(f"{away[0]}{others}")
+        raise all_away(away)
     return found
 
 
+def all_away(away: Sequence[EngineAway]) -> EngineGone:
+    """What to say where no server is there."""
+    others = f" (nor at {len(away) - 1} others)" if len(away) > 1 else ""
+    return EngineGone(f"{away[0]}{others}")
+
+
 async def common_model(urls: Sequence[str], access: Access = USUAL) -> str:
-    """The name of the one model that several servers have in common.
+    """The name of the one model that several servers have in common, as far as they tell.
 
     Raises:
         EngineGone: there are several or none, or no server answers.
     """
     found = await served_at(urls, access)
-    if len(found) == 1:
-        return only_model(*next(iter(found.items())))
-    common = set.intersection(*(set(cards) for cards in found.values()))
+    lists = {url: cards for url, cards in found.items() if isinstance(cards, dict)}
+    for listed in found.values():
+        if not lists and isinstance(listed, Exception):
+            raise listed
+    if len(lists) == 1:
+        return only_model(*next(iter(lists.items())))
+    common = set.intersection(*(set(cards) for cards in lists.values()))
     if not common:
-        listed = "; ".join(f"{shown(url)}: {', '.join(cards)}" for url, cards in found.items())
+        listed_by = "; ".join(f"{shown(url)}: {', '.join(cards)}" for url, cards in lists.items())
         raise EngineGone(
-            f"these engines serve no model in common ({listed}): leave out those of another model"
+            f"these engines serve no model in common ({listed_by}): leave out those of another "
+            "model"
         )
-    return only_model(", ".join(found), sorted(common))
+    return only_model(", ".join(lists), sorted(common))
+
+
+def name_in(cards: Collection[str], model: str) -> str | None:
+    """The name by which a list has a model, None where it does not have it.
+
+    Ollama lists `name:latest` and Gemini `models/name` for what is asked for as `name`.
+    """
+    if model in cards:
+        return model
+    return next((name for name in cards if _bare(name) == _bare(model)), None)
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix("models/").removesuffix(":latest")
 
 
 def only_model(url: str, models: Collection[str]) -> str:

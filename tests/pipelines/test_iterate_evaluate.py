@@ -122,7 +122,8 @@ def test_models_of_every_iteration_and_the_last_are_evaluated(
 
 def test_evaluation_says_what_the_loop_says(children: Children) -> None:
     more = ["--slots", "7", "--judge_url", "http://localhost:9", "--evaluate_args", "--limit 3"]
-    more += ["--votes", "5"]
+    more += ["--votes", "5", "--engine_body", '{"top_k": 20}', "--judge_body", "{}"]
+    more += ["--judge_headers", "api-key=env:AZURE_KEY", "X-Title=mine"]
     assert run_it(*more) == 0
     command = children.commands[0]
     assert command[2] == "pipelines.evaluate"
@@ -131,6 +132,8 @@ def test_evaluation_says_what_the_loop_says(children: Children) -> None:
         *("--run run", "--iteration 1", "--benchmark custom", "--data=items.jsonl", "--limit 3"),
         *("--engine vllm", "--slots=7", "--judge_url=http://localhost:9"),
         *("--actor_model base", "--refiner_model base"),
+        *('--engine_body={"top_k":20}', "--judge_body={}"),
+        *("--judge_headers=api-key=env:AZURE_KEY", "--judge_headers=X-Title=mine"),
     ):
         assert argument in told
     for option in ("--responses", "--votes", "--prompts", "--iterations"):

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from spar_core.engine import clients, pool
+from spar_core.engine import clients, pool, served
 from spar_core.engine import engines as module
 from spar_core.engine.engines import Engines, Lease
 from spar_core.engine.llamacpp import LlamaCppEngine
@@ -525,6 +525,45 @@ def cards(*plain: Mapping[str, object]) -> Callable[[LoopbackServer, web.Request
         return web.json_response({"data": list(plain)})
 
     return say
+
+
+@pytest.mark.parametrize("is_answering", [True, False])
+def test_of_several_one_that_lists_its_models_slowly_is_asked_if_it_answers_chats(
+    is_answering: bool, monkeypatch: pytest.MonkeyPatch, engines: Engines
+) -> None:
+    monkeypatch.setattr(served, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(clients, "_TRIAL_S", 0.2)
+
+    async def say(self: LoopbackServer, _request: web.Request) -> web.Response:
+        if self is slow:
+            await asyncio.sleep(1)
+        return web.json_response({"data": [{"id": "m"}]})
+
+    async def answer(body: Body) -> Answer:
+        await asyncio.sleep(0 if is_answering else 1)
+        return ["x"]
+
+    monkeypatch.setattr(LoopbackServer, "_models", say)
+    with serving(answer) as slow, serving(lambda _: ["x"]) as quick:  # type: ignore[arg-type]
+        spec = replace(several(slow, quick, slots=7), model="m")
+        with engines.using({"r": spec}) as lease:
+            assert lease.slots == (14 if is_answering else 7)
+
+
+@pytest.mark.parametrize("listed", ["m:latest", "models/m"])
+def test_a_model_that_is_listed_by_a_longer_name_has_its_card(
+    listed: str, monkeypatch: pytest.MonkeyPatch, engines: Engines
+) -> None:
+    card = {"id": listed, "owned_by": "vllm", "max_model_len": 100}
+    monkeypatch.setattr(LoopbackServer, "_models", cards(card))
+    with serving(lambda _: ["x"]) as one, serving(lambda _: ["x"]) as other:
+        for spec in (EngineSpec("openai", "m", one.url), replace(several(one, other), model="m")):
+            made = only(engines.using({"r": spec}))
+            ask(engines, made)
+            with pytest.raises(EngineGone, match="a context of 100 tokens"):
+                ask(engines, made, replace(REQUEST, sampling=Sampling(0, 1, 200)))
+    bodies = one.bodies + other.bodies
+    assert len(bodies) == 2 and all(body["model"] == "m" and "top_k" in body for body in bodies)
 
 
 @pytest.mark.parametrize("served", [[], ["other"], ["other", "mine"]])
