@@ -13,6 +13,7 @@ from evaluation.published import json_lines
 from schemas.items import Item
 from spar_core.checks.library import NoChecker
 from spar_core.ids import item_id
+from terminal.packages import extra, not_imported
 
 _REMEDY = "a row is an object with the texts `prompt` and `response`"
 
@@ -77,8 +78,9 @@ def _downloaded(benchmark: Benchmark) -> list[Path]:
             )
             for file in hub.files
         ]
-    except ImportError:
-        raise BadData("the Hub needs the extra `evaluate`; or give --data") from None
+    except ImportError as error:
+        said = not_imported(f"{benchmark.name} from the Hub", error, extra("evaluate"))
+        raise BadData(f"{said}; or give --data") from None
     except Exception as error:  # whatever the client and the network raise
         reason = str(error).partition("\n")[0]
         raise BadData(

@@ -19,6 +19,7 @@ from evaluation.benchmark import BadData, Figure, Finding, Scored, details
 from evaluation.published import rows_of
 from schemas.evaluations import Part, Unit
 from schemas.items import Item
+from terminal.packages import extra, missing
 
 Row = Mapping[str, Any]
 Turn = dict[str, str]
@@ -38,7 +39,7 @@ def folder() -> Path:
         BadData: lm-eval is not installed.
     """
     if not importlib.util.find_spec("lm_eval"):
-        raise BadData("lm-eval is missing: pip install '.[evaluate]'")
+        raise BadData(missing("the benchmark", "lm-eval", extra("evaluate")))
     return Path(importlib.import_module("lm_eval.tasks").__file__ or "").parent
 
 

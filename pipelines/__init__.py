@@ -2,6 +2,10 @@
 
 import logging
 
+from terminal.packages import check_environment
+
+check_environment()
+
 
 def _is_of_use(record: logging.LogRecord) -> bool:
     """Beam warns at import of a Google package that nothing here needs."""

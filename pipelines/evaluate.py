@@ -22,6 +22,7 @@ from schemas.views import connect
 from spar_core.decoding.settings import Strategy
 from spar_core.stages.decode import DECODER_NAMES, ONLY_ACTOR
 from terminal.exits import UsageError
+from terminal.packages import extra, missing
 from terminal.text import as_table
 
 
@@ -110,7 +111,7 @@ def _chosen(options: Namespace) -> tuple[list[Benchmark], Strategy]:
         UsageError: there are none, they do not go together, or a library is missing.
     """
     if not importlib.util.find_spec("scipy"):
-        raise UsageError("scipy is missing: pip install '.[evaluate]'")
+        raise UsageError(missing("pipelines.evaluate", "scipy", extra("evaluate")))
     chosen = _benchmarks(options.benchmark)
     decoder: Strategy = options.decoder or DECODER_NAMES[0]
     given = options.responses

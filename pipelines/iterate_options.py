@@ -24,6 +24,7 @@ from spar_core.methods import spar
 from spar_core.stages import decontamination
 from spar_core.stages.drawing import whole
 from terminal.exits import UsageError
+from terminal.packages import extra, missing
 
 RUN = "runs/iterate"
 ITERATIONS = 3
@@ -169,7 +170,7 @@ def _check_launch(launch: Sequence[str]) -> None:
     if launch and not shutil.which(launch[0]):
         raise UsageError(f"--launch: no program {launch[0]} on the PATH")
     if not launch and not importlib.util.find_spec("trl"):
-        raise UsageError("training needs TRL: pip install 'spar[train]'")
+        raise UsageError(missing("pipelines.iterate", "trl", extra("train")))
 
 
 def _check_engines(options: argparse.Namespace) -> None:

@@ -121,4 +121,4 @@ def library() -> Any:
     Raises:
         NoLibrary: with the remedy.
     """
-    return needed("choix", "choix>=0.4,<0.5", "judge pairs")
+    return needed("choix", "choix", "--method meta_rewarding", "meta")

@@ -19,6 +19,7 @@ from typing import Any
 from rich.console import Console
 
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
+from terminal.packages import extra, not_imported
 from training.gguf_adapter import MODULES, BadAdapter, Shape, permuted
 
 _OUTSIDE = {
@@ -42,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         import gguf  # noqa: F401
         import safetensors.torch  # noqa: F401
     except ImportError as error:
-        return complain(err, f"{error.name} is missing: pip install 'spar[train]'", BAD_USAGE)
+        return complain(
+            err, not_imported("training.checkpoint_gguf", error, extra("train")), BAD_USAGE
+        )
     try:
         tensors = convert(options.model, options.like, options.output)
     except (BadModel, BadAdapter) as error:

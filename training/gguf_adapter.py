@@ -21,6 +21,7 @@ from typing import Any
 from rich.console import Console
 
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
+from terminal.packages import extra, not_imported
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
@@ -80,7 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         import gguf  # noqa: F401
         import safetensors.torch  # noqa: F401
     except ImportError as error:
-        return complain(err, f"{error.name} is missing: pip install 'spar[train]'", BAD_USAGE)
+        return complain(
+            err, not_imported("training.gguf_adapter", error, extra("train")), BAD_USAGE
+        )
     try:
         tensors = convert(options.adapter, options.model, options.output, options.type)
     except BadAdapter as error:

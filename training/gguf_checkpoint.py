@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from terminal.exits import BAD_USAGE, DONE, complain
+from terminal.packages import extra, not_imported
 
 
 def convert(model: Path, output: Path) -> None:
@@ -68,7 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         convert(options.model, options.output)
     except ImportError as error:
-        return complain(err, f"{error}: pip install 'spar[train]'", BAD_USAGE)
+        return complain(
+            err, not_imported("training.gguf_checkpoint", error, extra("train")), BAD_USAGE
+        )
     except (OSError, ValueError, KeyError, struct.error) as error:
         reason = " ".join(str(error).split())[:300]
         return complain(err, f"cannot convert {options.model}: {reason}", BAD_USAGE)

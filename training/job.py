@@ -23,6 +23,7 @@ from terminal.exits import (
     UsageError,
     complain,
 )
+from terminal.packages import extra, not_imported
 from training.card import write_card
 from training.curves import draw, write_csv
 from training.data import DataError, NothingLeft, Row, Selection, select
@@ -100,7 +101,8 @@ def main(
         import torch
         import trl
     except ImportError as error:
-        return _complain(err, f"{error.name} is missing: pip install 'spar[train]'", BAD_USAGE)
+        said = not_imported(f"training.{training.name}", error, extra("train"))
+        return _complain(err, said, BAD_USAGE)
     try:
         gpu = torch.accelerator.is_available()
         defaults = _DEFAULTS | {"bf16": gpu, "dataloader_pin_memory": gpu} | training.defaults

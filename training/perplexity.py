@@ -20,6 +20,7 @@ from pathlib import Path
 from rich.console import Console
 
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
+from terminal.packages import extra, not_imported
 
 TOKENS = 128
 """Of each text, at most."""
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         value, tokens = perplexity(options.model, texts())
     except ImportError as error:
-        return complain(err, f"{error}: pip install 'spar[train]'", BAD_USAGE)
+        return complain(err, not_imported("training.perplexity", error, extra("train")), BAD_USAGE)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         return complain(err, f"cannot read {options.model}: {reason}", BAD_USAGE)

@@ -17,15 +17,16 @@ from evaluation.benchmark import Benchmark, Hub
 from evaluation.benchmarks import instructions
 from spar_core.checks.library import Library
 from spar_core.checks.official import official, read_official
+from terminal.packages import extra
 
 NAME = "ifbench"
 
 LIGHTEVAL = Library(
     "lighteval.tasks.tasks.ifbench.instructions_registry",
     ("nltk", "emoji", "syllapy"),
-    "IFBench needs the checkers that lighteval keeps",
-    "pip install 'lm-eval[ifeval]' emoji syllapy && "
-    "pip install --no-deps 'lighteval>=0.13,<0.14' (docs/checks.md)",
+    "the benchmark ifbench",
+    f"{extra('checks')} emoji syllapy && pip install --no-deps 'lighteval>=0.13,<0.14'",
+    "as docs/checks.md says",
 )
 
 _REMEDY = (

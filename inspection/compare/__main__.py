@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from terminal.exits import BAD_USAGE, DONE, INTERRUPTED, UsageError, complain
+from terminal.packages import extra, not_imported
 from terminal.text import as_table, as_text
 
 if TYPE_CHECKING:
@@ -143,7 +144,8 @@ def _shown(found: Sequence[Results], *, parts: bool) -> list[Shown]:
     try:
         from inspection.compare.shown import shown
     except ImportError as error:
-        raise ImportError(f"{error.name} is missing: pip install '.[evaluate]'") from error
+        said = not_imported("inspection.compare", error, extra("evaluate"))
+        raise ImportError(said) from error
     return shown(found, parts=parts)
 
 
@@ -177,7 +179,8 @@ def write(benchmarks: Sequence[Shown], output: Path, methods: Methods | None = N
         from inspection.compare.page import page
         from inspection.report.output import replacing
     except ImportError as error:
-        raise ImportError(f"{error.name} is missing: pip install '.[report]'") from error
+        said = not_imported("--output", error, extra("report"))
+        raise ImportError(said) from error
     with replacing(output) as file:
         for piece in page(benchmarks, methods):
             file.write(piece)

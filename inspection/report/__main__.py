@@ -14,6 +14,7 @@ from inspection.report.output import replacing
 from schemas import manifest
 from schemas.views import connect
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
+from terminal.packages import extra, not_imported
 from terminal.text import as_text
 
 _MEMORY = "2GB"
@@ -63,7 +64,8 @@ def write(run: str, output: Path, pairs: int | None = None) -> str:
         from inspection.report.figures import figures
         from inspection.report.page import page, shown
     except ImportError as error:
-        raise ImportError(f"{error.name} is missing: pip install '.[report]'") from error
+        said = not_imported("inspection.report", error, extra("report"))
+        raise ImportError(said) from error
     if pairs is not None and pairs < 1:
         raise ValueError(f"--pairs {pairs}: at least 1 is needed")
     fs, root = fsspec.core.url_to_fs(run)

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from inspection.reproduction import output as files
 from terminal.exits import BAD_USAGE, DONE, INTERRUPTED, InputError, UsageError, complain
+from terminal.packages import extra, not_imported
 from terminal.text import as_text
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def reproduced(run: str, plots_at: str) -> Page:
         from inspection.reproduction.measured import read
         from inspection.reproduction.page import page
     except ImportError as error:
-        raise ImportError(f"{error.name} is missing: pip install '.[evaluate,train]'") from error
+        said = not_imported("inspection.reproduction", error, extra("evaluate", "train"))
+        raise ImportError(said) from error
     return page(held, read(held.evaluations), run, plots_at)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spar_core.engine.protocol import ItemError
+from terminal.packages import extra, not_imported
 
 one_at_a_time = threading.Lock()
 """Held by whoever calls into a library: none of them is made for several threads."""
@@ -22,21 +23,23 @@ one_at_a_time = threading.Lock()
 class Library:
     """Where checkers are kept.
 
-    registry: the module that lists them. needs: modules without which they do not run. wanted: who
-    asks for them; remedy: how to do without an error.
+    registry: the module that lists them. needs: modules without which they do not run. wanted: what
+    needs them. install: what pip is given. remedy: what else helps.
     """
 
     registry: str
     needs: tuple[str, ...]
     wanted: str
+    install: str
     remedy: str
 
 
 LM_EVAL = Library(
     "lm_eval.tasks.ifeval.instructions_registry",
     ("nltk", "langdetect"),
-    "checks need the extra `checks`",
-    "pip install 'lm-eval[ifeval]', or leave the column `checks` out",
+    "the column `checks`",
+    extra("checks"),
+    "or leave the column out",
 )
 
 
@@ -59,7 +62,8 @@ def checkers(library: Library = LM_EVAL) -> dict[str, Any]:
         with offline(), contextlib.redirect_stdout(io.StringIO()):
             registry = importlib.import_module(library.registry)
     except ImportError as error:
-        raise NoChecker(f"{library.wanted} ({error}): {library.remedy}") from None
+        said = not_imported(library.wanted, error, library.install)
+        raise NoChecker(f"{said}, {library.remedy}") from None
     if "langdetect" in needed:
         needed["langdetect"].DetectorFactory.seed = 0
     # It logs whole responses, whose text is a model's.

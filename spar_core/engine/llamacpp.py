@@ -19,6 +19,7 @@ from spar_core.engine.lora import check_adapter
 from spar_core.engine.machine import Command
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.protocol import ChatRequest, EngineGone
+from terminal.packages import extra, missing
 
 BUNDLED_CONTEXT = 2048
 """Tokens of a sequence that the bundled model was trained for; llama.cpp gives it no more."""
@@ -192,7 +193,7 @@ def check_package() -> None:
         EngineGone: it is not.
     """
     if importlib.util.find_spec("xllamacpp") is None:
-        raise EngineGone("--engine llamacpp needs the package xllamacpp: pip install 'spar[local]'")
+        raise EngineGone(missing("--engine llamacpp", "xllamacpp", extra("local")))
 
 
 def context(model: Path, slots: int) -> int:

@@ -17,6 +17,7 @@ from spar_core.engine.fetching import configuration, is_url
 from spar_core.engine.machine import START_TIMEOUT_S, Command, free_port, last_error, wait_until_up
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.protocol import ChatRequest, EngineGone
+from terminal.packages import missing
 
 CPU_CONTEXT = 4096
 """Longest context served without a GPU."""
@@ -125,9 +126,8 @@ def check_package() -> None:
         EngineGone: it is not.
     """
     if importlib.util.find_spec("vllm") is None:
-        raise EngineGone(
-            "--engine vllm needs the package vllm: pip install vllm (or --engine_url of a server)"
-        )
+        said = missing("--engine vllm", "vllm", "vllm")
+        raise EngineGone(f"{said} (or --engine_url of a server)")
 
 
 def check_model(model: str, *, is_here: bool = True) -> None:

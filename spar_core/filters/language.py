@@ -33,7 +33,7 @@ def language(text: str) -> str | None:
 
 @functools.cache
 def _identifier() -> Any:
-    library = needed("py3langid.langid", "py3langid>=0.4,<0.5", "languages")
+    library = needed("py3langid.langid", "py3langid", "the filter of languages", "evolve")
     identifier = library.LanguageIdentifier.from_model_file(library.MODEL_FILE, norm_probs=True)
     identifier.set_languages(set(identifier.labels) - _TAKEN_FOR_OTHERS)
     return identifier

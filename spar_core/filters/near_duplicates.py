@@ -123,5 +123,5 @@ def _shingles(said: Sequence[str]) -> set[str]:
 @functools.cache
 def _sketch() -> Any:
     """The sketch of nothing yet; to draw its permutations takes as long as a text."""
-    library = needed("datasketch", "datasketch>=2,<3", "near duplicates")
+    library = needed("datasketch", "datasketch", "the filter of near duplicates", "evolve")
     return library.MinHash(_HASHES, seed=1, scheme="affine32")

@@ -12,8 +12,9 @@ import threading
 from pathlib import Path
 
 from spar_core.filters.library import NoLibrary, needed
+from terminal.packages import extra, missing
 
-PACKAGE = "pydantic-monty>=1.4,<1.5"
+PACKAGE = "pydantic-monty"
 _SCRIPT = Path(__file__).with_name("child.py")
 _START_S = 60.0
 _END_S = 5.0
@@ -73,7 +74,7 @@ class _Child:
     """A confined process, which has nothing of this one: no files, no environment, no folder."""
 
     def __init__(self) -> None:
-        needed("pydantic_monty", PACKAGE, "programs that a model wrote")
+        needed("pydantic_monty", PACKAGE, "the sandbox", "code")
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-B", str(_SCRIPT)],
             stdin=subprocess.PIPE,
@@ -88,9 +89,8 @@ class _Child:
         except (TimeoutError, ChildProcessError):
             self.end()
             code = self._process.returncode
-            raise NoLibrary(
-                f"the sandbox does not start (exit code {code}): pip install '{PACKAGE}'"
-            ) from None
+            said = missing("the sandbox", PACKAGE, extra("code"))
+            raise NoLibrary(f"{said} (it does not start: exit code {code})") from None
 
     def ask(self, request: bytes, seconds: float) -> bytes:
         """As `Children.ask`; after an error it must be ended."""

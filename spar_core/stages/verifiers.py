@@ -82,7 +82,7 @@ def _add_limits(group: Any) -> None:
 
 
 def _check_sandbox(_: Namespace) -> None:
-    needed("pydantic_monty", PACKAGE, "functions that a model wrote")
+    needed("pydantic_monty", PACKAGE, "--method autoif", "code")
 
 
 SANDBOX = Options(_TITLE, _add_limits, _check_sandbox)

@@ -230,7 +230,10 @@ def test_the_same_runs_give_the_same_page_and_replace_it(
 
 
 def test_a_missing_library_is_named(run: Path, tmp_path: Path) -> None:
-    for library, extra in (("vl_convert", "report"), ("scipy", "evaluate")):
+    for library, extra, what in (
+        ("vl_convert", "report", "--output"),
+        ("scipy", "evaluate", "inspection.compare"),
+    ):
         argv = ["--runs", str(run), "--output", "c.html"]
         script = (
             f"import sys; sys.modules[{library!r}] = None; "
@@ -245,5 +248,7 @@ def test_a_missing_library_is_named(run: Path, tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 2
-        assert done.stderr == f"error: {library} is missing: pip install '.[{extra}]'\n"
+        assert done.stderr == (
+            f"error: {what} needs the package {library}: pip install '.[{extra}]'\n"
+        )
     assert os.listdir(tmp_path) == []

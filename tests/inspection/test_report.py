@@ -280,7 +280,9 @@ def test_a_missing_library_is_named(finished_run: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr == "error: vl_convert is missing: pip install '.[report]'\n"
+    assert done.stderr == (
+        "error: inspection.report needs the package vl_convert: pip install '.[report]'\n"
+    )
     assert os.listdir(tmp_path) == []
 
 

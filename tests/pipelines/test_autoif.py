@@ -191,5 +191,5 @@ def test_without_a_sandbox_nothing_is_asked(
         assert refine.main(autoif(tmp_path / "run", prompts, server.url)) == 2
         assert server.bodies == []
     error = capsys.readouterr().err
-    assert "pip install 'pydantic-monty" in error
+    assert "needs the package pydantic-monty: pip install '.[code]'" in error
     assert error.count("\n") == 1

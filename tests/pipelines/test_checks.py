@@ -184,8 +184,8 @@ def test_checks_without_the_library_are_refused_in_one_line(
     path = write(tmp_path / "in.jsonl", {"prompt": "a"}, {"prompt": "b", "checks": [NO_COMMA]})
     assert refine.main(command(run, path, server.url)) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"error: {path}:2: checks need the extra `checks`")
-    assert "pip install" in error
+    assert error.startswith(f"error: {path}:2: the column `checks` needs the package ")
+    assert "pip install '.[checks]'" in error
     assert error.count("\n") == 1
     assert not server.bodies
 

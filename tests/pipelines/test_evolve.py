@@ -310,7 +310,7 @@ def test_rules_without_checkers_are_one_line(
     checkers.cache_clear()
     try:
         assert evolve.main(command(tmp_path / "run", seeds)) == 2
-        one_line(capsys, "checks need the extra `checks`")
+        one_line(capsys, "`checks` needs the package", "pip install '.[checks]'")
     finally:
         checkers.cache_clear()
 

@@ -340,7 +340,10 @@ def test_missing_library_is_said_before_any_work_and_only_where_it_is_needed(
     monkeypatch.setitem(sys.modules, "scipy", None)
     assert run_it() == 2
     assert not children.commands
-    assert capsys.readouterr().err.startswith("error: --evaluate: scipy is missing: pip install")
+    said = (
+        "error: --evaluate: pipelines.evaluate needs the package scipy: pip install '.[evaluate]'"
+    )
+    assert capsys.readouterr().err == f"{said}\n"
     without = "import sys; sys.modules['scipy'] = None; import pipelines.iterate"
     subprocess.run([sys.executable, "-c", without], cwd=rounds.ROOT, check=True)
 

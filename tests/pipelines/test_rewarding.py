@@ -198,4 +198,4 @@ def test_without_choix_it_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "choix", None)
     assert refine.main(rewarding(tmp_path, "http://127.0.0.1:9", "meta_rewarding")) == 2
-    assert "pip install 'choix" in capsys.readouterr().err
+    assert "needs the package choix: pip install '.[meta]'" in capsys.readouterr().err

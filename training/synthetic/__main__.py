@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from terminal.exits import BAD_USAGE, DONE, OTHER_SETTINGS, STOPPED, complain
+from terminal.packages import extra, not_imported
 
 """Exit codes."""
 
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import transformers
         import trl  # noqa: F401
     except ImportError as error:
-        return complain(err, f"{error.name} is missing: pip install 'spar[train]'", BAD_USAGE)
+        return complain(err, not_imported("training.synthetic", error, extra("train")), BAD_USAGE)
     datasets.disable_progress_bars()
     transformers.logging.disable_progress_bar()
     transformers.logging.set_verbosity_error()

@@ -20,7 +20,7 @@ def test_a_missing_library_is_named_with_the_remedy(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     checkers.cache_clear()
-    with pytest.raises(NoChecker, match=r"extra `checks`.*pip install"):
+    with pytest.raises(NoChecker, match=rf"^the column `checks` needs .*{missing}.*: pip install"):
         read_checks({"checks": [NO_COMMA]})
     with pytest.raises(NoChecker) as raised:
         follows([{"id": "punctuation:no_comma", "kwargs": "{}"}], "x")
