@@ -13,13 +13,13 @@ from pipelines import bootstrapping, evaluating
 from pipelines.execution import intake, lease
 from pipelines.execution.options import DEMO_PROMPTS
 from pipelines.execution.parts import depends_on, settings_of
-from pipelines.execution.prompt_columns import COLUMNS, columns_of
 from pipelines.execution.session import Session
 from pipelines.iterate_options import Loop
 from pipelines.iterations import FIRST, ROLES, Record, roles, table
 from pipelines.steps import Steps
 from schemas.views import connect
 from spar_core import variants
+from spar_core.prompt_columns import COLUMNS, columns_of
 from spar_core.variants import SettingsDiffer
 from terminal.exits import DONE, WITH_FAILURES, InputError
 

@@ -12,14 +12,11 @@ from rich.console import Console
 
 from pipelines import costing
 from pipelines.execution import plan as planning
-from pipelines.execution.input_files import find
 from pipelines.execution.intakes import intake_of
 from pipelines.execution.intakes import rows as rows_of
 from pipelines.execution.options import DEMO_PROMPTS, Job, Stages
 from pipelines.execution.parts import Claimed, depends_on, parts, settings_of, together, with_models
 from pipelines.execution.plan import Part, buckets_for
-from pipelines.execution.prompt_columns import COLUMNS, columns_of
-from pipelines.execution.prompt_files import read as read_rows
 from pipelines.forecast import Asked, Source, show
 from schemas.views import connect
 from spar_core import variants
@@ -32,6 +29,9 @@ from spar_core.dataset import Dataset
 from spar_core.engine import addresses
 from spar_core.evolution.sifting import benchmarks
 from spar_core.ids import form_id, prompt_id
+from spar_core.input_files import find
+from spar_core.prompt_columns import COLUMNS, columns_of
+from spar_core.prompt_files import read as read_rows
 from spar_core.stages.judge import voting
 from spar_core.variants import SettingsDiffer
 from spar_core.voting import JudgeSettings

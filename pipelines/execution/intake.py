@@ -10,10 +10,6 @@ from typing import NamedTuple
 
 import fsspec
 
-from pipelines.execution.input_files import find
-from pipelines.execution.prompt_columns import COLUMNS, choice
-from pipelines.execution.prompt_files import InputRow, read, remedy
-from pipelines.execution.surrogates import shown
 from schemas import manifest
 from schemas.failures import PAYLOAD_CHARS, Failure
 from schemas.prompts import TRAIN, Check, Prompt
@@ -21,6 +17,10 @@ from schemas.views import connect
 from spar_core.dataset import Dataset, Settled
 from spar_core.evolution.sifting import benchmarks as known_prompts
 from spar_core.ids import form_id, prompt_id
+from spar_core.input_files import find
+from spar_core.prompt_columns import COLUMNS, choice
+from spar_core.prompt_files import InputRow, read, remedy
+from spar_core.surrogates import shown
 from terminal.exits import InputError
 
 STAGE = "prompts"

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from pipelines.execution import intake, seed_intake
-from pipelines.execution.input_files import find
 from pipelines.execution.options import (
     DEMO_PROMPTS,
     DEMO_RUN,
@@ -17,8 +16,9 @@ from pipelines.execution.options import (
     reads_prompts,
     reads_seeds,
 )
-from pipelines.execution.prompt_columns import COLUMNS, SEED_COLUMNS, columns_of
 from schemas.views import connect
+from spar_core.input_files import find
+from spar_core.prompt_columns import COLUMNS, SEED_COLUMNS, columns_of
 from terminal.exits import InputError
 from terminal.interpreter import python
 

@@ -16,7 +16,6 @@ from rich.console import Console
 from inspection.summary import print_summary
 from pipelines.execution import elsewhere, lease, running, stop, work
 from pipelines.execution.command import Own
-from pipelines.execution.input_files import STDIN
 from pipelines.execution.intakes import intake_of, rows
 from pipelines.execution.job_note import Running
 from pipelines.execution.journal import clear_journal
@@ -37,6 +36,7 @@ from spar_core.engine.preflight import preflight
 from spar_core.engine.protocol import EngineGone
 from spar_core.engine.spec import EngineSpec, model_path
 from spar_core.filters.library import NoLibrary
+from spar_core.input_files import STDIN
 from spar_core.merging import WORTH_IT, merge
 from spar_core.stage import PROMPTS
 from spar_core.stages.drawing import longest

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pipelines.execution import beam_line
 from pipelines.execution.beam_line import BeamLine
 from pipelines.execution.parser import Parser, underscored
-from pipelines.execution.prompt_columns import COLUMNS, SEED_COLUMNS
 from pipelines.execution.roles import add_engines, engine_of, is_bundled
 from schemas.prompts import TRAIN
 from schemas.table import MAIN
@@ -22,6 +21,7 @@ from spar_core.dataset import Dataset
 from spar_core.engine.spec import EngineSpec
 from spar_core.ids import is_reserved
 from spar_core.methods import METHODS
+from spar_core.prompt_columns import COLUMNS, SEED_COLUMNS
 from spar_core.stage import DEFAULT_ROLES, PROMPTS, Stage, add_options, roles_of
 from spar_core.stages import decontamination
 from spar_core.stages.decode import ANSWERERS

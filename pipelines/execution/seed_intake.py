@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.execution.input_files import find
 from pipelines.execution.intake import commit_failures
-from pipelines.execution.prompt_columns import SEED_COLUMNS, choice
-from pipelines.execution.prompt_files import InputRow, read, remedy
-from pipelines.execution.surrogates import shown
 from schemas.seeds import Seed
 from schemas.views import connect
 from spar_core.dataset import Dataset, Settled
 from spar_core.filters.near_duplicates import bands, signature
 from spar_core.ids import seed_id
+from spar_core.input_files import find
+from spar_core.prompt_columns import SEED_COLUMNS, choice
+from spar_core.prompt_files import InputRow, read, remedy
+from spar_core.surrogates import shown
 from terminal.exits import InputError
 
 STAGE = "seeds"

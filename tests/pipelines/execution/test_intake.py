@@ -17,13 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines import judge, pairs, refine, sample, tree_search
-from pipelines.execution import intake, prompt_files
+from pipelines.execution import intake
 from pipelines.execution.intake import ingest
-from pipelines.execution.prompt_columns import COLUMNS, named
-from pipelines.execution.prompt_files import InputRow
 from schemas.prompts import Check, Prompt
+from spar_core import prompt_files
 from spar_core.dataset import Dataset, Settled
 from spar_core.ids import form_id, prompt_id
+from spar_core.prompt_columns import COLUMNS, named
+from spar_core.prompt_files import InputRow
 from terminal.exits import InputError
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds

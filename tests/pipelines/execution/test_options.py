@@ -24,11 +24,11 @@ from pipelines.execution.options import (
     parse,
 )
 from pipelines.execution.parts import depends_on
-from pipelines.execution.prompt_files import read
 from spar_core.decoding import SearchSettings
 from spar_core.engine.bundled import bundled_adapter
 from spar_core.engine.protocol import Sampling
 from spar_core.methods import METHODS
+from spar_core.prompt_files import read
 from spar_core.stage import Stage
 from spar_core.stages.judge import JUDGE, JudgeStageSettings
 from spar_core.stages.sample import SAMPLE, SampleSettings

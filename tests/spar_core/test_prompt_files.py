@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.execution.input_files import find
-from pipelines.execution.prompt_files import read
+from spar_core.input_files import find
+from spar_core.prompt_files import read
 from terminal.exits import InputError
 
 

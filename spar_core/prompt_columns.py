@@ -7,8 +7,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from pipelines.execution.surrogates import shown
 from spar_core.checks.reading import CHECKS_COLUMN, COMPLETE_COLUMN, IFEVAL_COLUMNS
+from spar_core.surrogates import shown
 
 COLUMNS = ("prompt", "instruction", "question", "query", "input", "text", "seed")
 """Columns that a prompt may stand in: the first of them that a file has."""

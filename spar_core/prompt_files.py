@@ -17,8 +17,12 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.execution.input_files import STDIN, kind_of, opened
-from pipelines.execution.prompt_columns import (
+from schemas.prompts import Check
+from spar_core.checks.arguments import BadChecks
+from spar_core.checks.library import NoChecker
+from spar_core.checks.reading import read_checks, read_complete
+from spar_core.input_files import STDIN, kind_of, opened
+from spar_core.prompt_columns import (
     COLUMNS,
     OWN,
     SEED_COLUMNS,
@@ -28,11 +32,7 @@ from pipelines.execution.prompt_columns import (
     named,
     others_of,
 )
-from pipelines.execution.surrogates import shown
-from schemas.prompts import Check
-from spar_core.checks.arguments import BadChecks
-from spar_core.checks.library import NoChecker
-from spar_core.checks.reading import read_checks, read_complete
+from spar_core.surrogates import shown
 from terminal.exits import InputError
 from terminal.text import reason
 

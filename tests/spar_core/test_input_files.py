@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.execution.input_files import find, kind_of, opened
-from pipelines.execution.prompt_files import read
+from spar_core.input_files import find, kind_of, opened
+from spar_core.prompt_files import read
 from terminal.exits import InputError
 
 DATA = {

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.execution.intake import deal, ingest
-from pipelines.execution.prompt_columns import COLUMNS, SEED_COLUMNS, extra_of, first_of, named
-from pipelines.execution.prompt_files import InputRow, read
 from spar_core.dataset import Dataset
 from spar_core.ids import prompt_id
+from spar_core.prompt_columns import COLUMNS, SEED_COLUMNS, extra_of, first_of, named
+from spar_core.prompt_files import InputRow, read
 from terminal.exits import InputError
 from tests.committed import commit
 from tests.pipelines.rounds import failures, files, query
