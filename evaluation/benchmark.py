@@ -83,12 +83,16 @@ class Benchmark:
     files: patterns of its published files, under a folder given with --data or a folder of the
         benchmark's name in it; one of several spellings is tried after the other.
     read: items of these files, in their order; `item_id` is left "" for the caller to fill in.
+    read_prompts: the same of files of prompts, as jobs take them for --prompts, and of the column
+        that --prompt_column names; None where the benchmark has files of its own.
     answers: what its items need: `answer`, a decoder's answer to the prompt; `chat`, one answer to
         the chat of its details, at temperature 0; `refinement`, one of the text that is given; None
         where that text itself is scored.
     check, grade: how an answer is scored; either may be None. asked: what its judge is asked, as a
         hash; "" where that is what a refiner is asked.
     figures: what it comes to, the headline first.
+    scores_answers_to: the benchmark whose answers to items of the same key are scored, beside the
+        texts that are given; "" for its own answers, or the texts alone.
     """
 
     name: str
@@ -101,6 +105,8 @@ class Benchmark:
     grade: Grade | None = None
     asked: str = ""
     hub: Hub | None = None
+    read_prompts: Callable[[str, str | None], Iterator[Item]] | None = None
+    scores_answers_to: str = ""
 
     @property
     def asks_actor(self) -> bool:

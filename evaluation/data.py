@@ -18,18 +18,23 @@ from terminal.packages import extra, not_imported
 _REMEDY = "a row is an object with the texts `prompt` and `response`"
 
 
-def items(benchmark: Benchmark, data: str, run: str) -> list[Item]:
+def items(benchmark: Benchmark, data: str, run: str, column: str | None = None) -> list[Item]:
     """All items of a benchmark.
 
     Args:
         data: a file, or a folder that holds the benchmark's files or a folder of its name; of
-            `refinement` a run. "" for the Hub, of `refinement` for `run`.
+            `refinement` a run; of `custom` files of prompts, or a run whose held-out prompts are
+            meant. "" for the Hub; of `refinement` and `custom` for `run`.
+        column: the column that the prompts of `custom` stand in, None for the usual ones.
 
     Raises:
         BadData: they are not there, or not what they should be.
     """
     try:
-        found = list(benchmark.read(_paths(benchmark, data, run)))
+        if benchmark.read_prompts:
+            found = list(benchmark.read_prompts(data or run, column))
+        else:
+            found = list(benchmark.read(_paths(benchmark, data, run)))
     except NoChecker as error:
         raise BadData(str(error)) from None
     of_chats = benchmark.answers == "chat"  # these are told apart by all of the chat

@@ -225,7 +225,19 @@ def _scores(item: Item, found: Sequence[Finding], scorer: str) -> list[Score]:
     ]
 
 
+_ANSWER = "decoder, votes, budget, model, responses, completion_tokens"
 _COLUMNS = "item_id, benchmark, i.key as name, position, category, level, checks, label, details"
+
+
+_TWINS = " union all ".join(
+    f"""select i.item_id as twin_id, a.* from items i
+        join items c on c.key = i.key and c.benchmark = '{each.scores_answers_to}'
+        join answers a on a.item_id = c.item_id and a.benchmark = c.benchmark
+        where i.benchmark = '{each.name}'"""
+    for each in BENCHMARKS.values()
+    if each.scores_answers_to
+)
+"""SQL of the answers to the items of another benchmark that are scored beside an item's text."""
 
 
 def _named(*wanted: str | None, by: str = "") -> str:
@@ -234,8 +246,15 @@ def _named(*wanted: str | None, by: str = "") -> str:
         each.name
         for each in BENCHMARKS.values()
         if each.answers in wanted and (not by or getattr(each, by) is not None)
+        if not each.scores_answers_to
     ]
     return f"({', '.join(repr(name) for name in names) or 'null'})"
+
+
+def _scoring_others() -> str:
+    """The benchmarks that score answers to another one's items, as a list in SQL."""
+    names = [each.name for each in BENCHMARKS.values() if each.scores_answers_to]
+    return f"({', '.join(map(repr, names))})"
 
 
 @functools.cache
@@ -276,7 +295,11 @@ def _family(
         union all
         select item_id, {_COLUMNS}, prompt, given, given, null
         from items i where item_id in (select item_id from scope)
-          and benchmark in {_named(None, by="grade")}"""
+          and benchmark in {_named(None, by="grade")}
+        union all
+        select item_id, {_COLUMNS}, prompt, given, response, answer_id
+        from items i join (select twin_id, response, answer_id from ({_TWINS})) on twin_id = item_id
+        where item_id in (select item_id from scope)"""
     checking: Stage[Any] = Stage(
         name=f"check{suffix}",
         noun="answers",
@@ -303,7 +326,7 @@ def _family(
         roles=("judge",),
         intake=_INTAKE,
     )
-    others = "" if suffix else f" or benchmark in {_named(None)}"
+    others = "" if suffix else f" or benchmark in {_named(None)} or item_id in (from twins)"
     counting: Stage[Any] = Stage(
         name=f"figures{suffix}",
         noun="benchmarks",
@@ -313,11 +336,13 @@ def _family(
                                       "constraint": "constraint", scorer: scorer}}
                                      order by metric, number, scorer) as findings
                 from scores group by item_id),
+            answered as (
+                select item_id, {_ANSWER}, passed from answers
+                union all select twin_id, {_ANSWER}, null from ({_TWINS})),
+            twins as (select item_id from items where benchmark in {_scoring_others()}),
             rows as (
-                select {_COLUMNS}, findings, decoder, votes, budget, model, passed, responses,
-                       completion_tokens
-                from items i left join found using (item_id)
-                left join answers using (item_id, benchmark)
+                select {_COLUMNS}, findings, {_ANSWER}, passed
+                from items i left join found using (item_id) left join answered using (item_id)
                 where benchmark in {_named(*wanted)}{others}),
             listed as (
                 select benchmark, list(rows order by position, item_id) as items

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from evaluation import data
 from evaluation.benchmark import BadData, Benchmark
-from evaluation.benchmarks import BENCHMARKS
+from evaluation.benchmarks import BENCHMARKS, custom, versus
 from evaluation.stages import stages
+from pipelines import against
 from pipelines.execution import command, item_intake
 from pipelines.execution.options import Job, Stages, parse
 from schemas.items import Item
@@ -58,7 +59,9 @@ def look(argv: Sequence[str]) -> tuple[Job, list[Benchmark]]:
     chosen, _ = _chosen(asked.options)
     try:
         for benchmark in chosen:
-            data.items(benchmark, asked.options.data, asked.dataset.run)
+            data.items(
+                benchmark, asked.options.data, asked.dataset.run, asked.options.prompt_column
+            )
     except BadData as error:
         raise UsageError(str(error)) from None
     return asked, chosen
@@ -66,7 +69,7 @@ def look(argv: Sequence[str]) -> tuple[Job, list[Benchmark]]:
 
 def _add(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("the benchmarks")
-    about = "; ".join(f"{each.name}: {each.about}" for each in BENCHMARKS.values())
+    about = "; ".join(f"{each.name}: {each.about}" for each in BENCHMARKS.values() if each.about)
     group.add_argument(
         "--benchmark",
         metavar="NAMES",
@@ -77,8 +80,22 @@ def _add(parser: ArgumentParser) -> None:
         default="",
         metavar="PATH",
         help="the benchmark's published file, or a folder with it or with a folder of the "
-        "benchmark's name; of refinement a run (default: the Hub; of refinement this run). "
+        "benchmark's name; of refinement a run; of custom any files that --prompts takes, or a run "
+        "whose held-out prompts are meant (default: the Hub; of refinement and custom this run). "
         "Nothing is downloaded where it is given",
+    )
+    group.add_argument(
+        "--prompt_column",
+        metavar="NAME",
+        help="of custom: the column that the prompts stand in (default: the first usual one that "
+        "the file has)",
+    )
+    group.add_argument(
+        "--against",
+        type=against.read,
+        metavar="ITERATION",
+        help="of custom: have a judge compare the answers with those of this iteration (or "
+        "ITERATION/VARIANT) of the run, in both orders; it needs --judge_url or --judge_model",
     )
     group.add_argument(
         "--responses",
@@ -93,12 +110,12 @@ def _benchmarks(names: str | None) -> list[Benchmark]:
     Raises:
         UsageError: none, or one that there is not.
     """
-    known = ", ".join(BENCHMARKS)
+    known = ", ".join(name for name in BENCHMARKS if name != versus.NAME)
     if not names:
         raise UsageError(f"--benchmark NAME is needed: {known}")
     found = []
     for name in dict.fromkeys(each.strip() for each in names.split(",")):
-        if name not in BENCHMARKS:
+        if name not in BENCHMARKS or name == versus.NAME:
             raise UsageError(f"--benchmark: no benchmark {name!r}; there are {known}")
         found.append(BENCHMARKS[name])
     return found
@@ -115,6 +132,8 @@ def _chosen(options: Namespace) -> tuple[list[Benchmark], Strategy]:
     chosen = _benchmarks(options.benchmark)
     decoder: Strategy = options.decoder or DECODER_NAMES[0]
     given = options.responses
+    if options.against and custom.NAME not in [each.name for each in chosen]:
+        raise UsageError("--against is for --benchmark custom")
     if given is not None and [each.answers for each in chosen] != ["answer"]:
         raise UsageError("--responses is for one benchmark whose prompts are answered")
     if given is not None and options.decoder:
@@ -128,7 +147,9 @@ def _chosen(options: Namespace) -> tuple[list[Benchmark], Strategy]:
 
 
 def _check(asked: Job) -> None:
-    _chosen(asked.options)
+    _, decoder = _chosen(asked.options)
+    if asked.options.against:
+        against.check(asked.options.against, asked.dataset, _variant(asked, decoder), asked.options)
 
 
 def _read(asked: Job, out: Console) -> tuple[Job, Sequence[str]]:
@@ -140,7 +161,7 @@ def _read(asked: Job, out: Console) -> tuple[Job, Sequence[str]]:
     ids: list[str] = []
     try:
         for benchmark in chosen:
-            items = data.items(benchmark, options.data, asked.dataset.run)
+            items = data.items(benchmark, options.data, asked.dataset.run, options.prompt_column)
             said = data.responses(given, items) if given is not None else None
             some = items[: asked.limit]
             item_intake.ingest(asked.dataset, some)
@@ -148,8 +169,15 @@ def _read(asked: Job, out: Console) -> tuple[Job, Sequence[str]]:
             out.print(f"{benchmark.name}: {_counted(some, items)}", markup=False)
             if said is not None:
                 _take(asked, variant, benchmark, some, said, out)
+            if options.against and benchmark.name == custom.NAME:
+                old = against.items(options.against, asked.dataset, some)
+                item_intake.ingest(asked.dataset, old)
+                ids += [item.item_id for item in old]
+                out.print(f"against {options.against}: {_counted(old, some)}", markup=False)
     except BadData as error:
         raise UsageError(str(error)) from None
+    if options.against:
+        chosen = [*chosen, BENCHMARKS[versus.NAME]]
     needed = stages(decoder)
     wanted = tuple(dict.fromkeys(s for each in chosen for s in needed[each.answers]))
     if given is not None or not any(each.asks_actor for each in chosen):
@@ -193,6 +221,8 @@ def _variant(asked: Job, decoder: str) -> str:
 
 def _show(done: Job, out: Console) -> None:
     names = [each.name for each in _benchmarks(done.options.benchmark)]
+    if done.options.against:
+        names.append(versus.NAME)
     with connect(done.dataset.run, ("evaluations",)) as connection:
         bound = [done.dataset.iteration, done.variant, names]
         rows = connection.execute(_SHOWN, bound).fetchall()
@@ -209,9 +239,16 @@ def _show(done: Job, out: Console) -> None:
     who = ", ".join(
         dict.fromkeys(f"{model}, {decoder or 'no decoder'}" for *_, model, decoder in rows)
     )
-    out.print(as_table(("benchmark", "figure", "value", "95 %", "scored"), body, f"Figures: {who}"))
+    if body:
+        head = ("benchmark", "figure", "value", "95 %", "scored")
+        out.print(as_table(head, body, f"Figures: {who}"))
     for benchmark in names:
         counts = {(row[5], row[6]) for row in rows if row[0] == benchmark}
+        if benchmark == custom.NAME and not counts and not done.options.against:
+            out.print(
+                "custom: no prompt has checks, so no program can score the answers. A judge "
+                "compares them with another model's: --against ITERATION (docs/evaluate.md)"
+            )
         for scored, items in sorted(counts):
             if scored < items:
                 out.print(
@@ -219,6 +256,8 @@ def _show(done: Job, out: Console) -> None:
                     "`critique` of the rows in `scores` whose value is null",
                     markup=False,
                 )
+    if done.options.against:
+        out.print(against.verdict(done.dataset, done.variant), markup=False)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from schemas.table import Table
 
 TRAIN = "train"
 """The split that training data come from; prompts of any other never become any."""
+HELD_OUT = "held_out"
+"""The split of prompts that --hold_out keeps for an evaluation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from evaluation.benchmarks.llmbar import LLMBAR
 from evaluation.benchmarks.mmlu import MMLU
 from evaluation.benchmarks.refinement import REFINEMENT
 from evaluation.benchmarks.triviaqa import TRIVIAQA
+from evaluation.benchmarks.versus import VERSUS
 
 BENCHMARKS: dict[str, Benchmark] = {
     each.name: each
     for each in (
-        *(IFEVAL, IFBENCH, FOLLOWBENCH, LLMBAR, REFINEMENT, CUSTOM),
+        *(IFEVAL, IFBENCH, FOLLOWBENCH, LLMBAR, REFINEMENT, CUSTOM, VERSUS),
         *(GSM8K, MMLU, TRIVIAQA, HUMANEVAL),
     )
 }
-"""Every benchmark by its name."""
+"""Every benchmark by its name; `versus` comes with `--against` alone."""

@@ -12,8 +12,9 @@ import pytest
 from evaluation.benchmark import BadData, Scored
 from evaluation.benchmarks.custom import CUSTOM
 from evaluation.intervals import interval
-from schemas.prompts import Check
+from schemas.prompts import HELD_OUT, Check, Prompt
 from spar_core.checks.strict import LONGEST
+from tests import committed
 
 pytestmark = pytest.mark.usefixtures("_library")
 NO_COMMA = {"id": "punctuation:no_comma"}
@@ -53,12 +54,10 @@ def test_both_ways_to_write_checks_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        ({"prompt": "x"}, "it has no checks"),
-        ({"prompt": "x", "checks": []}, "it has no checks"),
         ({"prompt": "x", "checks": [{"id": "punctuation:nocomma"}]}, "did you mean"),
         ({"prompt": "x", "checks": [{"id": "keywords:existence"}]}, "its arguments are keywords"),
-        ({"checks": [NO_COMMA]}, "no `prompt`"),
-        ({"prompt": "One.", "checks": [NO_COMMA]}, "its `prompt` is that of"),
+        ({"checks": [NO_COMMA]}, "no field `prompt`"),
+        ({"prompt": "Two.", "key": "mine:1"}, "its `key` is that of"),
     ],
 )
 def test_a_row_that_cannot_be_scored_is_refused(
@@ -67,9 +66,44 @@ def test_a_row_that_cannot_be_scored_is_refused(
     path = write(tmp_path / "mine.jsonl", {"prompt": "One.", "checks": [NO_COMMA]}, bad)
     with pytest.raises(BadData) as raised:
         list(CUSTOM.read([path]))
-    assert str(raised.value).startswith(f"{path}: row 2: ")
+    assert str(raised.value).startswith(f"{path}:2: ")
     assert said in str(raised.value)
     assert "mend the row or take it out" in str(raised.value)
+
+
+def test_files_of_prompts_are_read_as_jobs_read_them(tmp_path: Path) -> None:
+    """Any column, without checks; equal prompts count as one."""
+    (tmp_path / "a.csv").write_text("id,question\n1,One?\n2,Two?\n3, one?\n")
+    assert CUSTOM.read_prompts is not None
+    items = list(CUSTOM.read_prompts(str(tmp_path), None))
+    assert [(each.key, each.prompt, each.checks) for each in items] == [
+        ("a:2", "One?", None),
+        ("a:3", "Two?", None),
+    ]
+    assert [each.prompt for each in CUSTOM.read_prompts(str(tmp_path / "a.csv"), "id")] == [*"123"]
+    (tmp_path / "all" / "custom").mkdir(parents=True)
+    (tmp_path / "all" / "custom" / "b.txt").write_text("Three?\n")
+    assert [each.prompt for each in CUSTOM.read_prompts(f"{tmp_path}/all", None)] == ["Three?"]
+    with pytest.raises(BadData, match="no column `nope`"):
+        list(CUSTOM.read_prompts(str(tmp_path / "a.csv"), "nope"))
+
+
+def test_a_run_gives_the_prompts_that_it_holds_out(tmp_path: Path, finished_run: Path) -> None:
+    assert CUSTOM.read_prompts is not None
+    with pytest.raises(BadData, match="holds no prompts out"):
+        list(CUSTOM.read_prompts(str(finished_run), None))
+    rows = [Prompt("p1", "One.", "f", 0), Prompt("p2", "Two.", "f", 1, split=HELD_OUT)]
+    committed.commit(tmp_path / "run", "prompts", rows)
+    items = list(CUSTOM.read_prompts(str(tmp_path / "run"), None))
+    assert [(each.key, each.prompt) for each in items] == [("p2", "Two.")]
+
+
+def test_prompts_without_checks_have_no_figures(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.jsonl", {"prompt": "a"}, {"prompt": "b", "checks": [NO_COMMA]})
+    scored = found(path, "x", "x, y")
+    assert scored[0].findings == []
+    assert {(each.scored, each.items) for each in CUSTOM.figures(scored)} == {(1, 1)}
+    assert CUSTOM.figures(scored[:1]) == []
 
 
 def test_keywords_stand_for_themselves(tmp_path: Path) -> None:
@@ -113,4 +147,4 @@ def test_a_variant_that_can_be_checked_decides(tmp_path: Path) -> None:
 
 
 def test_the_benchmark_can_be_sent_to_workers() -> None:
-    assert pickle.loads(pickle.dumps(CUSTOM)).files == ("*.jsonl",)
+    assert pickle.loads(pickle.dumps(CUSTOM)).name == "custom"
