@@ -9,7 +9,7 @@ from schemas.table import Table
 TRAIN = "train"
 """The split that training data come from; prompts of any other never become any."""
 HELD_OUT = "held_out"
-"""The split of prompts that --hold_out keeps for an evaluation."""
+"""The split of prompts that are kept for an evaluation of one's own (`--benchmark custom`)."""
 
 
 @dataclass(frozen=True, slots=True)

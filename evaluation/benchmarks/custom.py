@@ -73,8 +73,8 @@ def _held_out(run: str) -> Iterator[Item]:
         rows = connection.execute(query, [HELD_OUT]).fetchall()
     if not rows:
         raise BadData(
-            f"{NAME}: the run {run} holds no prompts out: give --data FILES, or begin the run "
-            "with --prompts FILES --hold_out N"
+            f"{NAME}: the run {run} holds no prompts out: give --data FILES, or give the round "
+            "(--prompts) rows whose column `split` is `held_out`"
         )
     for position, (key, prompt, checks) in enumerate(rows):
         found = [Check(**each) for each in checks] if checks else None
@@ -145,7 +145,7 @@ def _read(paths: Sequence[Path]) -> Iterator[Item]:
 CUSTOM = Benchmark(
     name=NAME,
     about="prompts of your own, of any files that --prompts takes, or those that a run holds out; "
-    "with checks they are scored, without `--against` has a judge compare",
+    "with checks they are scored; --against has a judge compare two models' answers",
     files=(),
     read=_read,
     check=partial(instructions.check, decide),
