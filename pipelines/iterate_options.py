@@ -13,7 +13,7 @@ from pathlib import Path
 from pipelines import bootstrap_options, evaluation_options, quoted
 from pipelines.bootstrap_options import Bootstrap
 from pipelines.evaluation_options import Evaluating
-from pipelines.execution.options import Job, add_arguments, parse
+from pipelines.execution.options import Job, add_arguments, add_hold_out, parse
 from pipelines.execution.parser import Parser, underscored
 from pipelines.iterations import ACTOR, FIRST, REFINER, ROLES, Models, Role
 from schemas.table import MAIN, SPAR
@@ -90,6 +90,7 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
     _add_arguments(ours)
     ours.add_argument("--prompts")
     ours.add_argument("--prompt_column")
+    add_hold_out(ours)
     decontamination.add(ours, "prompts")
     ours.add_argument("--iteration")
     mine, rest = ours.parse_known_args(given)
@@ -108,6 +109,8 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
     prompts = [] if mine.prompts is None else ["--prompts", mine.prompts]
     if mine.prompt_column is not None:
         prompts += ["--prompt_column", mine.prompt_column]
+    if mine.hold_out is not None:
+        prompts += ["--hold_out", str(mine.hold_out)]
     if mine.decontaminate:
         prompts += ["--decontaminate", *mine.decontaminate]
     job = parse("iterate", description, {SPAR: spar.STAGES}, [*rest, *prompts])

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from pipelines import bootstrapping, evaluating
 from pipelines.execution import intake, lease
+from pipelines.execution.holding_out import hold_out
 from pipelines.execution.options import DEMO_PROMPTS
 from pipelines.execution.parts import depends_on, settings_of
 from pipelines.execution.session import Session
@@ -19,6 +20,7 @@ from pipelines.iterations import FIRST, ROLES, Record, roles, table
 from pipelines.steps import Steps
 from schemas.views import connect
 from spar_core import variants
+from spar_core.dataset import Dataset
 from spar_core.prompt_columns import COLUMNS, columns_of
 from spar_core.variants import SettingsDiffer
 from terminal.exits import DONE, WITH_FAILURES, InputError
@@ -143,6 +145,8 @@ def _deal(loop: Loop, records: Sequence[Record], out: Console) -> None:
     with lease.held(loop.job.dataset):
         benchmarks = tuple(loop.job.options.decontaminate)
         columns = columns_of(loop.job.options.prompt_column, COLUMNS)
+        if count := loop.job.options.hold_out:
+            hold_out(Dataset(loop.run, ahead[0]), files, count, columns)
         dealt = intake.deal(loop.run, ahead, files, loop.job.limit, benchmarks, columns)
     said = f"prompts: {dealt.prompts} from {files}, dealt to {loop.iterations} iterations"
     if dealt.added < dealt.prompts:

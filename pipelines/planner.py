@@ -11,13 +11,16 @@ from dataclasses import dataclass, field, replace
 from rich.console import Console
 
 from pipelines import costing
+from pipelines.execution import intake
 from pipelines.execution import plan as planning
+from pipelines.execution.holding_out import draw
 from pipelines.execution.intakes import intake_of
 from pipelines.execution.intakes import rows as rows_of
 from pipelines.execution.options import DEMO_PROMPTS, Job, Stages
 from pipelines.execution.parts import Claimed, depends_on, parts, settings_of, together, with_models
 from pipelines.execution.plan import Part, buckets_for
 from pipelines.forecast import Asked, Source, show
+from schemas.prompts import HELD_OUT
 from schemas.views import connect
 from spar_core import variants
 from spar_core.costs import assumed
@@ -122,6 +125,7 @@ def _ids(job: Job, files: str, held: Mapping[str, str]) -> list[str]:
         held: the texts of those that the iteration holds, by id.
     """
     forms = {form_id(text) for text in held.values()}
+    forms |= _held_out(job, files)
     found: dict[str, None] = {}
     for prompt in _prompts(job, files):
         key, form = prompt_id(prompt), form_id(prompt)
@@ -129,6 +133,18 @@ def _ids(job: Job, files: str, held: Mapping[str, str]) -> list[str]:
             forms.add(form)
             found[key] = None
     return list(found)
+
+
+def _held_out(job: Job, files: str) -> set[str]:
+    """Return the `form_id` of the prompts that the run holds out, or would if it were begun."""
+    if job.split == HELD_OUT:
+        return set()
+    known = intake.held(job.dataset.run)
+    out = {form for form, split in known.form_splits.items() if split == HELD_OUT}
+    if count := job.options.hold_out:
+        columns = columns_of(job.options.prompt_column, COLUMNS)
+        out |= {form_id(row.prompt or "") for row in draw(known, files, count, columns)}
+    return out
 
 
 def _prompts(job: Job, files: str) -> Iterator[str]:

@@ -74,7 +74,7 @@ def _held_out(run: str) -> Iterator[Item]:
     if not rows:
         raise BadData(
             f"{NAME}: the run {run} holds no prompts out: give --data FILES, or give the round "
-            "(--prompts) rows whose column `split` is `held_out`"
+            "--hold_out N with its --prompts FILES"
         )
     for position, (key, prompt, checks) in enumerate(rows):
         found = [Check(**each) for each in checks] if checks else None

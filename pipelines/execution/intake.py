@@ -12,7 +12,7 @@ import fsspec
 
 from schemas import manifest
 from schemas.failures import PAYLOAD_CHARS, Failure
-from schemas.prompts import TRAIN, Check, Prompt
+from schemas.prompts import HELD_OUT, TRAIN, Check, Prompt
 from schemas.views import connect
 from spar_core.dataset import Dataset, Settled
 from spar_core.evolution.sifting import benchmarks as known_prompts
@@ -73,6 +73,8 @@ class Intake:
     """The place of the first of these rows, and of the prompt that it repeats, in words."""
     column: str
     """Which of several usual columns is read, in words; "" where there is one."""
+    held_out: int
+    """Rows whose prompt the run holds out."""
     more: bool
     """Whether a limit left rows unread."""
     ids: tuple[str, ...]
@@ -84,6 +86,8 @@ class Intake:
         if self.equal:
             rows = "1 row repeats" if self.equal == 1 else f"{self.equal:,} rows repeat"
             said += f"; {rows} a prompt, {_ALIKE} ({self.repeats}); it is done once"
+        if self.held_out:
+            said += f"; {self.held_out:,} held out for an evaluation"
         if self.failures:
             said += f"; {self.failures} rows are in `failures`"
         return said
@@ -109,9 +113,9 @@ def ingest(
     Raises:
         InputError: there is no such file, it cannot be read, or no row of it is a prompt.
     """
-    held = _held(dataset.run, dataset.iteration)
     datasets = {dataset.iteration: dataset}
-    return _Reading(datasets, dataset, held, split, benchmarks).read(files, limit, columns)
+    known = held(dataset.run, dataset.iteration)
+    return _Reading(datasets, dataset, known, split, benchmarks).read(files, limit, columns)
 
 
 def deal(
@@ -137,7 +141,7 @@ def deal(
         InputError: as `ingest`, or an iteration is left without prompts; nothing was added then.
     """
     datasets = {iteration: Dataset(run, iteration) for iteration in iterations}
-    reading = _Reading(datasets, Dataset(run, 1), _held(run), TRAIN, benchmarks, passes_over=True)
+    reading = _Reading(datasets, Dataset(run, 1), held(run), TRAIN, benchmarks, passes_over=True)
     return reading.read(files, limit, columns)
 
 
@@ -175,6 +179,7 @@ class _Reading:
         self._equal = 0
         self._repeats = ""
         self._column = ""
+        self._held_out = 0
         self._ids: list[str] = []
         self._failures: list[InputRow] = []
         self._new: dict[int, list[Prompt]] = {iteration: [] for iteration in datasets}
@@ -201,7 +206,7 @@ class _Reading:
                     f"different ones, of which {self._added} are new to the run"
                 )
         for iteration, prompts in self._new.items():
-            _commit(self._datasets[iteration], prompts)
+            commit(self._datasets[iteration], prompts)
         commit_failures(self._rejects, STAGE, self._failures, paths)
         return Intake(
             files=len(paths),
@@ -212,6 +217,7 @@ class _Reading:
             equal=self._equal,
             repeats=self._repeats,
             column=self._column,
+            held_out=self._held_out,
             more=more,
             ids=tuple(self._ids),
         )
@@ -225,10 +231,13 @@ class _Reading:
             self._column = choice(row.column, row.others)
         key, split = prompt_id(row.prompt), row.split or self._split
         place = Place(row.source, _said(split, row.checks, row.checks_complete))
+        form = form_id(row.prompt)
+        if not row.split and self._is_held_out(form):
+            self._held_out += 1
+            return
         if key in self._seen:
             self._repeat(row, place, self._seen[key])
             return
-        form = form_id(row.prompt)
         if other := self._other_split(row, key, form, split):
             self._failures.append(other)
             return
@@ -243,6 +252,10 @@ class _Reading:
         self._seen[key] = place
         self._forms.setdefault(form, place)
         self._enter(row, key, split, short)
+
+    def _is_held_out(self, form: str) -> bool:
+        """Whether the run holds a prompt out that a row offers for this reading's split."""
+        return self._split != HELD_OUT and self._held.form_splits.get(form) == HELD_OUT
 
     def _enter(self, row: InputRow, key: str, split: str, short: Sequence[int]) -> None:
         """Enter a prompt that the reading has not met: new to the run, or held by it already."""
@@ -311,7 +324,7 @@ class _Reading:
         self._sizes[iteration] += 1
         self._added += 1
         if len(self._new[iteration]) >= _SHARD_ROWS:
-            _commit(self._datasets[iteration], self._new[iteration])
+            commit(self._datasets[iteration], self._new[iteration])
             self._new[iteration] = []
 
 
@@ -333,15 +346,15 @@ def _refused(row: InputRow, error: str, message: str) -> InputRow:
     return InputRow(row.source, None, error, message, row.prompt or "")
 
 
-def _held(run: str, iteration: int | None = None) -> Held:
-    """What a run, or an iteration of it, holds; of a prompt in several iterations the first.
+def held(run: str, iteration: int | None = None) -> Held:
+    """Return what a run, or an iteration of it, holds; of a prompt in several iterations the first.
 
     What comes before iteration 1 is no iteration's.
     """
-    held = Held({}, {}, {}, {})
+    found = Held({}, {}, {}, {})
     committed = manifest.read(*fsspec.core.url_to_fs(run))
     if not any("prompts" in entry.files for entry in committed.values()):
-        return held
+        return found
     with connect(run, ("prompts",), entries=committed) as connection:
         query = (
             "select prompt_id, prompt, iteration, checks, split, source, checks_complete "
@@ -351,15 +364,16 @@ def _held(run: str, iteration: int | None = None) -> Held:
         while some := rows.fetchmany(_SHARD_ROWS):
             for key, prompt, t, checks, split, source, is_complete in some:
                 form = form_id(prompt)
-                held.splits[key] = held.form_splits[form] = split
+                found.splits[key] = found.form_splits[form] = split
                 if t == iteration or (iteration is None and t > 0):
-                    found = checks and [Check(**one) for one in checks]
-                    held.here[key] = (t, found, is_complete)
-                    held.places[form] = Place(source, _said(split, found, is_complete))
-    return held
+                    asked = checks and [Check(**one) for one in checks]
+                    found.here[key] = (t, asked, is_complete)
+                    found.places[form] = Place(source, _said(split, asked, is_complete))
+    return found
 
 
-def _commit(dataset: Dataset, prompts: list[Prompt]) -> None:
+def commit(dataset: Dataset, prompts: list[Prompt]) -> None:
+    """Commit prompts, whose order is the same whenever they are read again."""
     if prompts:
         work = prompts[0].prompt_id + prompts[-1].prompt_id[-8:]
         settled = [Settled(p.prompt_id, {"prompts": [p]}) for p in prompts]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from pipelines.execution import intake, seed_intake
+from pipelines.execution.holding_out import hold_out
 from pipelines.execution.options import (
     DEMO_PROMPTS,
     DEMO_RUN,
@@ -101,6 +102,8 @@ def _prompts(job: Job, out: Console) -> tuple[Job, Sequence[str] | None]:
         files = str(DEMO_PROMPTS)
     benchmarks = tuple(job.options.decontaminate)
     columns = columns_of(job.options.prompt_column, COLUMNS)
+    if job.options.hold_out:
+        hold_out(job.dataset, files, job.options.hold_out, columns)
     read = intake.ingest(job.dataset, files, job.limit, job.split, benchmarks, columns)
     said = (
         f"prompts: {read.prompts} from {files}"

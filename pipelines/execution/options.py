@@ -159,6 +159,7 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
             "prompts)",
         )
         _add_prompt_column(run, "--prompts", COLUMNS)
+        add_hold_out(run)
         if not any(SIFTING in stage.options for stage in stages):  # it has the option, too
             decontamination.add(run, "prompts of --prompts")
     if not all(stage.replaces for stage in stages):
@@ -216,6 +217,17 @@ def _add_prompt_column(run: Any, files: str, usual: Sequence[str]) -> None:
         metavar="NAME",
         help=f"the column of {files} that is read (default: the first of {', '.join(usual)} that "
         "the file has); other columns of prompts are kept in the column `extra`",
+    )
+
+
+def add_hold_out(run: Any) -> None:
+    """Add the option that keeps prompts of files for an evaluation."""
+    run.add_argument(
+        "--hold_out",
+        type=whole(1),
+        metavar="N",
+        help="hold N prompts of --prompts out, which are never sampled, judged or trained on: "
+        "pipelines.evaluate --benchmark custom answers them (default: none)",
     )
 
 
@@ -402,6 +414,8 @@ def _understood(
             "--iteration"
         )
     files = getattr(options, stages[0].intake, None)
+    if getattr(options, "hold_out", None) and not files:
+        raise UsageError("--hold_out is for --prompts FILES")
     if getattr(options, "prompt_column", None) is not None and not files:
         raise UsageError(f"--prompt_column is for --{stages[0].intake} FILES")
     is_demo = is_demo_run and reads_prompts(stages)
