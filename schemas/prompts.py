@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.table import Table
+from schemas.pairs import Message
+from schemas.table import MESSAGES, Table
 
 TRAIN = "train"
 """The split that training data come from; prompts of any other never become any."""
@@ -29,6 +30,8 @@ class Prompt:
         can say whether an answer follows it.
     split: what the prompt is for: `train`, or whatever evaluation calls its own.
     extra: a JSON object of the other columns of its row in the file; None where there are none.
+    earlier_turns: the turns before the prompt, which is the last one of the user: a system message,
+        earlier turns, or both; None where the prompt is all.
     """
 
     prompt_id: str
@@ -39,6 +42,7 @@ class Prompt:
     split: str = TRAIN
     checks_complete: bool = False
     extra: str | None = None
+    earlier_turns: list[Message] | None = None
 
 
 PROMPTS = Table(
@@ -53,6 +57,7 @@ PROMPTS = Table(
         "split": "string",
         "checks_complete": "bool",
         "extra": "string",
+        "earlier_turns": MESSAGES,
     },
     reads={
         "split": f"coalesce(split, '{TRAIN}')",

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+from spar_core.chat import TextOrChat
 from spar_core.checks.strict import passed, results, share_met
 from spar_core.constraints import wordings
 from spar_core.constraints.critique import critique
@@ -35,7 +36,7 @@ class Task:
         (`prompts.checks_complete`).
     """
 
-    prompt: str
+    prompt: TextOrChat
     checks: Sequence[Mapping[str, str]] | None = None
     is_complete: bool = False
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from spar_core.chat import TextOrChat, messages_of, shown
 from spar_core.engine.protocol import Message
 
 Vote = Literal["Yes", "No"]
@@ -60,18 +61,18 @@ _REFINED_LABEL = re.compile(rf"(?<![#*_ \t])[#*_ \t]*+{_REFINED[:-1]}[*_\s]*:[*_
 _REFINED_OUTPUT = re.compile(r"\[\[start\]\](.*?)\[\[end\]\]", re.DOTALL)
 
 
-def actor_messages(prompt: str) -> list[Message]:
+def actor_messages(prompt: TextOrChat) -> list[Message]:
     """The conversation that asks the actor for a response."""
-    return [{"role": "user", "content": prompt}]
+    return messages_of(prompt)
 
 
-def judge_messages(prompt: str, response: str) -> list[Message]:
+def judge_messages(prompt: TextOrChat, response: str) -> list[Message]:
     """The conversation that asks the refiner for a judgement."""
-    content = fill(JUDGE, prompt=prompt, response=response)
+    content = fill(JUDGE, prompt=shown(prompt), response=response)
     return [{"role": "user", "content": content}]
 
 
-def refine_messages(prompt: str, response: str, critique: str) -> list[Message]:
+def refine_messages(prompt: TextOrChat, response: str, critique: str) -> list[Message]:
     """The judge conversation taken further: an engine's prefix cache serves its first part."""
     return [
         *judge_messages(prompt, response),

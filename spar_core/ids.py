@@ -6,10 +6,13 @@ Rows that a variant made with settings of its own bear its name.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Callable
 
 from schemas.methods import STAGES
 from schemas.table import MAIN
+from spar_core.chat import TextOrChat, messages_of
 from spar_core.filters.words import unicode_form
 
 _PARTS = re.compile(r"[rs]?\d+|a|answer|b|e|judge|pair|refine|root|t")
@@ -21,18 +24,32 @@ def is_reserved(variant: str) -> bool:
     return _PARTS.fullmatch(variant) is not None or variant in STAGES
 
 
-def prompt_id(prompt: str) -> str:
-    """Derived from the text alone."""
-    return "p" + hashlib.sha256(prompt.encode()).hexdigest()[:16]
+def prompt_id(prompt: TextOrChat) -> str:
+    """Return an id that follows from the text alone; of a chat from the texts and their roles."""
+    return _prompt_id(prompt, str)
 
 
-def form_id(prompt: str) -> str:
-    """Equal for prompts that differ only in white space, case or Unicode form.
+def _prompt_id(prompt: TextOrChat, form: Callable[[str], str]) -> str:
+    """Return the id of a prompt whose texts are brought into a form first."""
+    if isinstance(prompt, str):
+        said = form(prompt)
+    else:
+        turns = [(turn["role"], form(turn["content"])) for turn in messages_of(prompt)]
+        said = "\0" + json.dumps(turns, ensure_ascii=False)
+    return "p" + hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def form_id(prompt: TextOrChat) -> str:
+    """Equal for prompts that differ only in white space, case or Unicode form, turn by turn.
 
     Forms are those of the same characters (NFC): `x²` and `x2` are two.
     """
-    normal = unicode_form("NFC", unicode_form("NFC", prompt).casefold())
-    return prompt_id(" ".join(normal.split()))
+    return _prompt_id(prompt, _normal)
+
+
+def _normal(text: str) -> str:
+    """Return a text without differences of white space, case and Unicode form."""
+    return " ".join(unicode_form("NFC", unicode_form("NFC", text).casefold()).split())
 
 
 def seed_id(seed: str) -> str:

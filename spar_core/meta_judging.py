@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
+from spar_core.chat import TextOrChat, shown
 from spar_core.conversation import hashed, verdict_grammar
 from spar_core.engine.protocol import Message
 from spar_core.filters.library import needed
@@ -52,9 +53,9 @@ _PRIOR = 0.01
 """Keeps the Elo of a rating that wins or loses all its battles finite."""
 
 
-def compare_messages(prompt: str, response: str, first: str, second: str) -> list[Message]:
+def compare_messages(prompt: TextOrChat, response: str, first: str, second: str) -> list[Message]:
     """The conversation that asks which of two ratings is better."""
-    texts = {"prompt": prompt, "response": response, "first": first, "second": second}
+    texts = {"prompt": shown(prompt), "response": response, "first": first, "second": second}
     return [{"role": "user", "content": COMPARE.format(highest=HIGHEST, **texts)}]
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 
 from schemas.pairs import Message, Pair
 from schemas.rft import RftSample
+from spar_core.chat import TextOrChat, messages_of, prompt_of, with_earlier
 from spar_core.conversation import (
     Refinement,
     actor_messages,
@@ -49,7 +50,7 @@ class Sides(TypedDict):
     rejected_chars: int
 
 
-def sides(prompt: str, chosen: str, rejected: str) -> Sides | None:
+def sides(prompt: TextOrChat, chosen: str, rejected: str) -> Sides | None:
     """The two sides of a pair with their likeness; None where both are the same text.
 
     White space round a text tells nothing of the instruction: neither side has it.
@@ -58,7 +59,7 @@ def sides(prompt: str, chosen: str, rejected: str) -> Sides | None:
     if chosen == rejected:
         return None
     return Sides(
-        prompt=[Message("user", prompt)],
+        prompt=[_message(m) for m in messages_of(prompt)],
         chosen=[Message("assistant", chosen)],
         rejected=[Message("assistant", rejected)],
         similarity=similarity(chosen, rejected),
@@ -67,7 +68,7 @@ def sides(prompt: str, chosen: str, rejected: str) -> Sides | None:
     )
 
 
-_OF_ITEM = ("key", "prompt", "checks", "chosen", "rejected")
+_OF_ITEM = ("key", "prompt", "earlier_turns", "checks", "chosen", "rejected")
 
 
 def pair_of_responses(
@@ -76,9 +77,10 @@ def pair_of_responses(
     """The pair of two sampled responses to a prompt; none where both are the same text.
 
     Args:
-        item: `key`, that names the pair, `prompt`, `chosen` and `rejected`, and columns of `pairs`.
+        item: `key`, that names the pair, `prompt`, `earlier_turns`, `chosen` and `rejected`, and
+            columns of `pairs`.
     """
-    texts = sides(item["prompt"], item["chosen"], item["rejected"])
+    texts = sides(prompt_of(item), item["chosen"], item["rejected"])
     if texts is None:
         return []
     name = pair_id(f"i{iteration}.{item['key']}.{method}", variant)
@@ -86,12 +88,12 @@ def pair_of_responses(
     return [Pair(pair_id=name, method=method, **texts, **columns)]
 
 
-def answer_conversation(prompt: str, answer: str) -> list[Message]:
+def answer_conversation(prompt: TextOrChat, answer: str) -> list[Message]:
     """What the actor should have said."""
     return [_message(m) for m in actor_messages(prompt)] + [Message("assistant", answer)]
 
 
-def judge_conversation(prompt: str, response: str, critique: str) -> list[Message]:
+def judge_conversation(prompt: TextOrChat, response: str, critique: str) -> list[Message]:
     """What the refiner should have said when asked to judge."""
     return [_message(m) for m in judge_messages(prompt, response)] + [
         Message("assistant", critique)
@@ -99,7 +101,7 @@ def judge_conversation(prompt: str, response: str, critique: str) -> list[Messag
 
 
 def refine_conversation(
-    prompt: str, response: str, critique: str, refinement: Refinement
+    prompt: TextOrChat, response: str, critique: str, refinement: Refinement
 ) -> list[Message]:
     """What the refiner should have said when asked to refine."""
     return [_message(m) for m in refine_messages(prompt, response, critique)] + [
@@ -127,11 +129,12 @@ class Chosen:
     refined: str | None
     verdict: str
     value: float
+    earlier_turns: Any = None
 
 
 def rft_sample(chosen: Chosen) -> RftSample:
     """The chat whose last turn the refiner should learn to write."""
-    said = (chosen.prompt, chosen.response, chosen.critique)
+    said = (with_earlier(chosen.prompt, chosen.earlier_turns), chosen.response, chosen.critique)
     is_judgement = chosen.refined is None
     return RftSample(
         rft_id=chosen.key,

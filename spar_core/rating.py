@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from spar_core.chat import TextOrChat, shown
 from spar_core.conversation import hashed, verdict_grammar
 from spar_core.engine.protocol import Message
 
@@ -50,9 +51,9 @@ def mean_of_readable(scores: Sequence[float | None]) -> float | None:
     return sum(read) / len(read) if 2 * len(read) > len(scores) else None
 
 
-def rate_messages(prompt: str, response: str) -> list[Message]:
+def rate_messages(prompt: TextOrChat, response: str) -> list[Message]:
     """The conversation that asks for a rating."""
-    return [{"role": "user", "content": RATE.format(prompt=prompt, response=response)}]
+    return [{"role": "user", "content": RATE.format(prompt=shown(prompt), response=response)}]
 
 
 def read_number(text: str) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.responses import Response, SamplingRecord
+from spar_core.chat import TextOrChat
 from spar_core.conversation import actor_messages
 from spar_core.engine.protocol import ChatRequest, Engine, Sampling
 from spar_core.engine.reasoning import unanswered
@@ -12,7 +13,7 @@ from spar_core.ids import response_id
 async def sample(
     engine: Engine,
     prompt_id: str,
-    prompt: str,
+    prompt: TextOrChat,
     *,
     iteration: int,
     variant: str,

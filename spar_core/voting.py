@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from spar_core.chat import TextOrChat
 from spar_core.conversation import Vote, judge_grammar, judge_messages, read_vote
 from spar_core.engine.protocol import ChatRequest, Engine, Sampling
 
@@ -126,7 +127,7 @@ UNJUDGED = Judged((), "unjudged", None, "")
 
 
 async def judge(
-    engine: Engine, prompt: str, response: str, settings: JudgeSettings, seed: int
+    engine: Engine, prompt: TextOrChat, response: str, settings: JudgeSettings, seed: int
 ) -> Judged:
     """Ask for all votes in one request and count them.
 

@@ -19,6 +19,7 @@ from schemas.manifest import FOLDER
 from schemas.prompts import Check
 from schemas.table import MAIN
 from schemas.views import connect
+from spar_core.chat import shown, with_earlier
 from spar_core.checks.strict import follows
 from spar_core.engine.protocol import Engine
 from spar_core.voting import JudgeSettings, judge
@@ -30,7 +31,7 @@ _FAILED = f"""
         select iteration, prompt_id, response_id, response
         from judgements join responses using (iteration, variant, response_id, prompt_id)
         where variant = '{MAIN}' and (not checked or (checked is null and verdict = 'no')))
-    select response_id, prompt_id, prompt, checks, response
+    select response_id, prompt_id, prompt, earlier_turns, checks, response
     from failed join prompts using (iteration, prompt_id)
     where iteration = (select max(iteration) from failed)
     order by position, response_id
@@ -63,9 +64,9 @@ def read(paths: Sequence[Path]) -> Iterator[Item]:
             f"misses a check; run `python -m pipelines.sample --run {run}` and `pipelines.judge`, "
             "or give prompts that are harder"
         )
-    for position, (response_id, prompt_id, prompt, checks, response) in enumerate(rows):
+    for position, (response_id, prompt_id, prompt, earlier, checks, response) in enumerate(rows):
         yield Item(
-            *("", NAME, response_id, prompt, position),
+            *("", NAME, response_id, shown(with_earlier(prompt, earlier)), position),
             checks=[Check(**each) for each in checks] if checks else None,
             given=response,
             details=json.dumps({"prompt_id": prompt_id}),

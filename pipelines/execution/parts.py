@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.execution.options import Job, reads_prompts
 from pipelines.execution.plan import Part, makers
 from schemas.table import MAIN
-from spar_core import variants
+from spar_core import chat, variants
 from spar_core.conversation import fingerprint
 from spar_core.engine.preflight import resolve
 from spar_core.engine.spec import identity
@@ -137,7 +137,11 @@ def depends_on(job: Job, stage: Stage[Any], settings: StageSettings) -> dict[str
         standing_in = DEFAULT_ROLES.get(role, role)
         name = standing_in if job.engines[standing_in].binding == spec.binding else role
         models |= {f"{name}.{what}": value for what, value in identity(spec).items()}
-    return {"templates": fingerprint()} | models | settings.named()
+    return (
+        {"templates": fingerprint(), "chats.wording": chat.fingerprint()}
+        | models
+        | settings.named()
+    )
 
 
 def with_models(job: Job) -> Job:

@@ -31,7 +31,7 @@ MACROS: dict[str, Question] = {
             select iteration, variant as judged_by, response_id, critique
             from judgements where response_id in (
                 select unnest([rejected_response_id, chosen_response_id]) from made))
-        select p.iteration, p.variant, p.method, p.prompt[1].content as prompt,
+        select p.iteration, p.variant, p.method, p.prompt[-1].content as prompt,
                p.rejected[1].content as rejected,
                coalesce(r.critique, n.critique, low.critique) as critique,
                c.reflection, p.chosen[1].content as chosen,
@@ -67,7 +67,7 @@ MACROS: dict[str, Question] = {
     "pairs_where_similarity": Question(
         "the texts of pairs that are so alike, the least alike first",
         """
-        select iteration, variant, method, pair_id, similarity, prompt[1].content as prompt,
+        select iteration, variant, method, pair_id, similarity, prompt[-1].content as prompt,
                rejected[1].content as rejected, chosen[1].content as chosen
         from pairs where similarity between low and high order by similarity, pair_id""",
         "low, high",

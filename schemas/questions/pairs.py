@@ -49,7 +49,7 @@ VIEWS: dict[str, Question] = {
         """
         with texts as (
             select 'prompts' as texts, iteration, null as variant, null as method,
-                   hash(prompt) as text
+                   hash(prompt, earlier_turns) as text
             from prompts
             union all
             select 'chosen sides', iteration, variant, method, hash(chosen[1].content)

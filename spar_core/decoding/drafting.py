@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spar_core.chat import TextOrChat
 from spar_core.conversation import actor_messages, read_refinement, refine_grammar, refine_messages
 from spar_core.decoding.settings import Team
 from spar_core.engine.protocol import (
@@ -45,7 +46,7 @@ class Drafting:
     """
 
     team: Team
-    prompt: str
+    prompt: TextOrChat
     tree: SearchTree
     seed: int
     refining: Sampling

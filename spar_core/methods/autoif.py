@@ -26,6 +26,7 @@ from itertools import product
 from schemas.pairs import Pair
 from schemas.responses import WHOLE
 from schemas.sft_actor import SftActor
+from spar_core.chat import prompt_of
 from spar_core.dataset import Rows
 from spar_core.ids import sft_id
 from spar_core.preference import answer_conversation, pair_of_responses
@@ -61,6 +62,7 @@ def _pair(
     pair = {
         "key": f"{item['key']}.{places}",
         "prompt": item["prompt"],
+        "earlier_turns": item["earlier_turns"],
         "prompt_id": item["prompt_id"],
     }
     for side, answer in (("chosen", chosen), ("rejected", rejected)):
@@ -76,7 +78,7 @@ def _pair(
 def _sft(context: Context[StageSettings], item: Item, answer: Item) -> SftActor:
     return SftActor(
         sft_id=sft_id(answer["response_id"], METHOD, context.variant),
-        messages=answer_conversation(item["prompt"], answer["response"]),
+        messages=answer_conversation(prompt_of(item), answer["response"]),
         prompt_id=item["prompt_id"],
         source="response",
         teacher=item["model"],
@@ -99,12 +101,13 @@ AUTOIF = Stage(
             from verifications v join responses r using (response_id)
             left join relevances s using (response_id)
             where {WHOLE})
-        select prompt_id as key, prompt_id, p.prompt, any_value(model) as model,
+        select prompt_id as key, prompt_id, p.prompt, p.earlier_turns,
+               any_value(model) as model,
                list(answer order by draw) filter (is_relevant) as accepted,
                list(answer order by draw) filter (pass_rate = 0) as rejected
         from rated join prompts p using (prompt_id)
         where prompt_id in (select prompt_id from scope)
-        group by prompt_id, p.prompt
+        group by prompt_id, p.prompt, p.earlier_turns
         having bool_or(is_relevant)""",
     task=_select,
     settings=lambda options: StageSettings(seed=options.seed),

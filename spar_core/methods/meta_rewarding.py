@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.judge_pairs import JudgePair
+from spar_core.chat import prompt_of
 from spar_core.dataset import Rows
 from spar_core.ids import pair_id
 from spar_core.meta_judging import Fought, elo, library, weights
@@ -57,7 +58,7 @@ async def _judge_pair(context: Context[StageSettings], item: Item) -> Rows:
     ranked = elo(list(ratings), battles, weights(item["first_wins"], item["second_wins"]))
     best, worst = max(ranked, key=ranked.__getitem__), min(ranked, key=ranked.__getitem__)
     chosen, rejected = ratings[best], ratings[worst]
-    [asked] = rate_messages(item["prompt"], item["response"])
+    [asked] = rate_messages(prompt_of(item), item["response"])
     texts = sides(asked["content"], chosen["critique"], rejected["critique"])
     if texts is None or ranked[best] == ranked[worst] or len(chosen["critique"]) > LONGEST:
         return {}
@@ -111,7 +112,7 @@ META_REWARDING = Stage(
         low as (
             from tiers where is_low qualify row_number() over (partition by prompt_id
                 order by chars desc, value, md5(response_id || ':' || $seed)) = 1)
-        select prompt_id as key, prompt_id, p.prompt, p.checks,
+        select prompt_id as key, prompt_id, p.prompt, p.earlier_turns, p.checks,
                high.response as chosen, low.response as rejected,
                high.response_id as chosen_response_id, low.response_id as rejected_response_id,
                high.value as chosen_value, low.value as rejected_value
@@ -150,7 +151,8 @@ JUDGE_PAIRS = Stage(
                 select unnest([first_rating_id, second_rating_id]) from fought)
             group by all)
         select response_id || ':' || first_wins || ':' || second_wins as key, prompt_id,
-               response_id, prompt, response, ratings, battles, first_wins, second_wins
+               response_id, prompt, earlier_turns, response, ratings, battles, first_wins,
+               second_wins
         from compared join said using (response_id) join responses using (prompt_id, response_id)
         join prompts using (prompt_id) cross join places""",
     task=_judge_pair,

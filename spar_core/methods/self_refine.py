@@ -13,6 +13,7 @@ from argparse import Namespace
 
 from schemas.drops import Drop
 from schemas.sft_actor import SftActor
+from spar_core.chat import prompt_of
 from spar_core.dataset import Rows
 from spar_core.decoding import SearchSettings, Team, decode
 from spar_core.engine.protocol import seed_of
@@ -84,7 +85,7 @@ def _kept(
 ) -> Rows:
     row = SftActor(
         sft_id=sft_id(item["response_id"], METHOD, context.variant),
-        messages=answer_conversation(item["prompt"], answer),
+        messages=answer_conversation(prompt_of(item), answer),
         prompt_id=item["prompt_id"],
         source=source,
         teacher=model,
@@ -113,9 +114,9 @@ SELF = Stage(
     items=f"""
         with drawn as (
             {ONE_OF_EACH_OUTCOME})
-        select prompt_id || '.' || outcome as key, response_id, prompt_id, prompt, checks,
-               checks_complete, response, verdict, value, critique, votes, outcome, checked,
-               checks_met, asked_again
+        select prompt_id || '.' || outcome as key, response_id, prompt_id, prompt,
+               earlier_turns, checks, checks_complete, response, verdict, value, critique,
+               votes, outcome, checked, checks_met, asked_again
         from drawn join responses using (response_id, prompt_id) join prompts using (prompt_id)
         where prompt_id in (select prompt_id from scope)""",
     task=_learn,

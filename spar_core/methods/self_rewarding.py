@@ -35,7 +35,7 @@ SELF_REWARDING = Stage(
                    row_number() over (partition by prompt_id
                        order by value, md5(response_id || ':' || $seed)) as from_worst
             from rated)
-        select prompt_id as key, prompt_id, p.prompt, p.checks,
+        select prompt_id as key, prompt_id, p.prompt, p.earlier_turns, p.checks,
                c.response as chosen, r.response as rejected,
                best.response_id as chosen_response_id,
                worst.response_id as rejected_response_id,

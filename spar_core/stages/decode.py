@@ -155,7 +155,7 @@ def _answering(decoder: Strategy) -> Stage[DecodeSettings]:
         name="best_answer",
         noun="prompts",
         items="""
-            select prompt_id as key, prompt, checks, checks_complete from prompts
+            select prompt_id as key, prompt, earlier_turns, checks, checks_complete from prompts
             where prompt_id in (select prompt_id from scope)""",
         task=_answer,
         settings=lambda options: settings(options, decoder),

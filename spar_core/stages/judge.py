@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, get_args
 
 from schemas.responses import WHOLE
+from spar_core.chat import prompt_of
 from spar_core.checked_judging import Task, judge_checked, wording
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import seed_of
@@ -60,7 +61,7 @@ async def _judge(context: Context[JudgeStageSettings], item: Item) -> Rows:
 
 def task_of(item: Item) -> Task:
     """What the responses to an item's prompt are judged by."""
-    return Task(item["prompt"], item["checks"], bool(item["checks_complete"]))
+    return Task(prompt_of(item), item["checks"], bool(item["checks_complete"]))
 
 
 def _add_voting(group: Any) -> None:
@@ -177,16 +178,17 @@ JUDGE = Stage(
     # Only equal responses are grouped: to group all would take most of the planning of many.
     items=f"""
         with asked as (
-            select response_id, prompt_id, prompt, checks, checks_complete, response
+            select response_id, prompt_id, prompt, earlier_turns, checks, checks_complete,
+                   response
             from responses join prompts using (prompt_id)
             where {WHOLE} and prompt_id in (select prompt_id from scope))
-        select response_id as key, [response_id] as response_ids, prompt_id, prompt, checks,
-               checks_complete, response
+        select response_id as key, [response_id] as response_ids, prompt_id, prompt,
+               earlier_turns, checks, checks_complete, response
         from asked where not $judge_once
         union all
         select min(response_id), list(response_id order by response_id), prompt_id,
-               any_value(prompt), any_value(checks), any_value(checks_complete),
-               any_value(response)
+               any_value(prompt), any_value(earlier_turns), any_value(checks),
+               any_value(checks_complete), any_value(response)
         from asked where $judge_once group by prompt_id, md5(response)""",
     task=_judge,
     settings=_settings,

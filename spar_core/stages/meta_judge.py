@@ -8,6 +8,7 @@ from typing import Any
 
 from schemas.battles import Battle
 from spar_core import meta_judging
+from spar_core.chat import prompt_of
 from spar_core.dataset import Rows
 from spar_core.decoding.tasks import all_of
 from spar_core.engine.protocol import ChatRequest, Sampling, seed_of
@@ -33,7 +34,7 @@ async def _meta_judge(context: Context[MetaJudgeSettings], item: Item) -> Rows:
 
 async def _compare(context: Context[MetaJudgeSettings], item: Item, other: Item) -> Battle:
     settings, engine = context.settings, context.engines["actor"]
-    said = (item["prompt"], item["response"], item["critique"], other["critique"])
+    said = (prompt_of(item), item["response"], item["critique"], other["critique"])
     names = (item["key"], other["rating_id"])
     limit = settings.meta.max_tokens
     answer = await engine.chat(
@@ -91,6 +92,7 @@ META_JUDGE = Stage(
                 partition by prompt_id
                 order by variance desc, md5(response_id || ':' || $seed)) = 1)
         select one.rating_id as key, one.prompt_id, one.response_id, any_value(prompt) as prompt,
+               any_value(earlier_turns) as earlier_turns,
                any_value(response) as response, any_value(one.critique) as critique,
                list({'rating_id': other.rating_id, 'critique': other.critique}
                    order by other.number) as others

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from schemas.pairs import Pair
 from schemas.table import SPAR
+from spar_core.chat import prompt_of
 from spar_core.dataset import Rows
 from spar_core.ids import pair_id
 from spar_core.preference import sides
 from spar_core.stage import Context, Item, Stage, StageSettings
 from spar_core.stages.tree_search import TREE_SEARCH
 
-_USED = ("key", "prompt", "chosen", "rejected")
+_USED = ("key", "prompt", "earlier_turns", "chosen", "rejected")
 
 
 async def _pair(context: Context[StageSettings], item: Item) -> Rows:
-    texts = sides(item["prompt"], item["chosen"], item["rejected"])
+    texts = sides(prompt_of(item), item["chosen"], item["rejected"])
     if texts is None:
         return {}
     name = pair_id(item["key"], context.variant)
@@ -34,8 +35,9 @@ PAIRS = Stage(
                 where solved and prompt_id in (select prompt_id from scope))),
         chosen as materialized (
             from nodes where node_id in (select chosen_node_id from trees where solved))
-        select t.tree_id as key, p.prompt, c.response as chosen, r.response as rejected,
-               t.prompt_id, t.chosen_node_id, t.root_response_id as rejected_response_id,
+        select t.tree_id as key, p.prompt, p.earlier_turns, c.response as chosen,
+               r.response as rejected, t.prompt_id, t.chosen_node_id,
+               t.root_response_id as rejected_response_id,
                c.depth, c.value as chosen_value, r.value as rejected_value,
                c.yes_votes as chosen_yes_votes, c.no_votes as chosen_no_votes,
                r.yes_votes as rejected_yes_votes, r.no_votes as rejected_no_votes,

@@ -10,6 +10,7 @@ from typing import Any
 from schemas.ratings import Rating
 from schemas.responses import WHOLE
 from spar_core import rating
+from spar_core.chat import prompt_of
 from spar_core.checks.strict import check
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import ChatAnswer, ChatRequest, Message, Sampling, seed_of
@@ -67,7 +68,7 @@ async def ratings_of(
 
 async def _rate(context: Context[RateSettings], item: Item) -> Rows:
     engine, response = context.engines["actor"], item["key"]
-    messages = rating.rate_messages(item["prompt"], item["response"])
+    messages = rating.rate_messages(prompt_of(item), item["response"])
     answer = await ratings_of(context, "rate", response, messages, rating.rate_grammar)
     ratings = [
         Rating(
@@ -131,7 +132,7 @@ RATE = Stage(
     name="rate",
     noun="responses",
     items=f"""
-        select response_id as key, prompt_id, prompt, response
+        select response_id as key, prompt_id, prompt, earlier_turns, response
         from responses join prompts using (prompt_id)
         where {WHOLE} and prompt_id in (select prompt_id from scope)""",
     task=_rate,

@@ -8,6 +8,7 @@ from typing import Any
 
 from schemas.relevances import Relevance
 from schemas.responses import WHOLE
+from spar_core.chat import prompt_of
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import ChatRequest, Sampling, seed_of
 from spar_core.rating import mean_of_readable
@@ -34,7 +35,7 @@ async def _score(context: Context[RelevanceSettings], item: Item) -> Rows:
     limit = settings.score.max_tokens
     answer = await engine.chat(
         ChatRequest(
-            messages=tuple(relevance.relate_messages(item["prompt"], item["response"])),
+            messages=tuple(relevance.relate_messages(prompt_of(item), item["response"])),
             sampling=settings.score,
             n=settings.scores,
             seed=seed_of(settings.seed, context.iteration, "relevance", key),
@@ -89,7 +90,7 @@ RELEVANCE = Stage(
     noun="accepted answers",
     # Of equal answers to a prompt one: they would have one score and be chosen once.
     items=f"""
-        select response_id as key, prompt_id, prompt, response
+        select response_id as key, prompt_id, prompt, earlier_turns, response
         from verifications join responses using (response_id, prompt_id)
         join prompts using (prompt_id)
         where pass_rate >= {ACCEPTED} and {WHOLE} and prompt_id in (select prompt_id from scope)

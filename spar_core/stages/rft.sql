@@ -95,6 +95,6 @@ of_response as (
     select 'response_judgement' as source, response_id || '.judge' as key, prompt_id, null as tree_id, null as node_id,
            response_id, response, critique, null as reflection, null as refined, verdict, value
     from response join judgement using (response_id, prompt_id))
-select key, s.source, prompt_id, prompt, tree_id, node_id, response_id, response, critique,
+select key, s.source, prompt_id, prompt, earlier_turns, tree_id, node_id, response_id, response, critique,
        reflection, refined, verdict, value
 from (from of_node union all by name from of_response) s join prompts using (prompt_id)

@@ -6,6 +6,7 @@ from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any
 
+from spar_core.chat import prompt_of
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import Sampling, seed_of
 from spar_core.sampling import sample
@@ -28,7 +29,7 @@ async def _sample(context: Context[SampleSettings], item: Item) -> Rows:
     responses = await sample(
         context.engines["actor"],
         key,
-        item["prompt"],
+        prompt_of(item),
         iteration=context.iteration,
         variant=context.variant,
         responses=settings.responses,
@@ -60,7 +61,7 @@ SAMPLE = Stage(
     name="sample",
     noun="prompts",
     items="""
-        select prompt_id as key, prompt_id, prompt from prompts
+        select prompt_id as key, prompt_id, prompt, earlier_turns from prompts
         where prompt_id in (select prompt_id from scope)""",
     task=_sample,
     settings=_settings,

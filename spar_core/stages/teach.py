@@ -13,6 +13,7 @@ from schemas.pairs import Message
 from schemas.responses import WHOLE
 from schemas.sft_actor import SftActor
 from schemas.sft_refiner import SftRefiner
+from spar_core.chat import TextOrChat, prompt_of
 from spar_core.constraints import wordings
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import Sampling, seed_of
@@ -69,7 +70,7 @@ async def _teach_by_rules(context: Context[RulesSettings], item: Item) -> Rows:
         rows["sft_actor"] = [
             SftActor(
                 sft_id=sft_id(item["key"], "answer", context.variant),
-                messages=answer_conversation(item["prompt"], made.answer),
+                messages=answer_conversation(prompt_of(item), made.answer),
                 prompt_id=item["prompt_id"],
                 source="response" if is_own else "repair",
                 teacher=rules.NAME,
@@ -84,7 +85,7 @@ async def _teach_by_engine(context: Context[EngineSettings], item: Item) -> Rows
     teacher = context.engines["teacher"]
     made = await engine.lessons(
         teacher,
-        item["prompt"],
+        prompt_of(item),
         item["checks"],
         item["response"],
         context.settings.teach,
@@ -97,7 +98,7 @@ async def _answer(context: Context[AnswerSettings], item: Item) -> Rows:
     settings, teacher = context.settings, context.engines["teacher"]
     made = await engine.answer(
         teacher,
-        item["prompt"],
+        prompt_of(item),
         item["checks"],
         settings.answer,
         settings.judge,
@@ -106,7 +107,7 @@ async def _answer(context: Context[AnswerSettings], item: Item) -> Rows:
     if made.cause:
         return {"drops": [Drop("answer", item["key"], "answer", made.cause, prompt_id=item["key"])]}
     name = sft_id(f"i{context.iteration}.{item['key']}", "answer", context.variant)
-    said = answer_conversation(item["prompt"], made.text)
+    said = answer_conversation(prompt_of(item), made.text)
     row = SftActor(
         name, said, item["key"], "answer", teacher.name, value=made.value, checked=made.checked
     )
@@ -131,7 +132,7 @@ def _rows(context: Context[Any], item: Item, made: Lessons, teacher: str) -> Row
         lessons.append(
             SftRefiner(
                 sft_id=sft_id(item["key"], f"{task}{number}", context.variant),
-                messages=_conversation(item["prompt"], lesson),
+                messages=_conversation(prompt_of(item), lesson),
                 task=task,
                 label=lesson.label,
                 source=lesson.source,
@@ -150,7 +151,7 @@ def _rows(context: Context[Any], item: Item, made: Lessons, teacher: str) -> Row
     return {"lessons": lessons, "drops": drops}
 
 
-def _conversation(prompt: str, lesson: Lesson) -> list[Message]:
+def _conversation(prompt: TextOrChat, lesson: Lesson) -> list[Message]:
     if lesson.refinement is None:
         return judge_conversation(prompt, lesson.response, lesson.critique)
     return refine_conversation(prompt, lesson.response, lesson.critique, lesson.refinement)
@@ -212,7 +213,7 @@ def _engine_settings(options: Namespace) -> EngineSettings:
 
 
 _RESPONSES = f"""
-    select response_id as key, prompt_id, prompt, checks, response
+    select response_id as key, prompt_id, prompt, earlier_turns, checks, response
     from responses join prompts using (prompt_id)
     where {WHOLE} and prompt_id in (select prompt_id from scope)"""
 
@@ -247,7 +248,7 @@ ANSWER = Stage(
     name="answer",
     noun="prompts",
     items="""
-        select prompt_id as key, prompt_id, prompt, checks from prompts
+        select prompt_id as key, prompt_id, prompt, earlier_turns, checks from prompts
         where prompt_id in (select prompt_id from scope)""",
     task=_answer,
     settings=lambda options: AnswerSettings(

@@ -141,7 +141,8 @@ TREE_SEARCH = Stage(
             qualify row_number() over (
                 partition by prompt_id
                 order by coalesce(checked, false), md5(response_id || ':' || $seed)) = 1)
-        select prompt_id as key, prompt_id, response_id, prompt, checks, checks_complete, response,
+        select prompt_id as key, prompt_id, response_id, prompt, earlier_turns, checks,
+               checks_complete, response,
                verdict, value, critique, votes, outcome, checked, checks_met, asked_again
         from failing join responses using (response_id, prompt_id)
         join prompts using (prompt_id)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.verifiers import Verifier
+from spar_core.chat import prompt_of, shown
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import seed_of
 from spar_core.filters.library import needed
@@ -36,7 +37,7 @@ class VerifiersSettings(StageSettings):
 async def _write(context: Context[VerifiersSettings], item: Item) -> Rows:
     settings, writer, key = context.settings, context.engines["verifier"], item["key"]
     seed = seed_of(settings.seed, context.iteration, "verifiers", key)
-    written = await engine.write(writer, item["prompt"], settings.write, seed)
+    written = await engine.write(writer, shown(prompt_of(item)), settings.write, seed)
     rows = [_row(context, key, number, each) for number, each in enumerate(written)]
     return {"verifiers": rows}
 
@@ -102,7 +103,7 @@ VERIFIERS = Stage(
     name="verifiers",
     noun="prompts",
     items="""
-        select prompt_id as key, prompt_id, prompt from prompts
+        select prompt_id as key, prompt_id, prompt, earlier_turns from prompts
         where prompt_id in (select prompt_id from scope)""",
     task=_write,
     settings=_settings,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from spar_core.chat import TextOrChat
 from spar_core.checked_judging import Task
 from spar_core.checks.strict import check
 from spar_core.conversation import Refinement, actor_messages, read_vote
@@ -41,7 +42,7 @@ class TeachSettings:
 
 async def lessons(
     teacher: Engine,
-    prompt: str,
+    prompt: TextOrChat,
     checks: Checks | None,
     response: str,
     settings: TeachSettings,
@@ -156,7 +157,7 @@ class Answer:
 
 async def answer(
     teacher: Engine,
-    prompt: str,
+    prompt: TextOrChat,
     checks: Checks | None,
     answering: Sampling,
     judging: JudgeSettings,

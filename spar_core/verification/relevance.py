@@ -7,6 +7,7 @@ must be over 8.
 
 from __future__ import annotations
 
+from spar_core.chat import TextOrChat, shown
 from spar_core.conversation import fill, hashed, verdict_grammar
 from spar_core.engine.protocol import Message
 from spar_core.rating import read_number
@@ -34,9 +35,9 @@ _REASONS = "Reasons:"
 _SCORE = "Score:"
 
 
-def relate_messages(prompt: str, response: str) -> list[Message]:
+def relate_messages(prompt: TextOrChat, response: str) -> list[Message]:
     """Return the conversation that asks how relevant a response is."""
-    return [{"role": "user", "content": fill(RELATE, prompt=prompt, response=response)}]
+    return [{"role": "user", "content": fill(RELATE, prompt=shown(prompt), response=response)}]
 
 
 def read_relevance(text: str) -> float | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import product
 
 from schemas.methods import STAGES
+from spar_core.chat import Chat
+from spar_core.engine.protocol import Message
 from spar_core.ids import (
     form_id,
     is_reserved,
@@ -44,6 +46,29 @@ def test_white_space_case_and_unicode_form_make_no_other_form() -> None:
     others = ("Name a Cafe in straße 1.", "Name a Café in straße1.", "Name a Café in straße 1")
     assert form_id(text) not in {form_id(each) for each in others}
     assert len({prompt_id(each) for each in (text, *alike)}) == 5
+
+
+def test_ids_of_texts_are_those_of_early_runs_and_a_chat_has_its_own() -> None:
+    assert prompt_id("Name a bird.") == "p21e5491224d44766"
+    turns: list[Message] = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hi"},
+    ]
+    chats = [Chat(tuple(turns[start:end]), "Name a bird.") for start in (0, 1) for end in (1, 2, 3)]
+    chats = [each for each in chats if each.earlier]
+    ids = {prompt_id(each) for each in (*chats, "Name a bird.")}
+    assert len(ids) == len(chats) + 1
+    assert {form_id(each) for each in chats}.isdisjoint({form_id("Name a bird.")})
+
+
+def test_a_form_of_a_chat_is_one_of_each_turn() -> None:
+    one = Chat(({"role": "system", "content": "Be  BRIEF."},), "name a bird.")
+    other = Chat(({"role": "system", "content": "be brief."},), "Name a\nbird.")
+    assert form_id(one) == form_id(other) and prompt_id(one) != prompt_id(other)
+    assert form_id(one) != form_id(
+        Chat(({"role": "user", "content": "be brief."},), "Name a bird.")
+    )
 
 
 def test_an_variants_own_rows_bear_its_name_once() -> None:

@@ -27,7 +27,8 @@ class Rows:
         self.db = duckdb.connect()
         self.db.execute(
             """
-            create table prompts (prompt_id varchar, prompt varchar);
+            create table prompts (prompt_id varchar, prompt varchar,
+                                  earlier_turns struct("role" varchar, content varchar)[]);
             create table scope (prompt_id varchar);
             create table responses (response_id varchar, prompt_id varchar, response varchar,
                                     finish_reason varchar);
@@ -44,7 +45,9 @@ class Rows:
         )
 
     def prompt(self, name: str, in_scope: bool = True) -> None:
-        self.db.execute("insert into prompts values (?, ?)", [name, f"do {name}"])
+        self.db.execute(
+            "insert into prompts (prompt_id, prompt) values (?, ?)", [name, f"do {name}"]
+        )
         if in_scope:
             self.db.execute("insert into scope values (?)", [name])
 
