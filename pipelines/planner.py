@@ -23,6 +23,7 @@ from pipelines.forecast import Asked, Source, show
 from schemas.prompts import HELD_OUT
 from schemas.views import connect
 from spar_core import variants
+from spar_core.chat import TextOrChat, texts_of, with_earlier
 from spar_core.costs import assumed
 from spar_core.costs.assumed import Assumptions, Bounds
 from spar_core.costs.prediction import Measured, Model, Used, Width, changed, learn, seconds
@@ -103,11 +104,12 @@ def _left(job: Job, claimed: Sequence[Part]) -> list[str]:
     """
     with connect(job.dataset.run, ("prompts",)) as connection:
         query = (
-            "select prompt_id, prompt from prompts where iteration = ? and split = ? "
-            "order by position"
+            "select prompt_id, prompt, earlier_turns from prompts "
+            "where iteration = ? and split = ? order by position"
         )
         bound = [job.dataset.iteration, job.split]
-        held = dict(connection.execute(query, bound).fetchall())
+        rows = connection.execute(query, bound).fetchall()
+    held = {key: with_earlier(prompt, earlier) for key, prompt, earlier in rows}
     files = job.files or ("" if held and not job.is_demo else str(DEMO_PROMPTS))
     wanted = (_ids(job, files, held) if files else [*held])[: job.limit]
     if not wanted:
@@ -118,13 +120,13 @@ def _left(job: Job, claimed: Sequence[Part]) -> list[str]:
     return left
 
 
-def _ids(job: Job, files: str, held: Mapping[str, str]) -> list[str]:
+def _ids(job: Job, files: str, held: Mapping[str, TextOrChat]) -> list[str]:
     """Ids of the prompts of files that a round would read, each once.
 
     Args:
-        held: the texts of those that the iteration holds, by id.
+        held: those that the iteration holds, by id.
     """
-    forms = {form_id(text) for text in held.values()}
+    forms = {form_id(prompt) for prompt in held.values()}
     forms |= _held_out(job, files)
     found: dict[str, None] = {}
     for prompt in _prompts(job, files):
@@ -143,11 +145,11 @@ def _held_out(job: Job, files: str) -> set[str]:
     out = {form for form, split in known.form_splits.items() if split == HELD_OUT}
     if count := job.options.hold_out:
         columns = columns_of(job.options.prompt_column, COLUMNS)
-        out |= {form_id(row.prompt or "") for row in draw(known, files, count, columns)}
+        out |= {form_id(row.chat) for row in draw(known, files, count, columns)}
     return out
 
 
-def _prompts(job: Job, files: str) -> Iterator[str]:
+def _prompts(job: Job, files: str) -> Iterator[TextOrChat]:
     """Prompts of files that are of the job's split and hold no benchmark's prompt."""
     known = tuple(job.options.decontaminate)
     columns = columns_of(job.options.prompt_column, COLUMNS)
@@ -155,9 +157,9 @@ def _prompts(job: Job, files: str) -> Iterator[str]:
         if (
             row.prompt is not None
             and (row.split or job.split) == job.split
-            and not (known and benchmarks(known).found(row.prompt))
+            and not (known and any(map(benchmarks(known).found, texts_of(row.chat))))
         ):
-            yield row.prompt
+            yield row.chat
 
 
 def _require_left(job: Job, left: Sequence[str], prompts: int) -> None:

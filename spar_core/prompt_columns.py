@@ -10,10 +10,16 @@ from typing import Any
 from spar_core.checks.reading import CHECKS_COLUMN, COMPLETE_COLUMN, IFEVAL_COLUMNS
 from spar_core.surrogates import shown
 
-COLUMNS = ("prompt", "instruction", "question", "query", "input", "text", "seed")
+CHATS = ("messages", "conversation", "conversations")
+"""Columns that hold chats: lists of messages."""
+COLUMNS = ("prompt", "instruction", "question", "query", *CHATS, "input", "text", "seed")
 """Columns that a prompt may stand in: the first of them that a file has."""
-SEED_COLUMNS = ("prompt", "instruction", "seed", "text", "question", "query", "input")
+SEED_COLUMNS = ("prompt", "instruction", "seed", "text", "question", "query", "input", *CHATS)
 """The same of seeds: plain instructions, or texts."""
+JOINED = ("instruction", "input")
+"""Alpaca's two columns, which make one prompt where the first of them is read."""
+SYSTEM_COLUMNS = ("system", "system_prompt")
+"""Columns beside the prompt that hold its system message."""
 SPLIT_COLUMN = "split"
 
 OWN = frozenset({SPLIT_COLUMN, CHECKS_COLUMN, COMPLETE_COLUMN, *IFEVAL_COLUMNS})
@@ -36,9 +42,11 @@ def named(columns: Sequence[str]) -> str:
     return " or ".join(part for part in (", ".join(quoted[:-1]), quoted[-1]) if part)
 
 
-def others_of(columns: Sequence[str], column: str, there: Collection[str]) -> tuple[str, ...]:
-    """Return those of the columns that are there beside the one that is read."""
-    return tuple(name for name in columns if name != column and name in there)
+def others_of(
+    columns: Sequence[str], used: Sequence[str], there: Collection[str]
+) -> tuple[str, ...]:
+    """Return those of the columns that are there beside the ones that are read."""
+    return tuple(name for name in columns if name not in used and name in there)
 
 
 def choice(column: str, others: Sequence[str]) -> str:
@@ -46,7 +54,7 @@ def choice(column: str, others: Sequence[str]) -> str:
     return f"; read from the column `{column}`, not {named(others)} (--prompt_column NAME)"
 
 
-def extra_of(row: Mapping[str, Any], column: str) -> str | None:
+def extra_of(row: Mapping[str, Any], *used: str) -> str | None:
     """Return the columns of a row that have no meaning here, as a JSON object; None without any.
 
     Values that JSON or UTF-8 cannot hold are written as text; null, bytes and numbers that are not
@@ -55,7 +63,7 @@ def extra_of(row: Mapping[str, Any], column: str) -> str | None:
     plain = {
         shown(str(name)): _plain(value)
         for name, value in row.items()
-        if name != column and name not in OWN
+        if name not in used and name not in OWN
     }
     held = {name: value for name, value in plain.items() if value is not None}
     return json.dumps(held, ensure_ascii=False) if held else None

@@ -17,12 +17,17 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from schemas.pairs import Message
 from schemas.prompts import Check
+from spar_core.chat import TextOrChat, with_earlier
 from spar_core.checks.arguments import BadChecks
+from spar_core.checks.ground_truth import GROUND_TRUTH, read_ground_truth
 from spar_core.checks.library import NoChecker
 from spar_core.checks.reading import read_checks, read_complete
 from spar_core.input_files import STDIN, kind_of, opened
+from spar_core.prompt_chats import BadChat, read_chat
 from spar_core.prompt_columns import (
+    CHATS,
     COLUMNS,
     OWN,
     SEED_COLUMNS,
@@ -48,7 +53,10 @@ _SPLIT = re.compile(r"\w{0,40}")
 
 @dataclass(frozen=True, slots=True)
 class InputRow:
-    """A row of the input: its prompt, or the reason why it has none."""
+    """A row of the input: its prompt, or the reason why it has none.
+
+    prompt: its last turn.
+    """
 
     source: str
     prompt: str | None = None
@@ -65,6 +73,16 @@ class InputRow:
     """The column that the prompt is read from."""
     others: tuple[str, ...] = field(default=(), repr=False)
     """Usual columns of prompts that the row has beside it."""
+    earlier: list[Message] | None = field(default=None, repr=False)
+    """The turns before the prompt."""
+    notes: tuple[str, ...] = field(default=(), repr=False)
+    """What is to be told once of how such rows are read."""
+
+    @property
+    def chat(self) -> TextOrChat:
+        """The prompt with the turns before it; it must have one."""
+        turns = [{"role": turn.role, "content": turn.content} for turn in self.earlier or ()]
+        return with_earlier(self.prompt or "", turns)
 
 
 def read(path: str, columns: Sequence[str] = COLUMNS) -> Iterator[InputRow]:
@@ -329,33 +347,33 @@ def _lenient(value: pa.Scalar) -> Any:
 
 
 def _checked(source: str, row: Mapping[str, Any], column: str, columns: Sequence[str]) -> InputRow:
-    prompt = row[column]
-    if not isinstance(prompt, str):
-        message = f"`{column}` is {json.dumps(prompt, default=str)[:80]}, not text"
-        return InputRow(source, None, "no_prompt", message, str(prompt))
-    if not prompt.strip():
-        return InputRow(source, None, "empty_prompt", "the prompt is empty", prompt)
     try:
-        prompt.encode()
-    except UnicodeEncodeError:
-        message = "not UTF-8: half of a surrogate pair, or a byte that is no character"
-        return InputRow(source, None, "not_utf8", message, shown(prompt))
+        read_one = read_chat(row, column, columns)
+    except BadChat as bad:
+        return InputRow(source, None, bad.error, str(bad), bad.payload)
+    prompt = read_one.last
     split = row.get(SPLIT_COLUMN) or ""
     if not isinstance(split, str) or not _SPLIT.fullmatch(split):
         message = f"`{SPLIT_COLUMN}` is {json.dumps(split, default=str)[:80]}, not a plain word"
         return InputRow(source, None, "bad_split", message, prompt)
     try:
         found = read_checks(row)
-        complete = bool(found) and read_complete(row)
+        unread: tuple[str, ...] = ()
+        if found is None and row.get(GROUND_TRUTH):
+            truth, unread = read_ground_truth(row[GROUND_TRUTH])
+            found = truth or None
+        complete = bool(found) and not unread and read_complete(row)
         return InputRow(
             source,
             prompt,
             checks=found,
             checks_complete=complete,
             split=split,
-            extra=extra_of(row, column),
+            extra=extra_of(row, *read_one.used),
             column=column,
-            others=others_of(columns, column, row),
+            others=others_of(columns, read_one.used, row),
+            earlier=read_one.earlier,
+            notes=(*read_one.notes, *unread),
         )
     except BadChecks as error:
         return InputRow(source, None, "bad_checks", str(error), prompt)
@@ -366,7 +384,11 @@ def _checked(source: str, row: Mapping[str, Any], column: str, columns: Sequence
 def remedy(columns: Sequence[str] = COLUMNS) -> str:
     """What a file of prompts, or of seeds, is."""
     what = "seeds" if columns == SEED_COLUMNS else "prompts"
+    texts = [name for name in columns if name not in CHATS]
+    chats = [name for name in columns if name in CHATS]
+    held = [f"a text column {named(texts)}"] if texts else []
+    held += [f"messages in {named(chats)}"] if chats else []
     return (
-        f"{what} are JSONL, JSON, CSV, TSV or Parquet with a text column {named(columns)} "
+        f"{what} are JSONL, JSON, CSV, TSV or Parquet with {', or '.join(held)} "
         "(--prompt_column NAME: another), or .txt with one a line"
     )

@@ -64,10 +64,13 @@ def _is_run(files: str) -> bool:
         return False
 
 
+_OF_SEVERAL_TURNS = "the prompt has turns before its last one; an evaluation asks texts alone"
+
+
 def _held_out(run: str) -> Iterator[Item]:
     with connect(run, ("prompts",)) as connection:
         query = (
-            "select prompt_id, prompt, checks from prompts where split = ? "
+            "select prompt_id, prompt, checks, earlier_turns, source from prompts where split = ? "
             "order by iteration, position"
         )
         rows = connection.execute(query, [HELD_OUT]).fetchall()
@@ -76,7 +79,9 @@ def _held_out(run: str) -> Iterator[Item]:
             f"{NAME}: the run {run} holds no prompts out: give --data FILES, or give the round "
             "--hold_out N with its --prompts FILES"
         )
-    for position, (key, prompt, checks) in enumerate(rows):
+    for position, (key, prompt, checks, earlier, source) in enumerate(rows):
+        if earlier:
+            raise BadData(f"{NAME}: {source}, held out in {run}: {_OF_SEVERAL_TURNS}")
         found = [Check(**each) for each in checks] if checks else None
         yield Item("", NAME, key, prompt, position, checks=found)
 
@@ -89,6 +94,8 @@ def _of_files(files: str, column: str | None) -> Iterator[Item]:
         for row in (row for path in find(files) for row in read(path, columns)):
             if row.prompt is None:
                 raise BadData(f"{row.source}: {row.message}; {_REMEDY}")
+            if row.earlier:
+                raise BadData(f"{row.source}: {_OF_SEVERAL_TURNS}; {_REMEDY}")
             if forms.setdefault(form_id(row.prompt), row.source) != row.source:
                 continue
             key = _key(row)

@@ -36,7 +36,7 @@ def hold_out(dataset: Dataset, files: str, count: int, columns: Sequence[str] = 
     first = sum(iteration == dataset.iteration for iteration, _, _ in held.here.values())
     prompts = [
         Prompt(
-            prompt_id(row.prompt or ""),
+            prompt_id(row.chat),
             row.prompt or "",
             shown(row.source),
             first + number,
@@ -44,6 +44,7 @@ def hold_out(dataset: Dataset, files: str, count: int, columns: Sequence[str] = 
             HELD_OUT,
             row.checks_complete,
             row.extra,
+            row.earlier,
         )
         for number, row in enumerate(drawn)
     ]
@@ -83,7 +84,7 @@ def _new(files: str, columns: Sequence[str], held: intake.Held) -> Iterator[tupl
     for row in (row for path in find(files) for row in read(path, columns)):
         if row.prompt is None or row.split not in ("", HELD_OUT):
             continue
-        form = form_id(row.prompt)
+        form = form_id(row.chat)
         if form not in seen:
             seen.add(form)
             yield hashlib.sha256(form.encode()).digest(), row

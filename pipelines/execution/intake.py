@@ -14,6 +14,7 @@ from schemas import manifest
 from schemas.failures import PAYLOAD_CHARS, Failure
 from schemas.prompts import HELD_OUT, TRAIN, Check, Prompt
 from schemas.views import connect
+from spar_core.chat import texts_of, with_earlier
 from spar_core.dataset import Dataset, Settled
 from spar_core.evolution.sifting import benchmarks as known_prompts
 from spar_core.ids import form_id, prompt_id
@@ -26,6 +27,8 @@ from terminal.exits import InputError
 STAGE = "prompts"
 _SHARD_ROWS = 10_000
 _HELD_FAILURES = 1_000
+
+_SHOWN_NOTES = 12
 
 _ALIKE = "up to white space, case and Unicode form"
 
@@ -75,6 +78,9 @@ class Intake:
     """Which of several usual columns is read, in words; "" where there is one."""
     held_out: int
     """Rows whose prompt the run holds out."""
+    notes: tuple[str, ...]
+    """What is to be told once of how rows are read: columns that make up a prompt, and what is not
+    understood."""
     more: bool
     """Whether a limit left rows unread."""
     ids: tuple[str, ...]
@@ -82,7 +88,9 @@ class Intake:
 
     def remarks(self) -> str:
         """Say what is odd about the rows, as the end of a line; "" if nothing is."""
-        said = self.column
+        said = self.column + "".join(f"; {note}" for note in self.notes[:_SHOWN_NOTES])
+        if (more := len(self.notes) - _SHOWN_NOTES) > 0:
+            said += f"; {more} such remarks more"
         if self.equal:
             rows = "1 row repeats" if self.equal == 1 else f"{self.equal:,} rows repeat"
             said += f"; {rows} a prompt, {_ALIKE} ({self.repeats}); it is done once"
@@ -180,6 +188,7 @@ class _Reading:
         self._repeats = ""
         self._column = ""
         self._held_out = 0
+        self._notes: dict[str, None] = {}
         self._ids: list[str] = []
         self._failures: list[InputRow] = []
         self._new: dict[int, list[Prompt]] = {iteration: [] for iteration in datasets}
@@ -218,6 +227,7 @@ class _Reading:
             repeats=self._repeats,
             column=self._column,
             held_out=self._held_out,
+            notes=tuple(self._notes),
             more=more,
             ids=tuple(self._ids),
         )
@@ -229,9 +239,10 @@ class _Reading:
             return
         if row.others and not self._column:
             self._column = choice(row.column, row.others)
-        key, split = prompt_id(row.prompt), row.split or self._split
+        self._notes |= dict.fromkeys(row.notes)
+        key, split = prompt_id(row.chat), row.split or self._split
         place = Place(row.source, _said(split, row.checks, row.checks_complete))
-        form = form_id(row.prompt)
+        form = form_id(row.chat)
         if not row.split and self._is_held_out(form):
             self._held_out += 1
             return
@@ -296,8 +307,11 @@ class _Reading:
         return _refused(row, "other_split", message)
 
     def _contaminated(self, row: InputRow, key: str) -> InputRow | None:
-        """The failure of a prompt that holds a benchmark's."""
-        hit = self._known.found(row.prompt or "") if self._known else None
+        """The failure of a prompt that holds a benchmark's, in whichever of its turns."""
+        if self._known is None:
+            return None
+        hits = map(self._known.found, texts_of(row.chat))
+        hit = next((each for each in hits if each is not None), None)
         if hit is None:
             return None
         message = f"it holds the prompt of a benchmark at {hit.place} ({hit.how}): {hit.text}"
@@ -319,6 +333,7 @@ class _Reading:
             split,
             row.checks_complete,
             row.extra,
+            row.earlier,
         )
         self._new[iteration].append(prompt)
         self._sizes[iteration] += 1
@@ -357,13 +372,13 @@ def held(run: str, iteration: int | None = None) -> Held:
         return found
     with connect(run, ("prompts",), entries=committed) as connection:
         query = (
-            "select prompt_id, prompt, iteration, checks, split, source, checks_complete "
-            "from prompts order by iteration desc, position desc"
+            "select prompt_id, prompt, earlier_turns, iteration, checks, split, source, "
+            "checks_complete from prompts order by iteration desc, position desc"
         )
         rows = connection.execute(query)
         while some := rows.fetchmany(_SHARD_ROWS):
-            for key, prompt, t, checks, split, source, is_complete in some:
-                form = form_id(prompt)
+            for key, prompt, earlier, t, checks, split, source, is_complete in some:
+                form = form_id(with_earlier(prompt, earlier))
                 found.splits[key] = found.form_splits[form] = split
                 if t == iteration or (iteration is None and t > 0):
                     asked = checks and [Check(**one) for one in checks]

@@ -67,6 +67,10 @@ def ingest(
         if row.prompt is None:
             failures.append(row)
             continue
+        if row.earlier and any(turn.role != "system" for turn in row.earlier):
+            message = "a seed is one instruction, not a chat with earlier turns"
+            failures.append(InputRow(row.source, None, "bad_chat", message, row.prompt))
+            continue
         if row.others and not column:
             column = choice(row.column, row.others)
         key = seed_id(row.prompt)

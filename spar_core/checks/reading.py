@@ -34,7 +34,7 @@ def read_checks(row: Mapping[str, Any]) -> list[Check] | None:
     if not isinstance(value, list):
         raise BadChecks(f"`{CHECKS_COLUMN}` is {shortened(value)}, not a list")
     with one_at_a_time:
-        return [_read(each) for each in value]
+        return [read_check(each) for each in value]
 
 
 def read_complete(row: Mapping[str, Any]) -> bool:
@@ -53,7 +53,12 @@ def read_complete(row: Mapping[str, Any]) -> bool:
     return bool(row.get(IFEVAL_COLUMNS[0])) if value is None else value
 
 
-def _read(value: Any) -> Check:
+def read_check(value: Any) -> Check:
+    """Return a check as the run has it; to be called while nobody else uses the checkers.
+
+    Raises:
+        BadChecks: it cannot be meant.
+    """
     name, given = named(value, checkers())
     arguments = arguments_of(name, given)
     checker_for(name, arguments)
