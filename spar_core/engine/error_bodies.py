@@ -38,6 +38,11 @@ _KEY = re.compile(
     re.IGNORECASE,
 )
 _TEMPLATE = re.compile(r"jinja|chat[ _-]?template|raise_exception|template_error", re.IGNORECASE)
+_SYSTEM = re.compile(
+    r"\bsystem[ _-]?(?:role|message|prompt|instruction|turn)|roles?\b[^.\n]{0,60}\bsystem\b"
+    r"|[`'\"]system[`'\"]|developer instruction|roles? must alternate",
+    re.IGNORECASE,
+)
 _UNSUPPORTED = re.compile(
     r"\bnot (?:\w+ )?(?:support|permit|allow|recogni|enabled)|n't support|unsupported|unknown"
     r"|unrecogni|invalid|unexpected|extra inputs",
@@ -84,6 +89,11 @@ class ErrorBody:
     def is_about_template(self) -> bool:
         """Whether the model's chat template refuses the turns of the chat."""
         return bool(_TEMPLATE.search(self.words))
+
+    @property
+    def is_about_system(self) -> bool:
+        """Whether a system message, or the order of roles that it breaks, is refused."""
+        return bool(_SYSTEM.search(self.words))
 
     @property
     def is_about_context(self) -> bool:

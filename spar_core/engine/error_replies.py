@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from schemas.system_turns import begins_with_system
 from spar_core.engine.access import Access
 from spar_core.engine.connections import login_wanted
 from spar_core.engine.endpoints import Endpoint, shown
@@ -64,8 +65,9 @@ def error_of(
         return login_wanted(endpoint.url)
     if status in _NO_ACCESS:
         return _no_access(reply, error, endpoint, model, access)
-    if status >= 500 and error.is_about_template:
-        return RequestRefused(reply.message)
+    is_system_refused = error.is_about_system and begins_with_system(sent.get("messages", ()))
+    if status >= 500 and (error.is_about_template or is_system_refused):
+        return RequestRefused(reply.message, said=reply.text if is_system_refused else "")
     # Bedrock's refusals of a field look like this for some models.
     is_refused_field = status == 503 and error.is_about_support and fields.can_change(error, sent)
     if status in BUSY and not is_refused_field:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.system_turns import begins_with_system, fold_system
 from spar_core.engine.error_bodies import ErrorBody
 from spar_core.engine.protocol import RequestRefused
 
@@ -42,8 +43,9 @@ _RANGE = re.compile(
 class Change:
     """What is done to a field of requests.
 
-    to: the name that it gets; "" where it is left out. where: only in requests in which a field has
-    a value.
+    to: the name that it gets; "" where it is left out, its own where only the
+        value changes.
+    where: only in requests in which a field has a value.
     """
 
     name: str
@@ -56,7 +58,11 @@ class Change:
 
     @property
     def inverse(self) -> Change | None:
-        return Change(self.to, self.name) if self.to else None
+        return Change(self.to, self.name) if self.to not in ("", self.name) else None
+
+
+FOLD = Change("messages", "messages")
+"""The system message of a chat goes into the first turn of the user."""
 
 
 class RequestFields:
@@ -93,7 +99,7 @@ class RequestFields:
             if change.name in fields and change.applies(body):
                 value = fields.pop(change.name)
                 if change.to and change.to not in added:
-                    fields[change.to] = value
+                    fields[change.to] = fold_system(value) if change == FOLD else value
         return fields | {name: value for name, value in added.items() if value is not None}
 
     def takes_n(self, body: Mapping[str, Any]) -> bool:
@@ -113,6 +119,8 @@ class RequestFields:
             sent: its fields as they were sent. body: as they were before any change. tried: changes
                 that were made for this request.
         """
+        if error.is_about_system and begins_with_system(sent.get("messages", ())):
+            return [FOLD]
         if error.is_about_content:
             return []
         names = error.named(sent)
@@ -163,7 +171,7 @@ class RequestFields:
             told.append(f"refuses {names}: what it does of its own there stays in force")
         changed = {change.name for change in changes}
         for change in changes:
-            if change.name not in silent and change.to not in changed:
+            if change == FOLD or (change.name not in silent and change.to not in changed):
                 told.append(_remark(change))
         return told
 
@@ -177,6 +185,8 @@ def blamed(refusal: RequestRefused, names: Collection[str]) -> RequestRefused:
 
 
 def _remark(change: Change) -> str:
+    if change == FOLD:
+        return "refuses a system message: it stands at the head of the first turn of the user"
     if change.to:
         return f"takes {change.to} in place of {change.name}"
     match change.name:

@@ -754,3 +754,64 @@ def test_content_in_chunks_is_joined() -> None:
     with serving(lambda _: completion(chunks)) as server:
         assert ask(server.url).choices[0].text == "fine"
     assert len(server.bodies) == 1
+
+
+WITH_SYSTEM = replace(
+    request(),
+    messages=(
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Ho"},
+        {"role": "user", "content": "Bye"},
+    ),
+)
+FOLDED = [{"role": "user", "content": "Be brief.\n\nHi"}, *WITH_SYSTEM.messages[2:]]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (400, "System role not supported"),
+        (400, "Conversation roles must alternate user/assistant/user/assistant/..."),
+        (400, "Developer instruction is not enabled for models/gemma-2-9b-it"),
+        (400, "'messages[0].role' does not support 'system' with this model."),
+        (500, "Jinja Exception: System role not supported"),
+        (500, "System role not supported"),
+    ],
+)
+def test_system_message_that_is_refused_stands_in_the_first_turn(
+    code: int, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def answer(body: Body) -> Answer:
+        if body["messages"][0]["role"] == "system":
+            return reply(code, openai_error(said))
+        return ["fine"]
+
+    with serving(answer) as server:
+        chats(server.url, WITH_SYSTEM, WITH_SYSTEM, request())
+        sent = [body["messages"] for body in server.bodies]
+    assert sent == [[*WITH_SYSTEM.messages], FOLDED, FOLDED, [*request().messages]]
+    assert caplog.text.count("refuses a system message: it stands at the head of the first") == 1
+
+
+def test_requests_in_flight_together_learn_once_that_a_system_message_is_refused() -> None:
+    def answer(body: Body) -> Answer:
+        if body["messages"][0]["role"] == "system":
+            return reply(400, openai_error("System role not supported"))
+        return ["fine"]
+
+    async def main(engine: OpenAIEngine) -> None:
+        await asyncio.gather(*(engine.chat(WITH_SYSTEM) for _ in range(4)))
+        await engine.chat(WITH_SYSTEM)
+
+    with serving(answer) as server:
+        using(server.url, main)
+        assert server.bodies[-1]["messages"] == FOLDED
+        assert len(server.bodies) == 9
+
+
+def test_what_is_refused_without_a_system_message_too_is_a_failure() -> None:
+    with serving(lambda _: reply(400, openai_error("System role not supported"))) as server:
+        [became] = outcomes(server.url, WITH_SYSTEM)
+        assert isinstance(became, RequestRefused)
+        assert [body["messages"] for body in server.bodies] == [[*WITH_SYSTEM.messages], FOLDED]
