@@ -25,6 +25,7 @@ from terminal.exits import (
 )
 from terminal.packages import extra, not_imported
 from training.card import write_card
+from training.chat_template import lengths_of, prepared
 from training.curves import draw, write_csv
 from training.data import DataError, NothingLeft, Row, Selection, select
 from training.examples import Example
@@ -276,7 +277,9 @@ def _examples(
         said += f", {len(selection.rows)} of them {asked}"
     if len(selection.kinds.rows) > 1:
         said += f" ({selection.kinds.told()})"
-    lengths = _lengths(examples, tokenizer)
+    examples, changed = prepared(examples, tokenizer)
+    said += changed
+    lengths = lengths_of(examples, tokenizer)
     kept = [e for e, n in zip(examples, lengths, strict=True) if not max_length or n <= max_length]
     if left_out := len(examples) - len(kept):
         said += (
@@ -289,20 +292,6 @@ def _examples(
     if not kept:
         raise NothingLeft(f"no {training.noun} left to train on")
     return Dataset.from_list(kept)
-
-
-def _lengths(examples: Sequence[Example], tokenizer: Any, batch: int = 256) -> list[int]:
-    """Tokens of each example: the prompt with the longest of what follows it."""
-    lengths: list[int] = []
-    for start in range(0, len(examples), batch):
-        some = examples[start : start + batch]
-        longest = [0] * len(some)
-        for side in some[0].keys() - {"prompt"}:
-            chats = [example["prompt"] + example[side] for example in some]
-            ids = tokenizer.apply_chat_template(chats, tokenize=True, return_dict=True)["input_ids"]
-            longest = [max(n, len(tokens)) for n, tokens in zip(longest, ids, strict=True)]
-        lengths += longest
-    return lengths
 
 
 def _trainer(
