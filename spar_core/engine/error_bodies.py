@@ -40,7 +40,8 @@ _KEY = re.compile(
 _TEMPLATE = re.compile(r"jinja|chat[ _-]?template|raise_exception|template_error", re.IGNORECASE)
 _SYSTEM = re.compile(
     r"\bsystem[ _-]?(?:role|message|prompt|instruction|turn)|roles?\b[^.\n]{0,60}\bsystem\b"
-    r"|[`'\"]system[`'\"]|developer instruction|roles? must alternate",
+    r"|[`'\"]system[`'\"]|developer instruction"
+    r"|roles? must alternate|only user and assistant roles",
     re.IGNORECASE,
 )
 _UNSUPPORTED = re.compile(

@@ -773,6 +773,7 @@ FOLDED = [{"role": "user", "content": "Be brief.\n\nHi"}, *WITH_SYSTEM.messages[
     [
         (400, "System role not supported"),
         (400, "Conversation roles must alternate user/assistant/user/assistant/..."),
+        (422, "Only user and assistant roles are supported!"),
         (400, "Developer instruction is not enabled for models/gemma-2-9b-it"),
         (400, "'messages[0].role' does not support 'system' with this model."),
         (500, "Jinja Exception: System role not supported"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +13,13 @@ from schemas.pairs import Message
 from schemas.prompts import Prompt
 from spar_core.chat import shown, with_earlier
 from spar_core.engine.protocol import ChatRequest
+from spar_core.ids import prompt_id
 from spar_core.methods import independent, meta_rewarding, self_refine, self_rewarding, spar
 from spar_core.stage import Stage
 from spar_core.stages.teach import TEACHERS
 from spar_core.testing import Made, run_stages
+from tests.loopback import as_script
+from tests.pipelines import rounds
 from tests.spar_core.methods import actor
 
 SYSTEM = Message("system", "Speak in rhyme.")
@@ -107,3 +112,21 @@ def test_chats_to_fine_tune_on_hold_it(stages: Sequence[Stage[Any]]) -> None:
     assert all(row.messages[:-1] == CHAT for row in made["sft_actor"])
     for row in made.rows.get("lessons", []):
         assert SHOWN in row.messages[0].content
+
+
+def digest(made: Made) -> str:
+    """A hash of all requests in their order, and of the pairs."""
+    requests = [
+        [dict(turn) for turn in request.messages] + [request.n, request.seed]
+        for engine in dict.fromkeys(made.engines.values())
+        for request in engine.requests
+    ]
+    pairs = [(pair.pair_id, pair.prompt_id, repr(pair.prompt)) for pair in made["pairs"]]
+    return hashlib.sha256(json.dumps([requests, pairs]).encode()).hexdigest()[:16]
+
+
+def test_prompts_that_are_texts_have_the_requests_and_ids_of_early_runs() -> None:
+    texts = [{"prompt_id": prompt_id(text), "prompt": text} for text in rounds.PROMPTS]
+    whole = run_stages(spar.STAGES, {"prompts": texts}, as_script(rounds.story))
+    rated = run_stages(self_rewarding.STAGES, {"prompts": actor.PROMPTS}, actor.play)
+    assert (digest(whole), digest(rated)) == ("ceb62a0d6619d6e8", "b0af8ce091205a47")
