@@ -12,10 +12,9 @@ from typing import Any
 from schemas.pairs import Message
 from spar_core.prompt_columns import (
     CHATS,
-    COLUMNS,
     JOINED,
-    SEED_COLUMNS,
     SYSTEM_COLUMNS,
+    beside_of,
     first_of,
 )
 from spar_core.surrogates import shown
@@ -74,13 +73,12 @@ def read_chat(row: Mapping[str, Any], column: str, columns: Sequence[str]) -> Ro
     """
     turns, notes = _turns(row[column], column)
     used = [column]
-    if column == JOINED[0] and tuple(columns) == COLUMNS:
-        more = row.get(JOINED[1])
-        if isinstance(more, str) and more.strip():
-            turns = [*turns[:-1], Message("user", f"{turns[-1].content}\n\n{more}")]
-            used.append(JOINED[1])
-            notes = (*notes, f"`{JOINED[1]}` follows `{JOINED[0]}`")
-    if name := _system_column(row, column, columns):
+    beside = [name for name in beside_of(column, columns) if _says_something(row.get(name))]
+    if JOINED[1] in beside:
+        turns = [*turns[:-1], Message("user", f"{turns[-1].content}\n\n{row[JOINED[1]]}")]
+        used.append(JOINED[1])
+        notes = (*notes, f"`{JOINED[1]}` follows `{JOINED[0]}`")
+    if (name := first_of(SYSTEM_COLUMNS, beside)) and name != column:
         turns = _with_system(turns, row[name], name)
         used.append(name)
         notes = (*notes, f"`{name}` is the system message")
@@ -88,16 +86,8 @@ def read_chat(row: Mapping[str, Any], column: str, columns: Sequence[str]) -> Ro
     return RowChat(turns[-1].content, turns[:-1] or None, tuple(used), notes)
 
 
-def _system_column(row: Mapping[str, Any], column: str, columns: Sequence[str]) -> str | None:
-    """Return the column that holds a system message, None where none says anything."""
-    if tuple(columns) == SEED_COLUMNS:
-        return None
-    there = [
-        name
-        for name in SYSTEM_COLUMNS
-        if name != column and isinstance(row.get(name), str) and row[name].strip()
-    ]
-    return first_of(SYSTEM_COLUMNS, there)
+def _says_something(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _with_system(turns: Sequence[Message], text: str, column: str) -> list[Message]:

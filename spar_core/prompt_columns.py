@@ -42,6 +42,19 @@ def named(columns: Sequence[str]) -> str:
     return " or ".join(part for part in (", ".join(quoted[:-1]), quoted[-1]) if part)
 
 
+def beside_of(column: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that may hold a part of the prompt beside the one that is read.
+
+    Args:
+        columns: those that were looked for: seeds have no such parts, and `input` belongs to
+            `instruction` unless that is named.
+    """
+    if tuple(columns) == SEED_COLUMNS:
+        return ()
+    is_joined = column == JOINED[0] and tuple(columns) == COLUMNS
+    return (*SYSTEM_COLUMNS, *(JOINED[1:] if is_joined else ()))
+
+
 def others_of(
     columns: Sequence[str], used: Sequence[str], there: Collection[str]
 ) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from spar_core.prompt_columns import (
     OWN,
     SEED_COLUMNS,
     SPLIT_COLUMN,
+    beside_of,
     extra_of,
     first_of,
     named,
@@ -311,6 +312,9 @@ def _read_parquet(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterato
             + remedy(columns)
         )
     read_ones = [each.name for each in schema if each.name == column or not _is_binary(each.type)]
+    beside = beside_of(column, columns)
+    parts = [each.name for each in schema if each.name in beside and _is_text(each)]
+    exact = {column, *OWN, *parts}
     number = 0
     for batch in parquet.iter_batches(batch_size=1024, columns=read_ones):
         for values in zip(*batch.columns, strict=True):
@@ -318,7 +322,7 @@ def _read_parquet(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterato
             source = f"{path}:{number}"
             try:
                 row = {
-                    name: value.as_py() if name == column or name in OWN else _lenient(value)
+                    name: value.as_py() if name in exact else _lenient(value)
                     for name, value in zip(batch.schema.names, values, strict=True)
                 }
             except UnicodeDecodeError as error:
@@ -327,6 +331,11 @@ def _read_parquet(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterato
             yield _checked(source, row, column, columns)
     if not number:
         yield InputRow(path, None, "empty_file", "the file has no rows")
+
+
+def _is_text(field: pa.Field) -> bool:
+    kinds = (pa.string(), pa.large_string(), pa.string_view())
+    return field.type in kinds
 
 
 def _is_binary(kind: pa.DataType) -> bool:

@@ -153,10 +153,10 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
         run.add_argument(
             "--prompts",
             metavar="FILES",
-            help="JSONL, JSON, CSV, TSV or Parquet with a column `prompt` (or see "
-            "--prompt_column), or .txt with a prompt a line, compressed or not; a path, a folder, "
-            "a glob, a URL, or - for standard input (default: what the run holds, else the bundled "
-            "prompts)",
+            help="JSONL, JSON, CSV, TSV or Parquet with a column `prompt`, texts or chats "
+            "(or see --prompt_column), or .txt with a prompt a line, compressed or not; a path, a "
+            "folder, a glob, a URL, or - for standard input (default: what the run holds, else the "
+            "bundled prompts)",
         )
         _add_prompt_column(run, "--prompts", COLUMNS)
         add_hold_out(run)

@@ -26,7 +26,8 @@ class SeedIntake:
     """What reading the input came to.
 
     seeds: different ones in the files; added: of them new to the run; equal: rows that repeat one;
-    ids: of the seeds, in their order; column: which of several usual columns is read, in words.
+    ids: of the seeds, in their order; column: which of several usual columns is read, and
+    what of a row is not, in words.
     """
 
     seeds: int
@@ -60,6 +61,7 @@ def ingest(
     ids: dict[str, None] = {}
     failures: list[InputRow] = []
     new: list[Seed] = []
+    notes: dict[str, None] = {}
     equal, column = 0, ""
     for row in (row for path in paths for row in read(path, columns)):
         if limit is not None and len(ids) >= limit:
@@ -73,6 +75,8 @@ def ingest(
             continue
         if row.others and not column:
             column = choice(row.column, row.others)
+        unread = ("the system message of a seed is not read",) if row.earlier else row.notes
+        notes |= dict.fromkeys(unread)
         key = seed_id(row.prompt)
         if key in ids:
             equal += 1
@@ -89,6 +93,7 @@ def ingest(
         raise InputError(f"no seed in {files} ({reason}); {remedy(columns)}")
     _commit(dataset, new)
     commit_failures(dataset, STAGE, failures, paths)
+    column += "".join(f"; {note}" for note in notes)
     return SeedIntake(len(ids), len(places) - begun, equal, len(failures), tuple(ids), column)
 
 

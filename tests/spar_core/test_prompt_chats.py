@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.execution import seed_intake
 from pipelines.execution.intake import Intake, ingest
 from schemas.pairs import Message
 from spar_core.chat import Chat
@@ -179,6 +180,25 @@ def test_a_benchmarks_prompt_in_an_earlier_turn_is_found(tmp_path: Path) -> None
     run = str(tmp_path / "run")
     ingest(Dataset(run, 1), str(path), None, benchmarks=(str(benchmark),))
     assert failures(run) == ["contaminated"]
+
+
+def test_a_system_message_that_is_no_utf8_is_not_left_out_silently(tmp_path: Path) -> None:
+    binary = pa.array([b"Be brief.", b"\xff Be brief."])
+    broken = pa.Array.from_buffers(pa.string(), len(binary), binary.buffers())
+    pq.write_table(pa.table({"prompt": ["a", "b"], "system": broken}), tmp_path / "in.parquet")
+    good, bad = read(str(tmp_path / "in.parquet"))
+    assert (good.earlier, bad.error) == ([Message("system", "Be brief.")], "not_utf8")
+
+
+def test_seeds_of_chats_are_failures_and_their_system_messages_are_told_of(tmp_path: Path) -> None:
+    pytest.importorskip("datasketch", reason="the extra `evolve` is not installed")
+    rows = [{"messages": CHAT}, {"messages": [CHAT[0], CHAT[3]]}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    dataset = Dataset(str(tmp_path / "run"), 1)
+    made = seed_intake.ingest(dataset, str(tmp_path / "in.jsonl"), None, "train")
+    assert (made.seeds, made.failures) == (1, 1)
+    assert made.column == "; the system message of a seed is not read"
+    assert failures(tmp_path / "run") == ["bad_chat"]
 
 
 def test_a_seed_is_one_instruction(tmp_path: Path) -> None:
