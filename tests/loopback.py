@@ -93,8 +93,15 @@ class LoopbackServer:
         self.completion_tokens += usage["completion_tokens"]
         return web.json_response({"choices": choices, "usage": usage})
 
+    async def _end(self) -> None:
+        await self._runner.cleanup()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:  # asyncio logs tasks that are left pending, in whichever test comes next
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
 
 

@@ -8,7 +8,7 @@ _COLUMNS = {
         "prompt": "the conversation to answer: a list of `{role, content}`",
         "chosen": "the preferred answer: a list of one `{role, content}`",
         "rejected": "the other answer, in the same form",
-        "prompt_id": "id of the prompt, derived from its text",
+        "prompt_id": "id of the prompt, derived from its text, or from all turns of a chat",
         "tree_id": "id of the search tree that made the pair, if one did",
         "chosen_node_id": "id of the tree's node that holds the chosen answer, if one does",
         "rejected_response_id": "id of the sampled response that was rejected",
@@ -44,7 +44,7 @@ _COLUMNS = {
         "source": "`tree_refinement`, `tree_judgement` or `response_judgement`",
         "value": "share of Yes among the votes on the answer that could be read; 1 or 0 where a "
         "program judged alone",
-        "prompt_id": "id of the prompt, derived from its text",
+        "prompt_id": "id of the prompt, derived from its text, or from all turns of a chat",
         "tree_id": "id of the search tree, if the sample is from one",
         "node_id": "id of the tree's node, if the sample is from one",
         "response_id": "id of the sampled response, if the sample is a judgement of one",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from schemas.system_turns import begins_with_system
 from spar_core.engine.access import Access
@@ -49,12 +50,12 @@ def error_of(
     model: str,
     access: Access,
     fields: RequestFields,
-    sent: Collection[str],
+    sent: Mapping[str, Any],
 ) -> Exception:
     """Return what is to be raised for an error.
 
     Args:
-        sent: names of the fields of the request that may be changed.
+        sent: the fields of the request that may be changed.
 
     Returns:
         Fault: the request may be sent again. RequestRefused, PromptTooLong: it may not, others may.

@@ -342,7 +342,7 @@ class OpenAIEngine:
             model=self.model,
             access=self._access,
             fields=self._fields,
-            sent=[name for name in call.fields if name not in call.added],
+            sent={name: each for name, each in call.fields.items() if name not in call.added},
         )
 
     def _error_inside(

@@ -16,7 +16,9 @@ from spar_core.engine.protocol import ChatRequest
 from spar_core.ids import prompt_id
 from spar_core.methods import independent, meta_rewarding, self_refine, self_rewarding, spar
 from spar_core.stage import Stage
+from spar_core.stages.decode import ANSWERERS
 from spar_core.stages.teach import TEACHERS
+from spar_core.stages.verifiers import VERIFIERS
 from spar_core.testing import Made, run_stages
 from tests.loopback import as_script
 from tests.pipelines import rounds
@@ -112,6 +114,20 @@ def test_chats_to_fine_tune_on_hold_it(stages: Sequence[Stage[Any]]) -> None:
     assert all(row.messages[:-1] == CHAT for row in made["sft_actor"])
     for row in made.rows.get("lessons", []):
         assert SHOWN in row.messages[0].content
+
+
+def test_functions_are_written_for_the_chat() -> None:
+    made = run_stages((VERIFIERS,), {"prompts": PROMPTS}, "Nothing to check", functions=1)
+    [asked] = made.engines["verifier"].requests
+    assert f"Instruction: {SHOWN}\n" in asked.messages[0]["content"]
+
+
+def test_the_best_answer_is_one_to_the_chat() -> None:
+    made = run_stages(ANSWERERS["bfs"], {"prompts": PROMPTS}, play)
+    [answer] = made["answers"]
+    assert answer.response.startswith("rhyme") and answer.passed
+    first = made.engines["actor"].requests[0].messages
+    assert [turn["content"] for turn in first] == [turn.content for turn in CHAT]
 
 
 def digest(made: Made) -> str:
