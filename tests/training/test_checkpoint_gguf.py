@@ -123,6 +123,7 @@ def test_bad_input_is_one_line(
     assert not list(tmp_path.glob("made*"))
 
 
+@pytest.mark.slow
 @pytest.mark.engine
 def test_bundled_model_there_and_back_is_the_same_model_to_llama_cpp(tmp_path: Path) -> None:
     checkpoint, again = tmp_path / "checkpoint", tmp_path / "again.gguf"

@@ -221,6 +221,7 @@ PROMPTS = (
 LIKELIEST = 50
 
 
+@pytest.mark.slow
 @pytest.mark.engine
 def test_llama_cpp_follows_the_adapted_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
