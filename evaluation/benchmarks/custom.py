@@ -13,8 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-
-import fsspec
+from typing import TYPE_CHECKING
 
 from evaluation.benchmark import BadData, Benchmark, Figure, Scored
 from evaluation.benchmarks import instructions
@@ -25,10 +24,10 @@ from schemas.views import connect
 from spar_core.checks.strict import follows
 from spar_core.checks.undecided import Undecided
 from spar_core.ids import form_id
-from spar_core.input_files import STDIN, find
-from spar_core.prompt_columns import COLUMNS, columns_of
-from spar_core.prompt_files import InputRow, read
 from terminal.exits import InputError
+
+if TYPE_CHECKING:
+    from spar_core.prompt_files import InputRow
 
 NAME = "custom"
 
@@ -48,6 +47,8 @@ def read_prompts(files: str, column: str | None) -> Iterator[Item]:
         BadData: there are no prompts, or a row is none. NoChecker: there are checks, but no
             library.
     """
+    from spar_core.input_files import STDIN
+
     if files == STDIN:
         raise BadData(f"{NAME}: --data - cannot be read again as a job goes on: give a file")
     if _is_run(files):
@@ -57,6 +58,8 @@ def read_prompts(files: str, column: str | None) -> Iterator[Item]:
 
 
 def _is_run(files: str) -> bool:
+    import fsspec
+
     try:
         fs, root = fsspec.core.url_to_fs(files)
         return bool(manifest.read(fs, root))
@@ -87,6 +90,10 @@ def _held_out(run: str) -> Iterator[Item]:
 
 
 def _of_files(files: str, column: str | None) -> Iterator[Item]:
+    from spar_core.input_files import find
+    from spar_core.prompt_columns import COLUMNS, columns_of
+    from spar_core.prompt_files import read
+
     forms: dict[str, str] = {}
     keys: dict[str, str] = {}
     try:

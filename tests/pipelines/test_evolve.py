@@ -242,7 +242,7 @@ def test_rows_that_are_no_seeds_are_failures(
     ("text", "said"),
     [
         ("", "the file is empty"),
-        ('{"words": "x"}\n', "`seed`, `text`, `question`, `query` or `input` (fields: words)"),
+        ('{"words": "x"}\n', "`seed`, `text`, `question`, `query`, `input`"),
         ('{"seed": ""}\n', "the prompt is empty"),
         ("no JSON\n", "not a JSON object"),
     ],

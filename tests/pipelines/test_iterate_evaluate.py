@@ -316,7 +316,7 @@ def test_fall_within_the_interval_does_not_end_it(
     ("more", "said"),
     [
         (["--evaluate", "ifevil"], "--evaluate: --benchmark: no benchmark 'ifevil'; there are "),
-        (["--data", "elsewhere"], "--evaluate: custom: no such file or folder: elsewhere"),
+        (["--data", "elsewhere"], "--evaluate: custom: no such file: elsewhere"),
         (["--evaluate", "llmbar", "--data", "."], "--evaluate: llmbar: no [GMN]*.json or "),
         (["--evaluate", "refinement", "--data="], "--evaluate: run: no run there"),
         (["--evaluate_args", "--decoder bfs"], "--evaluate_args must not hold --decoder"),

@@ -53,7 +53,7 @@ def small(library: None, monkeypatch: pytest.MonkeyPatch) -> Library:
     module = ModuleType("small_registry")
     module.INSTRUCTION_DICT = {"a:starts": Starts, "a:repeats": Repeats}  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "small_registry", module)
-    return Library("small_registry", ("nltk",), "small needs itself", "make it")
+    return Library("small_registry", ("nltk",), "small", "small-one", "or make it")
 
 
 def test_one_of_the_responses_is_enough(small: Library) -> None:
@@ -103,6 +103,9 @@ def test_official_checks_are_read_with_their_arguments_as_they_are(small: Librar
 
 
 def test_a_library_that_is_not_there_is_named_with_its_remedy() -> None:
-    absent = Library("no_such_registry", (), "small needs itself", "make it")
-    with pytest.raises(NoChecker, match=r"small needs itself \(No module.*\): make it"):
+    absent = Library("no_such_registry", (), "small", "small-one", "or make it")
+    with pytest.raises(
+        NoChecker,
+        match="small needs the package no_such_registry: pip install small-one, or make it",
+    ):
         official(Check("a:starts", "{}"), "p", ["x"], absent)
