@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 
+from pipelines.execution.removal import remove_folder
 from spar_core.dataset import Dataset
 
 INTERRUPTED = "interrupted"
@@ -37,5 +38,4 @@ def told(dataset: Dataset, plan: str) -> str:
 
 def clear(dataset: Dataset) -> None:
     """Take all notes away; for a driver, while no job is there."""
-    if dataset.fs.isdir(f"{dataset.root}/{_FOLDER}"):
-        dataset.fs.rm(f"{dataset.root}/{_FOLDER}", recursive=True)
+    remove_folder(dataset.fs, f"{dataset.root}/{_FOLDER}")

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.execution.removal import remove_folder
 from schemas import manifest
 from spar_core.dataset import Dataset
 from spar_core.stage import Item
@@ -87,8 +88,7 @@ def read(work: Work) -> Iterator[Item]:
 def clear(dataset: Dataset, stage: str, variant: str, plan: str = "") -> None:
     """Remove a plan's work files, or those of all plans of a stage."""
     folder = _folder(dataset, stage, variant) + (f"/{plan}" if plan else "")
-    if dataset.fs.isdir(folder):
-        dataset.fs.rm(folder, recursive=True)
+    remove_folder(dataset.fs, folder)
 
 
 def _folder(dataset: Dataset, stage: str, variant: str) -> str:
