@@ -145,7 +145,7 @@ async def trial(spec: EngineSpec, url: str, model: str, *, patience_s: float) ->
     Raises:
         EngineGone: it answers no chat at all.
     """
-    client = client_of(spec, url, model, Meter(), None, patience_s=patience_s)
+    client = client_of(spec, url, model, Meter(), None, patience_s=patience_s, tells=False)
     hello: Message = {"role": "user", "content": "Say hello."}
     chat = ChatRequest((hello,), Sampling(1.0, 1.0, _TRIAL_TOKENS), body=fields_of(spec.body))
     try:

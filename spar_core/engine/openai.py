@@ -93,6 +93,8 @@ class OpenAIEngine:
         attempts: how often a request is sent here that the engine fails.
         server: the kind of server whose own sampling is switched off (`sampling_defaults`); None
             for the kind that the client is for.
+        tells: whether it logs what the server refuses; a client that only tries the server leaves
+            that to the one that does the work.
     """
 
     server: ClassVar[str] = ""
@@ -112,6 +114,7 @@ class OpenAIEngine:
         slots: int = 256,
         attempts: int = ATTEMPTS,
         server: str | None = None,
+        tells: bool = True,
     ) -> None:
         self._endpoint = endpoint_of(url)
         self.url = self._endpoint.url
@@ -123,6 +126,7 @@ class OpenAIEngine:
         self._access = Access(key, headers)
         self._secrets = self._access.secrets()
         self._attempts = attempts
+        self._tells = tells
         self._slots = slots
         self._gate = Gate(IN_FLIGHT * slots)
         self._silent_since: float | None = None
@@ -270,7 +274,8 @@ class OpenAIEngine:
 
     def _learn(self, changes: list[Change]) -> None:
         """Change these fields from now on, and say so once."""
-        for remark in self._fields.learn(changes) if changes else ():
+        remarks = self._fields.learn(changes) if changes else []
+        for remark in remarks if self._tells else ():
             logging.getLogger(__name__).warning("the engine at %s %s", shown(self.url), remark)
 
     async def _post(self, call: Call, tries: Tries) -> ChatAnswer:

@@ -15,7 +15,7 @@ from spar_core.engine import served
 from spar_core.engine.preflight import preflight, resolve
 from spar_core.engine.protocol import EngineGone
 from spar_core.engine.spec import EngineSpec, Kind
-from tests.loopback import LoopbackServer, free_port, serving
+from tests.loopback import Answer, Body, LoopbackServer, free_port, serving
 
 
 @pytest.fixture
@@ -195,6 +195,21 @@ def test_a_chat_that_is_refused_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     with serving(lambda _: web.Response(status=400, text="no hellos")) as server:
         said = first(spec(server.url, model="m"))
     assert said.endswith("and it refuses a short chat (HTTP 400: no hellos)")
+
+
+def test_what_a_short_chat_shows_to_be_refused_is_left_to_the_run_to_tell(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def answer(body: Body) -> Answer:
+        if "top_p" in body:
+            return web.json_response({"error": {"param": "top_p"}}, status=400)
+        return ["x"]
+
+    lists(monkeypatch, web.Response(status=404))
+    with serving(answer) as server:
+        said = first(spec(server.url, model="m"))
+        assert said.endswith("but it answers a short chat") and len(server.bodies) == 2
+    assert not caplog.messages
 
 
 def test_of_several_those_that_tell_nothing_are_told_apart(
