@@ -29,7 +29,8 @@ class ErrorInAnswer(Exception):
 class TokenCounts(NamedTuple):
     """Tokens of prompt and answers as a server tells them; 0 where it tells no number.
 
-    reasoning: those of the completion that are reasoning.
+    completion: with the reasoning, also where the server's own count leaves it out. reasoning:
+        those of the completion that are reasoning.
     """
 
     prompt: int
@@ -56,14 +57,19 @@ def foreign(text: bytes) -> str:
 
 
 def usage_of(plain: dict[str, Any]) -> TokenCounts:
-    """Return the tokens that a completion tells; an odd usage fails no answer."""
+    """Return the tokens that a completion tells; an odd usage fails no answer.
+
+    Some servers leave the reasoning out of the completion, and in the total alone (Gemini).
+    """
     usage = plain.get("usage")
     if not isinstance(usage, dict):
         return TokenCounts(0, 0)
     details = usage.get("completion_tokens_details")
     reasoning = details.get("reasoning_tokens") if isinstance(details, dict) else None
-    told = (usage.get("prompt_tokens"), usage.get("completion_tokens"), reasoning)
-    return TokenCounts(*map(_count, told))
+    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    if prompt and completion:
+        completion = max(completion, _count(usage.get("total_tokens")) - prompt)
+    return TokenCounts(prompt, completion, _count(reasoning))
 
 
 def _count(told: object) -> int:

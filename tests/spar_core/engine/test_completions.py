@@ -71,6 +71,21 @@ def test_odd_usage_counts_nothing_and_fails_nothing(usage: object, told: TokenCo
     assert usage_of({}) == TokenCounts(0, 0)
 
 
+@pytest.mark.parametrize(
+    ("usage", "told"),
+    [
+        ({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 20}, TokenCounts(3, 17)),
+        ({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}, TokenCounts(3, 4)),
+        ({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 1}, TokenCounts(3, 4)),
+        ({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": "x"}, TokenCounts(3, 4)),
+        ({"completion_tokens": 4, "total_tokens": 20}, TokenCounts(0, 4)),
+        ({"prompt_tokens": 3, "total_tokens": 20}, TokenCounts(3, 0)),
+    ],
+)
+def test_reasoning_that_only_the_total_holds_counts(usage: object, told: TokenCounts) -> None:
+    assert usage_of({"usage": usage}) == told
+
+
 @pytest.mark.parametrize("reason", ["stop", "eos", "STOP", "end_turn", ""])
 def test_other_reasons_are_those_of_whole_answers(reason: str) -> None:
     text, told = only(plain(finish_reason=reason))
