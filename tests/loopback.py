@@ -23,9 +23,9 @@ class LoopbackServer:
     """Serves `/v1/chat/completions` and `/v1/models`; remembers what it was sent.
 
     base: the path above these, in place of `/v1`. models: what it lists, owned by `owner` where
-    that is told. bodies, headers, paths: of the chat requests, paths with their queries. ports: the
-    client's ports of these, another for each connection. prompt_tokens, completion_tokens: as its
-    answers told them.
+    that is told. list_status: the status of its list, which is empty unless that is 200. bodies,
+    headers, paths: of the chat requests, paths with their queries. ports: the client's ports of
+    these, another for each connection. prompt_tokens, completion_tokens: as its answers told them.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class LoopbackServer:
         self._base = base
         self.models = ["loopback"]
         self.owner = ""
+        self.list_status = 200
         self.bodies: list[Body] = []
         self.headers: list[dict[str, str]] = []
         self.ports: list[int] = []
@@ -61,6 +62,8 @@ class LoopbackServer:
         return runner, server.sockets[0].getsockname()[1]
 
     async def _models(self, _: web.Request) -> web.Response:
+        if self.list_status != 200:
+            return web.Response(status=self.list_status)
         owned = {"owned_by": self.owner} if self.owner else {}
         cards = [{"id": name} | owned for name in self.models]
         return web.json_response({"object": "list", "data": cards})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from aiohttp import web
 from pipelines import judge, refine, sample
 from schemas.responses import Response, SamplingRecord
 from tests.committed import commit
+from tests.conformance.messages import MESSAGES
 from tests.loopback import Answer, Body, serving
 from tests.pipelines import rounds
 from tests.pipelines.rounds import command, failures, query, role, story
@@ -24,19 +24,7 @@ THOUGHTS = {
 }
 """What the model thinks, by who is asked; read as an answer it would mislead."""
 
-FORMS: tuple[Callable[[str, str], dict[str, Any]], ...] = (
-    lambda thought, text: {"content": f"<think>\n{thought}\n</think>\n\n{text}"},
-    lambda thought, text: {"content": f"{thought}\n</think>\n\n{text}"},
-    lambda thought, text: {"content": text, "reasoning": thought},
-    lambda thought, text: {"content": f"\n\n{text}", "reasoning_content": f"\n{thought}\n"},
-    lambda thought, text: {
-        "content": [
-            {"type": "thinking", "thinking": [{"type": "text", "text": thought}]},
-            {"type": "text", "text": text},
-        ]
-    },
-)
-"""The message of a thought and an answer, in the forms of servers."""
+FORMS = tuple(MESSAGES.values())
 
 
 def reply(*messages: dict[str, Any], reason: str = "stop") -> web.Response:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +24,10 @@ from spar_core.engine.protocol import (
     RequestRefused,
     Sampling,
 )
+from spar_core.engine.sampling_defaults import kind_of
+from tests.conformance.kind import ServerKind, openai_error
+from tests.conformance.kinds import KINDS
+from tests.conformance.scripted_server import serving_kind, url_of
 from tests.loopback import Answer, Body, serving
 from tests.spar_core.engine.asking import ask, completion, good, in_turn, request, status, using
 
@@ -59,307 +63,43 @@ def reply(code: int, body: object) -> web.Response:
     return web.json_response(body, status=code)
 
 
-def openai_error(message: str, param: str | None = None) -> object:
-    return {"error": {"message": message, "type": "invalid_request_error", "param": param}}
+TWICE = [drawn(n=2, stop=("##",)), drawn(0.0, 1.0, n=2, stop=("##",))]
+"""Requests that meet every condition under which a kind of server refuses a field."""
 
 
-TWO = drawn(n=2, stop=("##",))
+def unstopped(_: Body, __: int) -> str:
+    return "fine ## and more"
 
 
-@dataclass(frozen=True)
-class Refusing:
-    """A server that refuses some fields in its own way.
-
-    told: how it refuses each of them. lost: what is not sent any more in the end. gained: what is
-    sent instead. requests: how many it takes to learn that.
-    """
-
-    told: dict[str, tuple[int, object]]
-    lost: set[str]
-    gained: dict[str, Any]
-    requests: int
-    kind: str = ""
-    request: ChatRequest = TWO
-
-    def answer(self, body: Body) -> Answer:
-        for name, (code, said) in self.told.items():
-            if name in body and (name != "n" or body["n"] > 1):
-                return reply(code, said)
-        return ["fine ## and more"] * body["n"]
-
-
-SERVERS = {
-    "OpenAI GPT-5": Refusing(
-        {
-            "max_tokens": (
-                400,
-                openai_error(
-                    "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
-                    "'max_completion_tokens' instead.",
-                    "max_tokens",
-                ),
-            ),
-            "temperature": (
-                400,
-                openai_error(
-                    "Unsupported value: 'temperature' does not support 0.7 with this model. Only "
-                    "the default (1) value is supported.",
-                    "temperature",
-                ),
-            ),
-            "top_p": (
-                400,
-                openai_error("Unsupported parameter: 'top_p' is not supported", "top_p"),
-            ),
-            "stop": (400, openai_error("Unrecognized request argument supplied: stop")),
-        },
-        {"max_tokens", "temperature", "top_p", "stop"},
-        {"max_completion_tokens": 128},
-        4,
-    ),
-    "Claude, both": Refusing(
-        {
-            "top_p": (
-                400,
-                {
-                    "type": "error",
-                    "error": {
-                        "type": "invalid_request_error",
-                        "message": "`temperature` and `top_p` cannot both be specified for this "
-                        "model. Please use only one.",
-                    },
-                },
-            )
-        },
-        {"top_p"},
-        {},
-        1,
-    ),
-    "Claude, none": Refusing(
-        {
-            "temperature": (
-                400,
-                {"error": {"message": "temperature is deprecated for this model."}},
-            ),
-            "top_p": (400, {"error": {"message": "top_p: Extra inputs are not permitted"}}),
-        },
-        {"temperature", "top_p"},
-        {},
-        2,
-    ),
-    "Claude's OpenAI layer": Refusing(
-        {"n": (400, {"error": {"message": "n: must be 1", "param": None}})}, {"n"}, {}, 1
-    ),
-    "Gemini": Refusing(
-        {
-            "n": (
-                400,
-                [{"error": {"code": 400, "message": "Multiple candidates is not enabled for x"}}],
-            ),
-            "seed": (
-                400,
-                [
-                    {
-                        "error": {
-                            "code": 400,
-                            "message": 'Invalid JSON payload received. Unknown name "seed": Cannot '
-                            "find field.",
-                            "status": "INVALID_ARGUMENT",
-                        }
-                    }
-                ],
-            ),
-            "random_seed": (
-                400,
-                [
-                    {
-                        "error": {
-                            "message": 'Unknown name "random_seed": Cannot find field.',
-                            "details": [{"fieldViolations": [{"description": "Unknown name"}]}],
-                        }
-                    }
-                ],
-            ),
-        },
-        {"n", "seed"},
-        {},
-        3,
-    ),
-    "Groq": Refusing(
-        {"n": (400, {"error": {"message": "property 'n' is unsupported", "code": "x"}})},
-        {"n"},
-        {},
-        1,
-    ),
-    "Mistral": Refusing(
-        {
-            "seed": (
-                422,
-                {
-                    "object": "error",
-                    "message": {
-                        "detail": [
-                            {
-                                "type": "extra_forbidden",
-                                "loc": ["body", "seed"],
-                                "msg": "Extra inputs are not permitted",
-                                "input": 3,
-                            }
-                        ]
-                    },
-                },
-            )
-        },
-        {"seed"},
-        {"random_seed": 3},
-        1,
-    ),
-    "xAI": Refusing(
-        {
-            "presence_penalty": (
-                400,
-                {
-                    "code": "Client specified an invalid argument",
-                    "error": "Argument not supported on this model: presencePenalty",
-                },
-            ),
-            "stop": (400, {"error": "Argument not supported on this model: stop"}),
-        },
-        {"presence_penalty", "stop"},
-        {},
-        2,
-        kind="vllm",
-    ),
-    "DeepSeek": Refusing(
-        {"n": (400, openai_error("Invalid n value (currently only n = 1 is supported)"))},
-        {"n"},
-        {},
-        1,
-    ),
-    "Bedrock's Grok": Refusing(
-        {
-            "frequency_penalty": (
-                503,
-                {"message": "The parameter frequency_penalty is not supported by this model"},
-            )
-        },
-        {"frequency_penalty"},
-        {},
-        1,
-        kind="vllm",
-    ),
-    "vLLM at temperature 0": Refusing(
-        {
-            "n": (
-                400,
-                openai_error("n must be 1 when using greedy sampling, got 2.", "n"),
-            )
-        },
-        {"n"},
-        {},
-        1,
-        kind="vllm",
-        request=drawn(0.0, 1.0, n=2, stop=("##",)),
-    ),
-    "SGLang": Refusing(
-        {
-            "min_p": (
-                400,
-                {
-                    "object": "error",
-                    "message": "min_p is not supported for speculative decoding",
-                    "type": "BadRequest",
-                    "param": None,
-                    "code": 400,
-                },
-            )
-        },
-        {"min_p"},
-        {},
-        1,
-        kind="sglang",
-    ),
-    "llama.cpp": Refusing(
-        {
-            "n": (
-                400,
-                {
-                    "error": {
-                        "code": 400,
-                        "message": "n_cmpl cannot be greater than the number of slots, please "
-                        "increase -np",
-                        "type": "invalid_request_error",
-                    }
-                },
-            )
-        },
-        {"n"},
-        {},
-        1,
-        kind="llamacpp",
-    ),
-    "TGI": Refusing(
-        {
-            "top_p": (
-                422,
-                {
-                    "error": "Input validation error: `top_p` must be > 0.0 and < 1.0",
-                    "error_type": "validation",
-                },
-            )
-        },
-        {"top_p"},
-        {},
-        1,
-        request=drawn(0.7, 1.0, n=2, stop=("##",)),
-    ),
-    "OpenRouter": Refusing(
-        {
-            "max_tokens": (
-                400,
-                {
-                    "error": {
-                        "message": "Provider returned error",
-                        "code": 400,
-                        "metadata": {
-                            "raw": json.dumps(
-                                openai_error("Unsupported parameter: 'max_tokens'", "max_tokens")
-                            )
-                        },
-                    }
-                },
-            )
-        },
-        {"max_tokens"},
-        {"max_completion_tokens": 128},
-        1,
-    ),
-}
-
-
-@pytest.mark.parametrize("refusing", SERVERS.values(), ids=SERVERS)
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_what_a_server_refuses_is_not_sent_to_it_again(
-    refusing: Refusing, caplog: pytest.LogCaptureFixture, quick: list[float]
+    kind: ServerKind, caplog: pytest.LogCaptureFixture, quick: list[float]
 ) -> None:
-    with serving(refusing.answer) as server:
-        answers = chats(server.url, refusing.request, refusing.request, server=refusing.kind)
-    for answer in answers:
-        assert [choice.text for choice in answer.choices] == ["fine "] * 2 or (
-            "stop" not in refusing.lost
-            and [choice.text for choice in answer.choices] == ["fine ## and more"] * 2
-        )
-    rounds = 2 if "n" in refusing.lost else 1
-    assert len(server.bodies) == refusing.requests + 2 * rounds
-    first, last = server.bodies[0], server.bodies[-1]
-    if "n" not in refusing.lost:
-        assert last.keys() - first.keys() == refusing.gained.keys()
-        assert refusing.gained.items() <= last.items()
-    assert refusing.lost <= first.keys() and not refusing.lost & last.keys()
-    kept = {"model", "messages", "seed", "temperature", "top_p", "max_tokens"} - refusing.lost
-    assert kept <= last.keys()
+    is_gateway = not kind.owner and "presence_penalty" in kind.refused
+    sampling = "vllm" if is_gateway else kind_of(kind.owner)  # what sends penalties at all
+
+    with serving_kind(ServerKind(), unstopped) as (server, taking):
+        chats(server.url, *TWICE, server=sampling)
+    with serving_kind(replace(kind, busy=None), unstopped) as (server, scripted):
+
+        async def main(engine: OpenAIEngine) -> None:
+            for asked, whole in zip(TWICE, taking.answered, strict=True):
+                taken = kind.fields_taken(whole)
+                scripted.answered.clear()
+                first = await engine.chat(asked)
+                refused = scripted.refused.total()
+                second = await engine.chat(asked)
+                assert scripted.refused.total() == refused, "it was told once"
+                text = "fine ## and more" if "stop" in taken else "fine "
+                assert [each.text for each in (*first.choices, *second.choices)] == [text] * 4
+                for body in scripted.answered:
+                    assert {*body} - {"n"} == taken - {"n"}
+
+        using(url_of(server, kind), main, server=sampling)
+    assert {*scripted.refused} >= {*kind.refused}, "each refusal was met"
     assert not quick, "a refusal is no reason to wait"
-    assert len(caplog.messages) == len(set(caplog.messages)) == len(refusing.lost)
-    assert all(text.startswith(f"the engine at {server.url} ") for text in caplog.messages)
+    assert len({*caplog.messages}) == len(caplog.messages)
+    assert all(text.startswith(f"the engine at {server.url}") for text in caplog.messages)
 
 
 def test_stop_that_is_refused_is_minded_here(caplog: pytest.LogCaptureFixture) -> None:
