@@ -27,14 +27,14 @@ class ScriptedServer:
     one gets the texts that another gets at once.
 
     answered: the requests that were answered with choices. refused: how often each field was
-    refused.
+    refused. was_busy: whether a request was left without an answer, as the kind has it.
     """
 
     def __init__(self, kind: ServerKind, script: Script) -> None:
         self._kind = kind
         self._script = script
         self._given: Counter[str] = Counter()
-        self._was_busy = False
+        self.was_busy = False
         self.answered: list[Body] = []
         self.refused: Counter[str] = Counter()
 
@@ -42,8 +42,8 @@ class ScriptedServer:
         if refusal := self._kind.refusal_of(body):
             self.refused[refusal.field] += 1
             return web.json_response(refusal.said, status=refusal.status)
-        if self._kind.busy and self.answered and not self._was_busy:
-            self._was_busy = True
+        if self._kind.busy and self.answered and not self.was_busy:
+            self.was_busy = True
             status, said = self._kind.busy
             return web.json_response(said, status=status)
         self.answered.append(body)

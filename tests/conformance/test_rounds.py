@@ -86,6 +86,7 @@ def played(kind: ServerKind, run: Path, monkeypatch: pytest.MonkeyPatch) -> Ende
         if kind.key_header:
             sent = {each.get(kind.key_header) for each in server.headers}
             assert sent <= {KEY, f"Bearer {KEY}"} and len(sent) == 1
+        assert scripted.was_busy is bool(kind.busy)
         work = [body for body in scripted.answered if body["messages"] != HELLO]
         return Ended(run, work)
 
@@ -94,7 +95,9 @@ def played(kind: ServerKind, run: Path, monkeypatch: pytest.MonkeyPatch) -> Ende
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """A round on a server that refuses nothing; for reading only."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        return played(ServerKind(), tmp_path_factory.mktemp("plain") / "run", monkeypatch)
+        ended = played(ServerKind(), tmp_path_factory.mktemp("plain") / "run", monkeypatch)
+    assert all(ended.results().values()), "every table has rows to compare"
+    return ended
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
@@ -115,6 +118,8 @@ def test_a_round_ends_as_on_a_server_that_refuses_nothing(
     dropped = {name for body in asked.values() for name in {*body} - kind.fields_taken(body)}
     assert len({*caplog.messages}) == len(caplog.messages), "each change is told once"
     assert told(caplog.messages) == dropped
+    if not kind.choices and "n" not in dropped:
+        assert len(ended.answered) == len(plain.answered), "all choices come at once"
     reasoning = query(ended.run, "select distinct reasoning from responses")
     assert reasoning == [(None if kind.reasoning == PLAIN else THOUGHT,)]
 
