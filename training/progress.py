@@ -1,4 +1,4 @@
-"""A training's progress: a bar on a terminal, a line now and then elsewhere."""
+"""A training's progress: a bar on a terminal, elsewhere a line, later one a minute."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from terminal import pace
+
 _SHOWN = {"loss": "loss", "rewards/margins": "margin", "rewards/accuracies": "accuracy"}
-_LINE_SECONDS = 30.0
 
 
 class TrainingProgress(TrainerCallback):  # type: ignore[misc]
@@ -28,11 +29,14 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("train", numbers="", total=None)
-        self._said = time.monotonic()
+        self._start = time.monotonic()
+        self._next = pace.FIRST_LINE_S
+        self._before = 0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
+        self._start, self._before = time.monotonic(), state.global_step
         self._bar.update(self._task, total=state.max_steps, completed=state.global_step)
         self._bar.start()
 
@@ -52,7 +56,10 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]
         logged = [(label, (logs or {}).get(name)) for name, label in _SHOWN.items()]
         numbers = ", ".join(f"{label} {float(v):.3g}" for label, v in logged if v is not None)
         self._bar.update(self._task, completed=state.global_step, numbers=numbers)
-        if not self._console.is_terminal and time.monotonic() - self._said > _LINE_SECONDS:
-            self._said = time.monotonic()
-            line = f"train: step {state.global_step} of {state.max_steps}, {numbers}"
-            self._console.print(line, markup=False)
+        passed = time.monotonic() - self._start
+        if not self._console.is_terminal and passed >= self._next:
+            self._next = passed + pace.pause(passed)
+            done, total = state.global_step, state.max_steps
+            left = pace.left(passed, done - self._before, total - done)
+            said = [f"train: step {done} of {total}", numbers, f"{passed:.0f} s so far", left]
+            self._console.print(", ".join(filter(None, said)), markup=False)

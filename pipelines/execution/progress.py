@@ -19,11 +19,12 @@ from rich.progress import (
 )
 
 from spar_core.engine.meter import Meter
+from terminal import pace
 
 _REFRESH_S = 0.5
 
-LINE_S, LATER_LINE_S = 10.0, 60.0
-"""Seconds between two lines at first, and at most: a twentieth of the time that has passed."""
+LINE_S, LATER_LINE_S = pace.FIRST_LINE_S, pace.LINE_S
+"""Seconds before the first line off a terminal, and at most between two lines."""
 
 _STARTING = "starting"
 """Nothing was asked of an engine yet: it loads its model, say."""
@@ -42,7 +43,8 @@ def progress(
 ) -> Iterator[None]:
     """Show a stage's progress by the meter of this process while the body runs.
 
-    Off a terminal a line says it, the first one after `LINE_S` seconds.
+    Off a terminal a line says it: the first one after `LINE_S` seconds, then in growing pauses, of
+    `LATER_LINE_S` seconds at most.
 
     Args:
         is_here: whether the work is done in this process. What is done in others does not move the
@@ -80,10 +82,12 @@ class _Since:
     @property
     def rate(self) -> str:
         """Tokens a second as a text; that the stage is starting where nothing was asked yet."""
-        tokens = self.meter.completion_tokens - self.tokens_before
+        tokens, seconds = self.meter.completion_tokens - self.tokens_before, max(1e-9, self.seconds)
         if tokens > 0:
-            return f"{tokens / max(1e-9, self.seconds):,.0f} tokens/s"
-        return "" if self.items or self.meter.sequences else _STARTING
+            return f"{tokens / seconds:,.0f} tokens/s"
+        if self.items:
+            return f"{self.items / seconds:,.1f} a second"
+        return "" if self.meter.sequences else _STARTING
 
 
 @contextmanager
@@ -138,11 +142,12 @@ def _lines(
                 f"{stage}: {total - done} {noun} in other processes, {since.seconds:.0f} s so far"
             )
         said = [f"{stage}: {done + since.items} of {total} {noun}", since.rate]
-        said += [f"{since.seconds:.0f} s so far", _left(since, total - done)]
+        left = pace.left(since.seconds, since.items, total - done - since.items)
+        said += [f"{since.seconds:.0f} s so far", left]
         return ", ".join(filter(None, said))
 
     def watch() -> None:
-        while not stop.wait(min(LATER_LINE_S, max(LINE_S, since.seconds / 20))):
+        while not stop.wait(pace.pause(since.seconds, LINE_S, LATER_LINE_S)):
             console.print(line(), markup=False, soft_wrap=True)
 
     with _watched(watch, stop):
@@ -158,11 +163,3 @@ def _watched(watch: Callable[[], None], stop: threading.Event) -> Iterator[None]
     finally:
         stop.set()
         watcher.join()
-
-
-def _left(since: _Since, pending: int) -> str:
-    """How long the items that are left will take, at the pace so far; "" before the first one."""
-    if not since.items:
-        return ""
-    left = since.seconds * max(0, pending - since.items) / since.items
-    return f"about {left:.0f} s left" if left < 120 else f"about {left / 60:.0f} min left"

@@ -50,7 +50,7 @@ class Gate:
 def finish(process: Process) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a process that should end by itself.
 
-    What it says of its progress every ten seconds is left out: a busy machine makes it say that.
+    What it says of its progress is left out: a busy machine makes it say that.
     """
     out, err = process.communicate(timeout=500)
     assert process.returncode is not None

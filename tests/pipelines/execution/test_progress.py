@@ -34,6 +34,7 @@ def _as_a_user_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Lines come after a twentieth of a second, not after ten."""
     monkeypatch.setattr(module, "LINE_S", 0.05)
+    monkeypatch.setattr(module, "LATER_LINE_S", 0.05)
     yield
 
 
@@ -54,6 +55,16 @@ def test_lines_say_how_far_a_stage_is_and_how_long_it_will_take() -> None:
     assert last.startswith("judge: 6 of 10 responses, ")
     assert "tokens/s" in last
     assert last.endswith(" s left")
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_pace_of_what_asks_no_model_is_that_of_its_items() -> None:
+    said, meter = io.StringIO(), Meter()
+    with progress(Console(file=said), "pairs", "trees", 0, 900, meter):
+        meter.items += 30
+        line = wait_for_lines(said, 1)[0]
+    assert " a second, " in line
+    assert " left" in line
 
 
 @pytest.mark.usefixtures("quick")
@@ -78,7 +89,7 @@ def test_a_quick_stage_says_nothing_off_a_terminal() -> None:
     said = io.StringIO()
     with progress(Console(file=said), "pairs", "trees", 0, 3, Meter()):
         time.sleep(0.1)
-    assert LINE_S == 10
+    assert (LINE_S, LATER_LINE_S) == (10, 60)
     assert said.getvalue() == ""
 
 
