@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from inspection.training_pairs import NOT_DENIED
 from schemas import manifest
 from schemas.views import connect
 from terminal.text import as_table
@@ -40,9 +41,6 @@ _ROWS_OF = {
     "verifier_outcomes": {"verifiers"},
 }
 """Tables of which a view's rows come. Most runs have none, and to define a view takes time."""
-
-NOT_DENIED = "chosen_checked is distinct from false"
-"""SQL of the pairs whose chosen side no program denies."""
 
 _READ = ("pairs", "judgements", "trees", "lineage")
 

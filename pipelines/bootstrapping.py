@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.bootstrap_options import Bootstrap, Command
+from pipelines.execution.next_step import DROPPED
 from pipelines.execution.parts import depends_on, settings_of
 from pipelines.iterate_options import Loop
 from pipelines.iterations import FIRST, number, training
@@ -24,6 +24,7 @@ from spar_core import variants
 from spar_core.dataset import Dataset
 from spar_core.stages.sample import SAMPLE
 from spar_core.variants import SettingsDiffer
+from terminal import trail
 from terminal.exits import InputError
 from terminal.text import as_table
 
@@ -70,10 +71,7 @@ def _evolve(steps: Steps, bootstrap: Bootstrap) -> None:
     command = [sys.executable, "-m", "pipelines.evolve", *bootstrap.evolve.argv]
     steps.run(command, "pipelines.evolve")
     if not _evolved(run):
-        raise InputError(
-            f"no prompt came of {seeds}; why: python -m inspection.sql --run {shlex.quote(run)} "
-            '--sql "select seed, dropped, why from evolutions"'
-        )
+        raise InputError(f"no prompt came of {seeds}; why: {trail.query(run, DROPPED)}")
     _claim_evolved(bootstrap)
 
 

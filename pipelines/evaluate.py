@@ -43,7 +43,7 @@ _SHOWN = """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    own = command.Own(_add, _check, _read, _show)
+    own = command.Own(_add, _check, _read, _show, _following)
     return command.main(
         "evaluate", __doc__ or "", METHODS, argv, choice="decoder", default_run="", own=own
     )
@@ -258,6 +258,12 @@ def _show(done: Job, out: Console) -> None:
                 )
     if done.options.against:
         out.print(against.verdict(done.dataset, done.variant), markup=False)
+
+
+def _following(done: Job) -> str:
+    from pipelines.next_evaluation import following  # loads DuckDB
+
+    return following(done, [each.name for each in _benchmarks(done.options.benchmark)])
 
 
 if __name__ == "__main__":

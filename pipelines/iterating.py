@@ -16,13 +16,15 @@ from pipelines.execution.options import DEMO_PROMPTS
 from pipelines.execution.parts import depends_on, settings_of
 from pipelines.execution.session import Session
 from pipelines.iterate_options import Loop
-from pipelines.iterations import FIRST, ROLES, Record, roles, table
+from pipelines.iterations import ACTOR, FIRST, ROLES, Record, roles, table
 from pipelines.steps import Steps
+from schemas import own_evaluations
 from schemas.views import connect
 from spar_core import variants
 from spar_core.dataset import Dataset
 from spar_core.prompt_columns import COLUMNS, columns_of
 from spar_core.variants import SettingsDiffer
+from terminal import trail
 from terminal.exits import DONE, WITH_FAILURES, InputError
 
 
@@ -63,7 +65,17 @@ def _run(steps: Steps) -> int:
         out.print(evaluating.table(loop, loop.evaluating, last + 1))
     for role in ROLES:
         out.print(f"{role.name}: {loop.models.of(role, last + 1)}", markup=False)
+    out.print(f"\n{_following(loop, last + 1)}", markup=False)
     return WITH_FAILURES if _failures(loop) else DONE
+
+
+def _following(loop: Loop, last: int) -> str:
+    """Return the line with the next step: the models are compared, or the last actor evaluated."""
+    if loop.evaluating:
+        return trail.following(trail.compare(loop.run))
+    data = [] if own_evaluations.read(loop.run).held_out else ["--data", trail.FILES]
+    engine = ["--engine", loop.models.engine, "--model", loop.models.of(ACTOR, last)]
+    return trail.following(trail.evaluate(loop.run, last, engine, data))
 
 
 def _iterations(steps: Steps) -> int:

@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipelines.planner import Probe
 
     probe = Probe()
-    own = command.Own(_add, _check, probe.read, probe.show)
+    own = command.Own(_add, _check, probe.read, probe.show, probe.following)
     return command.main("plan", __doc__ or "", PLANNED, argv, own=own)
 
 

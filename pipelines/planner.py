@@ -16,6 +16,7 @@ from pipelines.execution import plan as planning
 from pipelines.execution.holding_out import draw
 from pipelines.execution.intakes import intake_of
 from pipelines.execution.intakes import rows as rows_of
+from pipelines.execution.next_step import engines, which
 from pipelines.execution.options import DEMO_PROMPTS, Job, Stages
 from pipelines.execution.parts import Claimed, depends_on, parts, settings_of, together, with_models
 from pipelines.execution.plan import Part, buckets_for
@@ -39,6 +40,7 @@ from spar_core.prompt_files import read as read_rows
 from spar_core.stages.judge import voting
 from spar_core.variants import SettingsDiffer
 from spar_core.voting import JudgeSettings
+from terminal import trail
 from terminal.exits import InputError, UsageError
 
 _NO_MATTER = re.compile(r"\.model: .* -> ''$|\b(stop_votes|stop_level|judge_once): False -> True$")
@@ -317,6 +319,12 @@ class Probe:
             Source(said, rows, is_measured=True),
             out,
         )
+
+    def following(self, job: Job) -> str:
+        """Return the line with the round that goes on from the probe."""
+        method = ["--method", job.options.method] if job.options.method else []
+        more = [*which(job), *method, *engines(job.options, ("actor", "refiner", "judge"))]
+        return trail.following(trail.stage("refine", job.dataset.run, more))
 
 
 def _since(now: dict[str, Used], before: dict[str, Used]) -> dict[str, Used]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_PROGRAMS = ("make", "pip", "python", "source")
+_PROGRAMS = ("make", "pip", "python", "source", "vllm")
 _INLINE = re.compile(r"`(python -m [^`]+)`")
 
 

@@ -29,6 +29,7 @@ from training.chat_template import lengths_of, prepared
 from training.curves import draw, write_csv
 from training.data import DataError, NothingLeft, Row, Selection, select
 from training.examples import Example
+from training.next_step import following
 from training.options import Arguments, TaskArguments, look, parse
 from training.output import Output, OutputDiffers, OutputTaken, Record, called
 
@@ -177,6 +178,7 @@ def _run(training: Training, arguments: Arguments, config: Any, model: Any) -> i
     if held and held["done"]:
         out.print(f"{output.folder} is done already: {_summary(held)}", markup=False)
         _clean(output, held, out)
+        _say_what_next(output, held, out)
         return DONE
     tokenizer = _tokenizer(arguments.model, config)
     asked = _asked(choice, arguments.where)
@@ -382,6 +384,7 @@ def _finish(
             markup=False,
         )
         _clean(output, record, out)
+        _say_what_next(output, record, out)
     trainer.accelerator.wait_for_everyone()
 
 
@@ -393,6 +396,11 @@ def _clean(output: Output, record: Record, out: Console) -> None:
         output.clean(record.get("keeps_checkpoints", True))
     except OSError as error:
         out.print(f"what it needed to go on cannot be removed: {error}", markup=False)
+
+
+def _say_what_next(output: Output, record: Record, out: Console) -> None:
+    if _is_main() and (said := following(record, output.folder)):
+        out.print(f"\n{said}", markup=False)
 
 
 def _fold(base: str, folder: Path, trainer: Any) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 from rich.console import Console
 
 from inspection.report.output import replacing
+from inspection.training_pairs import training
 from schemas import manifest
 from schemas.views import connect
+from terminal import trail
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
 from terminal.packages import extra, not_imported
 from terminal.text import as_text
@@ -50,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def write(run: str, output: Path, pairs: int | None = None) -> str:
-    """Write the report and say in a line what it is.
+    """Write the report; say in a line what it is, and in another one what trains on its pairs.
 
     Raises:
         ValueError: an argument is no good.
@@ -82,8 +84,10 @@ def write(run: str, output: Path, pairs: int | None = None) -> str:
         name = root.rstrip("/").rpartition("/")[2] or run
         for piece in page(name, figures(connection), drawn):
             file.write(piece)
+        command = training(connection, run)
     size = output.stat().st_size
-    return f"{as_text(str(output))}: {size / 1e6:.1f} MB. {shown(drawn)}"
+    said = f"{as_text(str(output))}: {size / 1e6:.1f} MB. {shown(drawn)}"
+    return f"{said}\n\n{as_text(trail.following(command))}" if command else said
 
 
 def _first_line(error: Exception) -> str:

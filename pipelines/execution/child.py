@@ -13,6 +13,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from terminal.trail import WITHIN
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -50,6 +52,7 @@ def main(parent: str, *command: str) -> int:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
     if os.getppid() != int(parent):
         return 4
+    os.environ[WITHIN] = "1"
     try:
         os.execvp(command[0], command)  # noqa: S606
     except OSError as error:

@@ -24,13 +24,14 @@ class Own:
     """What a job does its own way that is not about prompts or seeds.
 
     add: adds its options. check: refuses values of them that do not go together. read: reads its
-    input. show: says what came out.
+    input. show: says what came out. following: returns the lines with the next step.
     """
 
     add: Callable[[ArgumentParser], None]
     check: Callable[[Job], None]
     read: Intake
     show: Callable[[Job, Console], None]
+    following: Callable[[Job], str]
 
 
 def main(

@@ -21,6 +21,7 @@ from pipelines.execution.job_note import Running
 from pipelines.execution.journal import clear_journal
 from pipelines.execution.launch import do_here, launch
 from pipelines.execution.lease import Hold, LeaseLost, RunLocked
+from pipelines.execution.next_step import following
 from pipelines.execution.options import Job
 from pipelines.execution.parts import Claimed, asked_roles, claim, parts, together, with_models
 from pipelines.execution.plan import Part, Plan, committed, pending, plan
@@ -38,9 +39,9 @@ from spar_core.engine.spec import EngineSpec, model_path
 from spar_core.filters.library import NoLibrary
 from spar_core.input_files import STDIN
 from spar_core.merging import WORTH_IT, merge
-from spar_core.stage import PROMPTS
 from spar_core.stages.drawing import longest
 from spar_core.variants import SettingsDiffer
+from terminal import trail
 from terminal.exits import (
     BAD_USAGE,
     DONE,
@@ -66,21 +67,6 @@ that was taught to check and mend seven kinds of constraints on short answers. I
 method does, on such prompts alone. For prompts of your own use a model of 8B or more, e.g. on a \
 GPU of 24 GB or more:
   python -m pipelines.refine --run runs/mine --prompts my.jsonl --engine vllm --model FOLDER"""
-
-_LOOK = (
-    "inspection.sql --run {run} --sql "
-    '"select similarity, rejected[1].content, chosen[1].content from pairs"'
-)
-_WHY = 'inspection.sql --run {run} --sql "select seed, dropped, why, near from evolutions"'
-_NEXT = {
-    "prompts": "pipelines.refine --run {run}",
-    "answers": "inspection.sql --run {run} --sql "
-    '"select prompt, response, passed from answers join prompts on prompt_id = item_id"',
-    "evaluations": "inspection.compare --runs {run}",
-    "sft_actor": "training.sft --task actor --data {run} --model FOLDER --output actor-2",
-    "sft_refiner": "training.sft --task refiner --data {run} --model FOLDER --output refiner-1",
-}
-"""What to do next, by the last table that a job has written."""
 
 
 def run_job(job: Job, own: Own | None) -> int:
@@ -153,7 +139,7 @@ def run(
         own.show(job, out)
     else:
         print_summary(job.dataset.run, out, iteration=job.dataset.iteration)
-    _say_what_next(job, failed, out)
+    _say_what_next(job, failed, out, own)
     return WITH_FAILURES if failed else DONE
 
 
@@ -197,7 +183,7 @@ def _say_left(job: Job, follows: Sequence[Sequence[Claimed]], out: Console) -> N
     )
 
 
-def _say_what_next(job: Job, failed: int, out: Console) -> None:
+def _say_what_next(job: Job, failed: int, out: Console, own: Own | None) -> None:
     last = job.stages[-1].writes[-1]
     if (
         last not in ("answers", "evaluations")
@@ -206,18 +192,11 @@ def _say_what_next(job: Job, failed: int, out: Console) -> None:
     ):
         adapted = any(spec.adapter for spec in job.engines.values())
         out.print(f"\n{_DEMO_REFINER if adapted else _WEAK_MODEL}", markup=False)
-    run, at = shlex.quote(job.dataset.run), f"{python()} -m"
-    if last != PROMPTS or rows(job, "prompts"):
-        out.print(f"\nNext: {at} {_NEXT.get(last, _LOOK).format(run=run)}", markup=False)
-    else:
-        why = f"{at} {_WHY.format(run=run)}"
-        out.print(f"\nNo prompts: every seed was dropped; why: {why}", markup=False)
+    if said := own.following(job) if own else following(job):
+        out.print(f"\n{said}", markup=False)
     if failed:
-        out.print(
-            f"{failed} items could not be done; why: {at} inspection.sql --run {run} "
-            '--sql "select stage, key, error, message from failures"',
-            markup=False,
-        )
+        why = trail.failures(job.dataset.run)
+        out.print(f"{failed} items could not be done; why: {why}", markup=False)
 
 
 def _run(

@@ -297,7 +297,8 @@ def test_as_a_command_it_says_in_a_line_what_it_wrote(finished_run: Path, tmp_pa
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(
-        r".*r\.html: 0\.\d MB\. All 8 pairs of the run are in this file\.\n", done.stdout
+        r".*r\.html: 0\.\d MB\. All 8 pairs of the run are in this file\.\n\nNext: .*\n",
+        done.stdout,
     )
 
 

@@ -22,7 +22,6 @@ import pyarrow as pa
 import pytest
 
 from inspection import sql
-from pipelines import refine
 from schemas import TABLES, views
 from schemas.judgements import VoteRecord
 from schemas.nodes import Node
@@ -30,9 +29,7 @@ from schemas.prompts import Prompt
 from schemas.questions import MACROS, VIEWS
 from schemas.responses import Response, SamplingRecord
 from tests import committed
-from tests.loopback import LoopbackServer
 from tests.pipelines import rounds
-from tests.pipelines.rounds import command
 
 _ARGUMENTS = {
     "pair": ["'i1.x.r0.t.pair'"],
@@ -513,26 +510,6 @@ def test_a_run_may_lie_anywhere(
     assert sql.main([f"--run={name}", "--sql", query]) == 0
     row = capsys.readouterr().out.splitlines()[-2]
     assert [cell.strip() for cell in row.strip("│").split("│")] == ["1", "loopback", "60"]
-
-
-def test_the_printed_next_command_works(
-    tmp_path: Path,
-    finished_run: Path,
-    prompts: Path,
-    server: LoopbackServer,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    run = tmp_path / "it's a run"
-    shutil.copytree(finished_run, run)
-    assert refine.main(command(run, prompts, server.url)) == 0
-    line = capsys.readouterr().out.rpartition("Next: ")[2].strip()
-    assert line.split()[0].endswith("python")
-    line = f"{sys.executable} {line.partition(' ')[2]}"
-    done = subprocess.run(
-        ["bash", "-c", line], cwd=rounds.ROOT, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "better answer" in done.stdout
 
 
 @pytest.mark.parametrize("shape", ["table", "csv", "jsonl"])

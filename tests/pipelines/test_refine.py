@@ -440,7 +440,7 @@ def test_off_a_terminal_it_is_plain_and_short(
     assert "\x1b" not in out
     assert "\r" not in out
     assert "Pair quality" in out
-    assert f"python -m inspection.sql --run {tmp_path / 'run'}" in out
+    assert f"python -m inspection.report --run {tmp_path / 'run'}" in out
     assert len(out.splitlines()) < 60
 
 

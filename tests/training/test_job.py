@@ -75,6 +75,7 @@ def test_dpo_learns(model: Path, pairs: Path, tmp_path: Path, capsys: Any) -> No
     assert curve(out, "loss")[-1] < curve(out, "loss")[0]
     said = capsys.readouterr().out
     assert "pairs: 24 in" in said and "24 to train on" in said and "16 steps" in said
+    assert f"Next: vllm serve {out} --port 8001" in said
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert not same(model, out)
     assert_no_state(out)
