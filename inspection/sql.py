@@ -24,6 +24,7 @@ from schemas import TABLES, manifest
 from schemas.questions import MACROS, VIEWS
 from schemas.views import connect, quoted
 from terminal.exits import BAD_USAGE, DONE, INTERRUPTED, complain
+from terminal.json_text import finite
 from terminal.text import as_table, as_text
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def _print_rows(run: str, sql: str, shape: str, out: Console) -> None:
                 rows = ([None if cell is None else shown(cell) for cell in row] for row in batch)
                 written.writerows(rows)
             else:
-                sys.stdout.writelines(f"{shown(row[0])}\n" for row in batch)
+                sys.stdout.writelines(f"{shown(finite(row[0]))}\n" for row in batch)
     sys.stdout.flush()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.checkpoint import RECORD
+from terminal.json_text import dumps
 
 _SCRATCH = f"{RECORD}.tmp"
 """A record that is being written, maybe by another process of the same launch."""
@@ -85,7 +86,7 @@ class Output:
         """Put the record in the folder, whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         scratch = self.folder / _SCRATCH
-        scratch.write_text(json.dumps(record, indent=1, sort_keys=True))
+        scratch.write_text(dumps(record, indent=1, sort_keys=True))
         _flush(scratch)
         os.replace(scratch, self.folder / RECORD)
         _flush(self.folder)

@@ -10,7 +10,6 @@ the first tokens of each topic, without any chat template. The output is a JSON 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
+from terminal.json_text import dumps
 from terminal.packages import extra, not_imported
 
 TOKENS = 128
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         scratch = options.output.with_name(f"{options.output.name}.tmp")
         scratch.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps({"perplexity": value, "tokens": tokens}))
+        scratch.write_text(dumps({"perplexity": value, "tokens": tokens}))
         os.replace(scratch, options.output)
     except OSError as error:
         return complain(err, f"cannot write {options.output}: {error}", STOPPED)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from terminal.json_text import finite
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +31,8 @@ _BREAKS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029", "\x7f": 
 def new_folder(output: str) -> Iterator[Path]:
     """A folder beside `output` to write in, renamed to it at the end; gone if anything fails.
 
+    What killed exports to the same output have left beside it is removed first.
+
     Raises:
         FileExistsError: there is something at `output`.
     """
@@ -35,16 +41,44 @@ def new_folder(output: str) -> Iterator[Path]:
         raise FileExistsError(f"{output} is there already: give another --output, or remove it")
     beside = target.with_name(f".{target.name}.partial-{secrets.token_hex(4)}")
     missing = [folder for folder in target.parents if not folder.exists()]
+    _sweep(target)
     try:
         beside.mkdir(parents=True)
-        yield beside
-        beside.rename(target)
+        with _locked(beside):
+            yield beside
+            beside.rename(target)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         for folder in missing:
             with suppress(OSError):
                 folder.rmdir()
         raise
+
+
+def _sweep(target: Path) -> None:
+    """Remove folders in which nobody writes an export to `target` any more."""
+    name = re.compile(rf"{re.escape(f'.{target.name}.partial-')}[0-9a-f]{{8}}")
+    if not target.parent.is_dir():
+        return
+    for folder in target.parent.iterdir():
+        if name.fullmatch(folder.name):
+            with suppress(OSError), _locked(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, which ends with the process.
+
+    Raises:
+        OSError: another process holds it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_parquet(reader: pa.RecordBatchReader, schema: pa.Schema, folder: Path) -> int:
@@ -83,7 +117,7 @@ def write_jsonl(reader: pa.RecordBatchReader, path: Path) -> None:
     with open(path, "w", encoding="utf-8", newline="") as file:
         for batch in reader:
             for text in batch.column(0).to_pylist():
-                file.write(_one_line(text) + "\n")
+                file.write(_one_line(finite(text)) + "\n")
 
 
 def _one_line(text: str) -> str:

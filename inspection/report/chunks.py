@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
-import json
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
+
+from terminal.json_text import dumps
 
 CHUNK_CHARS = 400_000
 """A chunk is closed when its JSON is this long: a browser opens it in milliseconds."""
@@ -16,7 +17,7 @@ Place = tuple[int, int]
 
 
 def packed(value: Any) -> str:
-    return _packed(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    return _packed(dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def _packed(text: str) -> str:
@@ -51,7 +52,7 @@ class Chunks:
         return len(self.places) - self.places.count(None)
 
     def add(self, item: Any) -> None:
-        text = json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+        text = dumps(item, ensure_ascii=False, separators=(",", ":"))
         if self._open_chars + len(text) > CHUNK_CHARS:
             self.close()
         self.places.append((len(self.closed), len(self._open)))

@@ -200,6 +200,29 @@ def test_jsonl_holds_a_row_a_line_for_every_reader(hostile_run: Path, tmp_path: 
             assert len(connection.sql(read).fetchall()) == len(rows)
 
 
+def test_jsonl_has_null_for_numbers_that_json_has_not(tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    rows = [pair(1, "is NaN", float("nan"))]
+    Dataset(run, 1).commit("pairs", "w", [Settled("k", {"pairs": rows})])
+    assert write(Path(run), "jsonl", tmp_path / "out") == 0
+    text = (tmp_path / "out" / "pairs.jsonl").read_text()
+    assert '"similarity":null' in text
+    assert '"is NaN"' in text
+
+
+def test_partial_folders_of_killed_exports_are_swept(tmp_path: Path) -> None:
+    killed, other = tmp_path / ".out.partial-0a1b2c3d", tmp_path / ".out.d.partial-0a1b2c3d"
+    for folder in (killed, other):
+        folder.mkdir()
+        (folder / "half").write_text("written")
+    with files.new_folder(str(tmp_path / "out")) as first:
+        assert not killed.exists()
+        with files.new_folder(str(tmp_path / "out")):
+            assert first.exists(), "one that another process writes is not swept"
+            (first / "done").write_text("")
+    assert other.exists(), "of another output"
+
+
 def test_llamafactory_reads_what_is_described(hostile_run: Path, tmp_path: Path) -> None:
     import datasets
 

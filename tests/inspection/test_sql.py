@@ -397,6 +397,15 @@ def test_rows_go_to_other_programs_as_json(
 
 
 @pytest.mark.usefixtures("opened_once")
+def test_numbers_that_json_has_not_are_null(
+    finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = "select 'NaN'::double as a, '-inf'::double as b, 'is NaN' as c"
+    assert lines(finished_run, query, "jsonl", capsys).splitlines() == [
+        '{"a":null,"b":null,"c":"is NaN"}'
+    ]
+
+
 @pytest.mark.parametrize("shape", ["csv", "jsonl"])
 def test_a_wrong_query_prints_no_rows(
     finished_run: Path, capsys: pytest.CaptureFixture[str], shape: str

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ def test_free_folder_then_its_own_training(tmp_path: Path) -> None:
     held = output.check(record())
     assert held is not None and held["done"] is False
     assert [path.name for path in output.folder.iterdir()] == ["training.json"]
+
+
+def test_a_loss_that_is_no_number_is_null(tmp_path: Path) -> None:
+    Output(tmp_path).write(record(result={"final": {"loss": float("nan")}}))
+    text = (tmp_path / "training.json").read_text()
+    assert "NaN" not in text
+    assert json.loads(text)["result"] == {"final": {"loss": None}}
 
 
 def test_empty_folder_is_free(tmp_path: Path) -> None:
