@@ -20,7 +20,7 @@ from rich.console import Console
 from inspection import catalog
 from inspection.catalog import NoCatalog
 from inspection.summary import print_summary
-from schemas import TABLES, manifest
+from schemas import TABLES, manifest, run_folder
 from schemas.questions import MACROS, VIEWS
 from schemas.views import connect, quoted
 from terminal.exits import BAD_USAGE, DONE, INTERRUPTED, complain
@@ -220,10 +220,7 @@ def _write_catalog(run: str, file: str, out: Console) -> None:
 
 
 def _check_run(run: str) -> None:
-    import fsspec
-
-    fs, root = fsspec.core.url_to_fs(run)
-    if not manifest.read(fs, root):
+    if not manifest.read(*run_folder.opened(run)):
         raise FileNotFoundError(f"no run at {run} (python -m pipelines.refine makes one)")
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from pipelines.execution.lease import RunLocked
 from pipelines.execution.parser import Parser, underscored
 from spar_core.stages.drawing import whole
-from terminal.exits import BAD_USAGE, DONE, STOPPED, UsageError, complain
+from terminal.exits import BAD_USAGE, DONE, STOPPED, InputError, UsageError, complain
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pipelines.merging import merge_run  # loads Arrow
 
         merge_run(run, options.iteration, out)
-    except (UsageError, RunLocked) as error:
+    except (UsageError, InputError, RunLocked) as error:
         return complain(err, str(error), BAD_USAGE)
     except OSError as error:
         return complain(err, f"cannot read or write the run {run}: {error}", STOPPED)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from pipelines.execution.options import DEMO_RUN
 from pipelines.execution.parser import Parser, underscored
-from terminal.exits import BAD_USAGE, DONE, STOPPED, UsageError, complain
+from terminal.exits import BAD_USAGE, DONE, STOPPED, InputError, UsageError, complain
 
 _WIDE = 10_000
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         show(run, out)
         return DONE
-    except (UsageError, ValueError) as error:
+    except (UsageError, InputError, ValueError) as error:
         return complain(err, str(error), BAD_USAGE)
     except OSError as error:
         return complain(err, f"cannot read the run {run}: {error}", STOPPED)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from schemas import TABLES, lineage, manifest
+from schemas import TABLES, lineage, manifest, run_folder
 from schemas.manifest import Entry, is_local
 from schemas.questions import MACROS, VIEWS, Question
 from schemas.table import Kind, arrow_schema
@@ -100,9 +100,7 @@ def define(
     Returns:
         The paths of the committed files that the views read, absolute.
     """
-    import fsspec
-
-    fs, root = fsspec.core.url_to_fs(run)
+    fs, root = run_folder.opened(run)
     files: dict[str, _Files] = {name: {} for name in TABLES}
     small: list[str] = []
     committed = manifest.read(fs, root) if entries is None else entries

@@ -27,9 +27,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from schemas import TABLES, manifest
+from schemas import TABLES, manifest, run_folder
 from schemas.manifest import GONE, DataFile, Entry, EntryList, Held, is_local
 from schemas.table import MAIN
+from terminal.exits import InputError
 
 if TYPE_CHECKING:
     import fsspec
@@ -77,9 +78,10 @@ class Dataset:
     @property
     def fs(self) -> fsspec.AbstractFileSystem:
         if "fs" not in self._open:
-            import fsspec
-
-            self._open["fs"], self._open["root"] = fsspec.core.url_to_fs(self.run)
+            try:
+                self._open["fs"], self._open["root"] = run_folder.opened(self.run)
+            except run_folder.NotOpened as error:
+                raise InputError(str(error)) from None
         return self._open["fs"]
 
     @property

@@ -39,6 +39,9 @@ INPUT = "from."
 _ALWAYS_THERE = {"judge": "judge.votes", "search": "search.budget"}
 """A setting of each group that is in every claim of a stage that has such settings."""
 
+TEMPLATES = "templates"
+"""The setting that names the version of the texts that models are sent: a hash of them."""
+
 _LIMIT = "max_tokens"
 """Settings whose names end so only cut answers off: a smaller or larger one may go on, so that
 items that were too long can be mended."""
@@ -171,11 +174,21 @@ def _check(dataset: Dataset, stage: str, variant: str, begun: Settings, wanted: 
     names = _differing(begun, wanted)
     if all(name.endswith(_LIMIT) for name in names):
         return
-    changes = ", ".join(f"{n}: {_value(begun, n)!r} -> {_value(wanted, n)!r}" for n in names)
+    changes = ", ".join(_told(name, _value(begun, name), _value(wanted, name)) for name in names)
     whose = "" if variant == MAIN else f" of variant {variant}"
     raise SettingsDiffer(
         f"stage {stage}{whose} of iteration {dataset.iteration} in {dataset.run} was begun with "
         f"other settings ({changes})"
+    )
+
+
+def _told(name: str, begun: Any, wanted: Any) -> str:
+    """Return in words how a setting differs; of texts for models their versions are the setting."""
+    if name != TEMPLATES:
+        return f"{name}: {begun!r} -> {wanted!r}"
+    return (
+        f"{name}: version {begun} -> version {wanted} of the texts that models are sent, which "
+        "come with the release of this program"
     )
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from inspection.report.output import replacing
 from inspection.training_pairs import training
-from schemas import manifest
+from schemas import manifest, run_folder
 from schemas.views import connect
 from terminal import trail
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
@@ -59,8 +59,6 @@ def write(run: str, output: Path, pairs: int | None = None) -> str:
         OSError: no run is there, or the file cannot be written.
         ImportError: a library of the extra `report` is missing.
     """
-    import fsspec
-
     try:
         from inspection.report.draw import PAIRS, draw
         from inspection.report.figures import figures
@@ -70,7 +68,7 @@ def write(run: str, output: Path, pairs: int | None = None) -> str:
         raise ImportError(said) from error
     if pairs is not None and pairs < 1:
         raise ValueError(f"--pairs {pairs}: at least 1 is needed")
-    fs, root = fsspec.core.url_to_fs(run)
+    fs, root = run_folder.opened(run)
     if not manifest.read(fs, root):
         raise FileNotFoundError(f"no run at {run} (python -m pipelines.refine makes one)")
     with (

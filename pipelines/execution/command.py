@@ -76,7 +76,11 @@ def main(
 def _check(job: Job, own: Own | None) -> None:
     if own:
         own.check(job)
-        return
-    from pipelines.execution.intakes import check_input  # loads Arrow
+    else:
+        from pipelines.execution.intakes import check_input  # loads Arrow
 
-    check_input(job)
+        check_input(job)
+    if not job.options.force:
+        from pipelines.execution import foreign_folder  # loads fsspec
+
+        foreign_folder.check(job.dataset)

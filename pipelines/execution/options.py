@@ -185,6 +185,8 @@ def _add_run(run: Any, stages: Stages, default_run: str) -> None:
             help="the prompts to do, and what rows without a column `split` are for; pairs come of "
             f"`{TRAIN}` only (default: {TRAIN})",
         )
+    # The message about such a folder tells of it.
+    run.add_argument("--force", action="store_true", help=argparse.SUPPRESS)
     elsewhere = run.add_mutually_exclusive_group()
     elsewhere.add_argument(
         "--detach",

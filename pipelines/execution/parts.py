@@ -138,7 +138,7 @@ def depends_on(job: Job, stage: Stage[Any], settings: StageSettings) -> dict[str
         name = standing_in if job.engines[standing_in].binding == spec.binding else role
         models |= {f"{name}.{what}": value for what, value in identity(spec).items()}
     return (
-        {"templates": fingerprint(), "chats.wording": chat.fingerprint()}
+        {variants.TEMPLATES: fingerprint(), "chats.wording": chat.fingerprint()}
         | models
         | settings.named()
     )

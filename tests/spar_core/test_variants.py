@@ -78,6 +78,13 @@ def test_other_settings_are_named_with_both_values(dataset: Dataset) -> None:
     assert "judge" in said and "iteration 4" in said and dataset.run in said
 
 
+def test_other_texts_for_models_are_told_as_versions(dataset: Dataset) -> None:
+    begin(dataset, "judge", JUDGE | {"templates": "a1b2"})
+    told = r"templates: version a1b2 -> version c3d4 of the texts that models are sent"
+    with pytest.raises(SettingsDiffer, match=told):
+        find(dataset, "judge", "main", JUDGE | {"templates": "c3d4"})
+
+
 def test_limits_may_change_and_are_written_down(dataset: Dataset) -> None:
     begin(dataset, "judge", JUDGE)
     longer = JUDGE | {"judge.sampling.max_tokens": 128}
