@@ -10,7 +10,7 @@ DONE = 0
 BAD_USAGE = 2
 """The command line or the input as a whole is no good; nothing was done."""
 WITH_FAILURES = 3
-"""Done, but some items are in the table `failures`."""
+"""Done, but some items are in the table `failures`, or the judge's votes are of no use."""
 NOTHING_LEFT = 3
 """Of a training: no row is left to train on."""
 STOPPED = 4

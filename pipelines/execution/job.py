@@ -13,6 +13,7 @@ from functools import cache, partial
 
 from rich.console import Console
 
+from inspection.judge_faults import judge_faults
 from inspection.summary import print_summary
 from pipelines.execution import elsewhere, lease, running, stop, work
 from pipelines.execution.command import Own
@@ -39,7 +40,7 @@ from spar_core.engine.spec import EngineSpec, model_path
 from spar_core.filters.library import NoLibrary
 from spar_core.input_files import STDIN
 from spar_core.merging import WORTH_IT, merge
-from spar_core.stages.drawing import longest
+from spar_core.stages.drawing import JUDGE, longest
 from spar_core.variants import SettingsDiffer
 from terminal import trail
 from terminal.exits import (
@@ -140,7 +141,25 @@ def run(
     else:
         print_summary(job.dataset.run, out, iteration=job.dataset.iteration)
     _say_what_next(job, failed, out, own)
-    return WITH_FAILURES if failed else DONE
+    faults = _judge_faults(job, claimed)
+    for fault in faults:
+        err.print(f"warning: {fault}", markup=False, soft_wrap=True)
+    return WITH_FAILURES if failed or faults else DONE
+
+
+def _judge_faults(job: Job, claimed: Sequence[Claimed]) -> list[str]:
+    """What makes the votes of this job's judge useless; nothing where it has no judge."""
+    voted = [each.part for each in claimed if "judgements" in each.part.stage.writes]
+    return [
+        fault
+        for part in voted
+        for fault in judge_faults(
+            job.dataset.run,
+            job.dataset.iteration,
+            part.variant,
+            JUDGE.read(job.options).temperature,
+        )
+    ]
 
 
 def _is_alone(job: Job) -> bool:
