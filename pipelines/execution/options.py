@@ -268,8 +268,8 @@ def parse(
         description=description,
         epilog="Every option of Apache Beam passes through: --runner (default: DirectRunner), "
         "--direct_num_workers, --project, ...  Exit codes: 0 done; 2 bad usage or input; "
-        "3 done, but some items are in the table `failures`, or the judge's votes are of no use; "
-        "4 stopped, run the same command to go on; 5 the run was begun with other settings.",
+        "3 done, with rows in `failures` or a judge of no use; 4 stopped, run the same command to "
+        "go on; 5 the run was begun with other settings.",
         allow_abbrev=False,
     )
     arguments = [underscored(argument) for argument in (sys.argv[1:] if argv is None else argv)]
