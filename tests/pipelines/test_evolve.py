@@ -242,7 +242,7 @@ def test_rows_that_are_no_seeds_are_failures(
     ("text", "said"),
     [
         ("", "the file is empty"),
-        ('{"words": "x"}\n', "`seed`, `text`, `question`, `query`, `input`"),
+        ('{"words": "x"}\n', "`conversation` or `conversations` (fields: words)"),
         ('{"seed": ""}\n', "the prompt is empty"),
         ("no JSON\n", "not a JSON object"),
     ],
