@@ -84,7 +84,8 @@ class Benchmark:
         benchmark's name in it; one of several spellings is tried after the other.
     read: items of these files, in their order; `item_id` is left "" for the caller to fill in.
     read_prompts: the same of files of prompts, as jobs take them for --prompts, and of the column
-        that --prompt_column names; None where the benchmark has files of its own.
+        that --prompt_column names, or with `is_run` those that a run holds out; None where the
+        benchmark has files of its own.
     answers: what its items need: `answer`, a decoder's answer to the prompt; `chat`, one answer to
         the chat of its details, at temperature 0; `refinement`, one of the text that is given; None
         where that text itself is scored.
@@ -105,7 +106,7 @@ class Benchmark:
     grade: Grade | None = None
     asked: str = ""
     hub: Hub | None = None
-    read_prompts: Callable[[str, str | None], Iterator[Item]] | None = None
+    read_prompts: Callable[..., Iterator[Item]] | None = None
     scores_answers_to: str = ""
 
     @property

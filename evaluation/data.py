@@ -32,7 +32,7 @@ def items(benchmark: Benchmark, data: str, run: str, column: str | None = None) 
     """
     try:
         if benchmark.read_prompts:
-            found = list(benchmark.read_prompts(data or run, column))
+            found = list(benchmark.read_prompts(data or run, column, is_run=not data))
         else:
             found = list(benchmark.read(_paths(benchmark, data, run)))
     except NoChecker as error:

@@ -49,8 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-def look(argv: Sequence[str]) -> tuple[Job, list[Benchmark]]:
+def look(argv: Sequence[str], *, holds_out: bool = False) -> tuple[Job, list[Benchmark]]:
     """Look at a command line and its benchmarks' files before any work.
+
+    Args:
+        argv: the command line.
+        holds_out: whether the run will hold prompts out before it is evaluated.
 
     Raises:
         UsageError: something is wrong with them.
@@ -59,6 +63,8 @@ def look(argv: Sequence[str]) -> tuple[Job, list[Benchmark]]:
     chosen, _ = _chosen(asked.options)
     try:
         for benchmark in chosen:
+            if holds_out and benchmark.name == custom.NAME and not asked.options.data:
+                continue
             data.items(
                 benchmark, asked.options.data, asked.dataset.run, asked.options.prompt_column
             )

@@ -63,7 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "benchmarks, as pipelines.evaluate does",
     )
     group.add_argument(
-        "--data", metavar="PATH", help="where the benchmarks' files are (default: the Hub)"
+        "--data",
+        metavar="PATH",
+        help="where the benchmarks' files are (default: the Hub; of custom the prompts that the "
+        "run holds out, see --hold_out)",
     )
     group.add_argument(
         "--stop_when_worse",
@@ -105,7 +108,8 @@ def understand(
     models = ["--actor_model", actor, "--refiner_model", refiner]
     try:
         job, benchmarks = evaluate.look(
-            [*running, *counts, "--benchmark", options.evaluate, *models]
+            [*running, *counts, "--benchmark", options.evaluate, *models],
+            holds_out=bool(options.hold_out),
         )
         has_judge = bool(job.options.judge_model or job.options.judge_url)
         _check(benchmarks, has_judge, bool(options.data))

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from pipelines import bootstrapping, evaluating
-from pipelines.execution import intake, lease
+from pipelines.execution import foreign_folder, intake, lease
 from pipelines.execution.holding_out import hold_out
 from pipelines.execution.options import DEMO_PROMPTS
 from pipelines.execution.parts import depends_on, settings_of
@@ -30,6 +30,8 @@ from terminal.exits import DONE, WITH_FAILURES, InputError
 
 def iterate(loop: Loop, out: Console) -> int:
     """Do what is left of the iterations, alone; returns the exit code."""
+    if not loop.job.options.force:
+        foreign_folder.check(loop.job.dataset)
     session = Session()
     # Each round locks the run itself. A child that holds this lock too keeps it while it lives.
     with session.noticing(), lease.folder_locked(loop.models.folder, loop.run) as lock:

@@ -34,7 +34,7 @@ NAME = "custom"
 _REMEDY = "mend the row or take it out (docs/prompts.md says what rows are, docs/checks.md checks)"
 
 
-def read_prompts(files: str, column: str | None) -> Iterator[Item]:
+def read_prompts(files: str, column: str | None, *, is_run: bool = False) -> Iterator[Item]:
     """Return the prompts of files as items, or those that a run holds out.
 
     Prompts that are equal up to white space, case and Unicode form count as one, the first.
@@ -42,6 +42,7 @@ def read_prompts(files: str, column: str | None) -> Iterator[Item]:
     Args:
         files: a path, folder, glob or URL of files of prompts; or a run.
         column: the column that the prompts stand in, None for the usual ones.
+        is_run: whether a run is meant, be it there or not.
 
     Raises:
         BadData: there are no prompts, or a row is none. NoChecker: there are checks, but no
@@ -51,7 +52,7 @@ def read_prompts(files: str, column: str | None) -> Iterator[Item]:
 
     if files == STDIN:
         raise BadData(f"{NAME}: --data - cannot be read again as a job goes on: give a file")
-    if _is_run(files):
+    if is_run or _is_run(files):
         return _held_out(files)
     own = Path(files) / NAME  # beside the folders of other benchmarks
     return _of_files(str(own) if own.is_dir() else files, column)

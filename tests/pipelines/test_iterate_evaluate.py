@@ -140,6 +140,46 @@ def test_evaluation_says_what_the_loop_says(children: Children) -> None:
         assert option not in told, "that is for the rounds"
 
 
+def test_own_prompts_are_those_that_the_run_holds_out(
+    children: Children, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ["--run", "run", *SMALL, "--model", "base", "--evaluate", "custom"]
+    assert iterate.main(own) == 2
+    assert "holds no prompts out: give --data FILES" in capsys.readouterr().err
+    assert iterate.main([*own, "--hold_out", "2"]) == 0
+    assert children.done() == WHOLE
+    assert not any(word.startswith("--data") for word in children.commands[0])
+    assert query("run", "select count(*) from prompts where split = 'held_out'") == [(2,)]
+    said = capsys.readouterr().out
+    assert "Next: " in said and "inspection.compare --runs run" in said
+    children.commands.clear()
+    assert iterate.main(own) == 0, "the run holds them"
+    assert children.commands == []
+
+
+def test_a_folder_of_other_things_is_no_run(
+    children: Children, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "run").mkdir()
+    (place / "run" / "thesis.txt").write_text("years")
+    assert run_it() == 2
+    assert "holds other things (thesis.txt)" in capsys.readouterr().err
+    assert [path.name for path in (place / "run").iterdir()] == ["thesis.txt"]
+    assert not children.commands
+    assert run_it("--force") == 0
+
+
+def test_without_evaluations_the_last_actor_is_to_be_evaluated(
+    children: Children, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert iterate.main(["--run", "run", *SMALL, "--model", "base"]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Next: ")]
+    assert line.endswith(
+        "pipelines.evaluate --run run --benchmark custom --data FILES --engine vllm --model "
+        "run/models/actor-3 --iteration 3"
+    )
+
+
 def test_refiner_judges_what_a_judge_is_measured_by_whoever_judges_answers(
     evaluated: Children, server: LoopbackServer, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,11 +26,8 @@ def run(tmp_path: Path) -> Path:
     run = tmp_path / "run"
     held = Prompt("h", "Held out.", "f:1", 0, split=HELD_OUT)
     for iteration in (1, 2):
-        rows: dict[str, list[Any]] = {
-            "pairs": [committed.pair(1)],
-            "rft": [committed.sample(1)],
-            "prompts": [held],
-        }
+        rows: dict[str, list[Any]] = {"pairs": [committed.pair(1)], "rft": [committed.sample(1)]}
+        rows["prompts"] = [held]
         Dataset(str(run), iteration).commit("some", "w", [Settled("k", rows)])
     return run
 
