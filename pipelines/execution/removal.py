@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import fsspec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import fsspec
 
 _TRIES = 10
 
