@@ -68,7 +68,8 @@ def begin(steps: Steps, bootstrap: Bootstrap) -> None:
 def _evolve(steps: Steps, bootstrap: Bootstrap) -> None:
     run, seeds = steps.loop.run, bootstrap.evolve.job.files
     steps.announce(0, f"prompts are evolved of {seeds}")
-    command = [sys.executable, "-m", "pipelines.evolve", *bootstrap.evolve.argv]
+    force = ["--force"] if steps.loop.job.options.force else []
+    command = [sys.executable, "-m", "pipelines.evolve", *bootstrap.evolve.argv, *force]
     steps.run(command, "pipelines.evolve")
     if not _evolved(run):
         raise InputError(f"no prompt came of {seeds}; why: {trail.query(run, DROPPED)}")

@@ -75,6 +75,10 @@ def test_first_models_come_before_the_iterations(
 ) -> None:
     more = ["--evolve_args", "--more 1", "--bootstrap_args=--responses 3"]
     more += ["--sft_actor_args", "--max_steps 2", "--sft-refiner-args", "--use_peft"]
+    (place / "run").mkdir()
+    (place / "run" / "notes.txt").write_text("of somebody else")
+    assert run_it(*more) == 2, "the folder holds other things"
+    more += ["--force"]  # which the jobs that are started are told, too
     assert run_it(*more) == 0
     assert working.done() == WHOLE
     evolved = dealt(0)
