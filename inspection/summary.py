@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from inspection.training_pairs import NOT_DENIED
-from schemas import manifest
+from schemas import manifest, run_folder
 from schemas.views import connect
 from terminal.text import as_table
 
@@ -89,9 +89,7 @@ def print_summary(run: str, console: Console, iteration: int | None = None) -> N
 
 def _titles(run: str) -> dict[str, str]:
     """The views that can have rows in a run, with their titles."""
-    import fsspec
-
-    entries = manifest.read(*fsspec.core.url_to_fs(run)).values()
+    entries = manifest.read(*run_folder.opened(run)).values()
     written = {table for entry in entries for table in entry.files}
     return {
         view: title

@@ -7,13 +7,12 @@ import heapq
 from collections.abc import Iterator, Sequence
 
 from pipelines.execution import intake
-from schemas.prompts import HELD_OUT, Prompt
+from schemas.prompts import HELD_OUT
 from spar_core.dataset import Dataset
 from spar_core.ids import form_id, prompt_id
 from spar_core.input_files import STDIN, find
 from spar_core.prompt_columns import COLUMNS
 from spar_core.prompt_files import InputRow, read
-from spar_core.surrogates import shown
 from terminal.exits import InputError
 
 
@@ -35,17 +34,7 @@ def hold_out(dataset: Dataset, files: str, count: int, columns: Sequence[str] = 
     drawn = draw(held, files, count, columns)
     first = sum(iteration == dataset.iteration for iteration, _, _ in held.here.values())
     prompts = [
-        Prompt(
-            prompt_id(row.chat),
-            row.prompt or "",
-            shown(row.source),
-            first + number,
-            row.checks,
-            HELD_OUT,
-            row.checks_complete,
-            row.extra,
-            row.earlier,
-        )
+        intake.prompt_of(row, prompt_id(row.chat), first + number, HELD_OUT)
         for number, row in enumerate(drawn)
     ]
     intake.commit(dataset, prompts)

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import fsspec
-
-from schemas import manifest
+from schemas import manifest, run_folder
 from schemas.failures import PAYLOAD_CHARS, Failure
 from schemas.prompts import HELD_OUT, TRAIN, Check, Prompt
 from schemas.views import connect
@@ -323,24 +321,33 @@ class _Reading:
         return _refused(row, "contaminated", message)
 
     def _add(self, iteration: int, key: str, row: InputRow, split: str) -> None:
-        place = self._sizes[iteration]
-        prompt = Prompt(
-            key,
-            row.prompt or "",
-            shown(row.source),
-            place,
-            row.checks,
-            split,
-            row.checks_complete,
-            row.extra,
-            row.earlier,
-        )
-        self._new[iteration].append(prompt)
+        self._new[iteration].append(prompt_of(row, key, self._sizes[iteration], split))
         self._sizes[iteration] += 1
         self._added += 1
         if len(self._new[iteration]) >= _SHARD_ROWS:
             commit(self._datasets[iteration], self._new[iteration])
             self._new[iteration] = []
+
+
+def prompt_of(row: InputRow, key: str, position: int, split: str) -> Prompt:
+    """Return the prompt of a row of the input, as the table holds it.
+
+    Args:
+        key: the id of the prompt.
+        position: the place of the prompt in its iteration.
+        split: what the prompt is for.
+    """
+    return Prompt(
+        key,
+        row.prompt or "",
+        shown(row.source),
+        position,
+        row.checks,
+        split,
+        row.checks_complete,
+        row.extra,
+        row.earlier,
+    )
 
 
 def _said(split: str, checks: Sequence[Check] | None, is_complete: bool) -> int:
@@ -367,7 +374,7 @@ def held(run: str, iteration: int | None = None) -> Held:
     What comes before iteration 1 is no iteration's.
     """
     found = Held({}, {}, {}, {})
-    committed = manifest.read(*fsspec.core.url_to_fs(run))
+    committed = manifest.read(*run_folder.opened(run))
     if not any("prompts" in entry.files for entry in committed.values()):
         return found
     with connect(run, ("prompts",), entries=committed) as connection:
