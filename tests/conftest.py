@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from pipelines import refine
 from tests.loopback import LoopbackServer, serving
 from tests.pipelines import rounds
 from tests.pipelines.rounds import FinishedRound
+
+
+def pytest_configure() -> None:
+    """Take SIGINT as at a terminal: what a shell starts in the background ignores it, jobs too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

@@ -22,8 +22,8 @@ from tests.pipelines import rounds
 from tests.pipelines.gates import Begin, Gate, finish, kill
 from tests.pipelines.rounds import check, command, commits, query, role, story, tables
 
-MANY = [f"Prompt {n}, and an easy one." if n % 9 == 0 else f"Prompt {n}." for n in range(90)]
-"""More than one work file's worth, so that every stage commits several times."""
+MANY = [f"Prompt {n}, and an easy one." if n % 9 == 0 else f"Prompt {n}." for n in range(66)]
+"""More prompts than a round takes at once (64), so that every stage commits several times."""
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_killed_at_any_moment_it_ends_with_everything_done_once(
 ) -> None:
     run, dice = tmp_path / "run", random.Random(seed)
     gate = Gate(run)
-    gate.wait_s = 0.01
+    gate.wait_s = 0.002
     with serving(gate) as server:
         argv = command(run, many, server.url, "--slots", "2")
         for _ in range(kills):
@@ -264,6 +264,7 @@ def test_interrupted_it_says_how_to_go_on(
         assert "run the same command again" in err
         assert "Traceback" not in err
         gate.open()
+        gate.wait_s = 0.0
         assert finish(begin(*argv))[0] == 0
     assert tables(run) == tables(finished_run)
 

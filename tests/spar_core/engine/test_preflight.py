@@ -28,12 +28,14 @@ def spec(*urls: str, model: str = "") -> EngineSpec:
     return EngineSpec("openai", model, ",".join(urls))
 
 
-def lists(monkeypatch: pytest.MonkeyPatch, answer: web.Response, after_s: float = 0) -> None:
-    """Have servers answer so where they are asked for their models."""
+def lists(
+    monkeypatch: pytest.MonkeyPatch, answer: Callable[[], web.Response], after_s: float = 0
+) -> None:
+    """Have servers give a new `answer()` to every request for their models."""
 
     async def say(_self: LoopbackServer, _request: web.Request) -> web.Response:
         await asyncio.sleep(after_s)
-        return answer
+        return answer()
 
     monkeypatch.setattr(LoopbackServer, "_models", say)
 
@@ -146,7 +148,7 @@ def test_a_server_that_does_not_tell_its_models_is_asked_for_a_chat(
     monkeypatch: pytest.MonkeyPatch,
     servers: list[LoopbackServer],
 ) -> None:
-    lists(monkeypatch, answer())
+    lists(monkeypatch, answer)
     with serving(lambda _: ["x"]) as server:
         asked = replace(spec(server.url, model="m"), body='{"user":"me"}')
         assert first(asked).endswith(
@@ -163,7 +165,7 @@ def test_a_list_that_takes_long_is_no_hindrance(
     monkeypatch: pytest.MonkeyPatch, servers: list[LoopbackServer]
 ) -> None:
     monkeypatch.setattr(served, "TIMEOUT_S", 0.2)
-    lists(monkeypatch, web.Response(), after_s=1)
+    lists(monkeypatch, web.Response, after_s=1)
     with serving(lambda _: ["x"]) as server:
         said = first(spec(server.url, model="m"))
         assert "its list of models is slow (no answer in" in said
@@ -182,7 +184,7 @@ def test_a_list_that_takes_long_is_no_hindrance(
 def test_a_server_that_answers_no_chat_either_is_refused(
     code: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lists(monkeypatch, web.Response(status=403))
+    lists(monkeypatch, lambda: web.Response(status=403))
     with (
         serving(lambda _: web.Response(status=code, text="no")) as server,
         pytest.raises(EngineGone, match=message),
@@ -191,7 +193,7 @@ def test_a_server_that_answers_no_chat_either_is_refused(
 
 
 def test_a_chat_that_is_refused_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    lists(monkeypatch, web.Response(status=404))
+    lists(monkeypatch, lambda: web.Response(status=404))
     with serving(lambda _: web.Response(status=400, text="no hellos")) as server:
         said = first(spec(server.url, model="m"))
     assert said.endswith("and it refuses a short chat (HTTP 400: no hellos)")
@@ -205,7 +207,7 @@ def test_what_a_short_chat_shows_to_be_refused_is_left_to_the_run_to_tell(
             return web.json_response({"error": {"param": "top_p"}}, status=400)
         return ["x"]
 
-    lists(monkeypatch, web.Response(status=404))
+    lists(monkeypatch, lambda: web.Response(status=404))
     with serving(answer) as server:
         said = first(spec(server.url, model="m"))
         assert said.endswith("but it answers a short chat") and len(server.bodies) == 2
@@ -245,7 +247,7 @@ def test_who_says_what_a_server_is_is_believed(kind: Kind, servers: list[Loopbac
 def test_a_server_that_lists_no_models_is_of_no_kind_that_is_known(
     monkeypatch: pytest.MonkeyPatch, servers: list[LoopbackServer]
 ) -> None:
-    lists(monkeypatch, web.Response(status=404, text="no such page"))
+    lists(monkeypatch, lambda: web.Response(status=404, text="no such page"))
     with serving(lambda _: ["x"]) as server:
         assert len(preflight(spec(server.url, model="m"), 9)) == 2
         assert len(preflight(EngineSpec("vllm", "m", server.url), 9)) == 1
