@@ -12,10 +12,21 @@ from terminal.exits import InputError
 
 FILE = "reproduction.json"
 
-TAUGHT, UNSEEN, IFEVAL, VALIDATION = "taught", "unseen", "ifeval", "validation"
+TAUGHT, UNSEEN, IFEVAL = "taught", "unseen", "ifeval"
+VALIDATION, VALIDATION_UNSEEN = "validation", "validation_unseen"
 AGREEMENT, REFINEMENT, DECODING, PERPLEXITY = "agreement", "refinement", "decoding", "perplexity"
 OWN_MEASURES = frozenset(
-    {TAUGHT, UNSEEN, IFEVAL, VALIDATION, AGREEMENT, REFINEMENT, DECODING, PERPLEXITY}
+    {
+        TAUGHT,
+        UNSEEN,
+        IFEVAL,
+        VALIDATION,
+        VALIDATION_UNSEEN,
+        AGREEMENT,
+        REFINEMENT,
+        DECODING,
+        PERPLEXITY,
+    }
 )
 """Measures with a meaning of their own. A measure of any other name is one of general ability."""
 

@@ -11,10 +11,11 @@ from typing import Any
 from schemas.views import connect
 from terminal.exits import InputError
 
-SETS = ("validation", "taught", "unseen")
-"""Sets of prompts that nothing is trained on: settings are chosen on `validation`, figures are of
-the others. No plain instruction of `validation` is in the others, which share theirs: a third of
-the instructions is for `validation`."""
+VALIDATION, VALIDATION_UNSEEN = "validation", "validation_unseen"
+SETS = (VALIDATION, "taught", "unseen", VALIDATION_UNSEEN)
+"""Sets of prompts that nothing is trained on. Settings are chosen on `validation` (taught kinds of
+constraints) and `validation_unseen` (kinds held out), figures are of the others. A third of the
+plain instructions is for validation: none of it is in the other sets, which share theirs."""
 
 _EVOLVED = """
     select p.prompt, p.checks, p.checks_complete
@@ -35,7 +36,7 @@ def write_set(run: Path, name: str, most: int, file: Path) -> None:
         InputError: too few of them were.
     """
     with connect(str(run), ("prompts", "evolutions")) as connection:
-        bound = {"is_validation": name == "validation", "most": most}
+        bound = {"is_validation": name in (VALIDATION, VALIDATION_UNSEEN), "most": most}
         rows = connection.execute(_EVOLVED, bound).fetchall()
     if len(rows) < most:
         raise InputError(

@@ -14,7 +14,8 @@ from terminal.exits import UsageError
 SCALES = ("cpu", "gpu", "8b")
 
 Options = Mapping[str, Any]
-"""Options of a command by name: `responses: 3` is `--responses 3`, `stop_level: true` a flag."""
+"""Options of a command by name: `responses: 3` is `--responses 3`, `stop_level: true` a flag,
+`loss_weights: [1.0, 0.1]` an option with two values."""
 
 _FOLDER = Path(__file__).parent
 
@@ -36,6 +37,7 @@ class Prompts:
     validation: int
     taught: int
     unseen: int
+    validation_unseen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,5 +229,6 @@ def words(options: Options) -> list[str]:
         if value is True:
             given.append(f"--{name}")
         elif value is not False:
-            given += [f"--{name}", str(value)]
+            values = value if isinstance(value, list) else [value]
+            given += [f"--{name}", *map(str, values)]
     return given

@@ -44,7 +44,7 @@ def steps(
 
 
 def _held_out(folder: Path, settings: Settings, name: str, number: int) -> Step:
-    kinds = settings.kinds.unseen if name == "unseen" else settings.kinds.taught
+    kinds = settings.kinds.unseen if name.endswith("unseen") else settings.kinds.taught
     arguments = ["--run", str(folder / "prompts" / name), "--writer", "rules"]
     arguments += ["--seeds", settings.heldout or str(HELD_OUT), "--seed", str(number)]
     arguments += ["--kinds", ",".join(kinds), "--more", str(settings.more)]

@@ -41,12 +41,18 @@ def written(file: Path) -> list[dict[str, Any]]:
 
 def test_no_instruction_of_the_validation_set_is_in_another(run: Path, tmp_path: Path) -> None:
     found = {}
-    for name, count in (("validation", 10), ("taught", 40), ("unseen", 40)):
+    for name, count in (
+        ("validation", 10),
+        ("validation_unseen", 10),
+        ("taught", 40),
+        ("unseen", 40),
+    ):
         sets.write_set(run, name, count, tmp_path / f"{name}.jsonl")
         found[name] = written(tmp_path / f"{name}.jsonl")
         assert len(found[name]) == count
     prompts = {name: {row["prompt"] for row in rows} for name, rows in found.items()}
     assert prompts["taught"] == prompts["unseen"]
+    assert prompts["validation"] == prompts["validation_unseen"]
     assert not prompts["validation"] & prompts["taught"]
     check = {"id": "keywords:existence", "kwargs": {"keywords": ["tea"]}}
     row = found["taught"][0]

@@ -29,6 +29,7 @@ def test_options_become_words() -> None:
     assert words({"votes": 3, "stop_votes": True, "judge_once": False, "checks": "veto"}) == [
         *("--votes", "3", "--stop_votes", "--checks", "veto")
     ]
+    assert words({"loss_weights": [1.0, 0.1]}) == ["--loss_weights", "1.0", "0.1"]
 
 
 @pytest.mark.parametrize(

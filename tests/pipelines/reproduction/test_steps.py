@@ -138,13 +138,20 @@ def test_where_a_training_learns_nothing_the_model_stays(tmp_path: Path) -> None
 
 def test_sets_without_prompts_are_left_out(tmp_path: Path) -> None:
     settings, content = settings_of("cpu")
-    prompts = replace(settings.prompts, validation=5, unseen=0)
+    prompts = replace(settings.prompts, validation=5, unseen=0, validation_unseen=5)
     record = Record.of(tmp_path, "cpu", content)
     found = list(steps(tmp_path, replace(settings, prompts=prompts), record, "", 1))
     names = {step.name.rpartition(" ")[2] for step in found if step.name.startswith("all seeds")}
-    assert names == {"validation", "taught"}
+    assert names == {"validation", "taught", "validation_unseen"}
     measures = {step.evaluation["measure"] for step in found if step.evaluation}
-    assert "validation" in measures and "unseen" not in measures
+    assert {"validation", "validation_unseen"} < measures and "unseen" not in measures
+    kinds = {
+        step.name.rpartition(" ")[2]: words(step)["--kinds"].split(",")
+        for step in found
+        if step.name.startswith("all seeds")
+    }
+    assert kinds["validation"] == kinds["taught"] == settings.kinds.taught
+    assert kinds["validation_unseen"] == settings.kinds.unseen
 
 
 def test_engines_of_gpus_are_given_checkpoints(tmp_path: Path) -> None:
