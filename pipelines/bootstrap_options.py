@@ -22,11 +22,11 @@ QUOTED = {
 """Options that hold arguments, and the programs that these are for."""
 
 _NAMES = ("seeds", "writer", "teacher", "teacher_url", "teacher_model", "bootstrap_limit", *QUOTED)
-_BOTH = ("--run", "--iteration", "--variant", "--engine", "--model")
+_BOTH = ("--run", "--iteration", "--variant", "--engine", "--serve", "--model")
 _EVOLVE = (*_BOTH, "--seeds", "--split", "--writer", "--writer_url")
 _TEACH = (*_BOTH, "--prompts", "--limit", "--actor_model", "--teacher", "--teacher_url")
 """Options of the two jobs that are set here."""
-_ENGINE = ("engine_args", "engine_body", "engine_timeout", "engine_patience", "slots")
+_ENGINE = ("serve", "engine_args", "engine_body", "engine_timeout", "engine_patience", "slots")
 """What is said of the rounds' engine holds before them too."""
 
 
@@ -71,7 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--teacher_url",
         metavar="URL",
-        help="a running server for an engine that teaches or writes (default: vLLM is started)",
+        help="a running server for an engine that teaches or writes (default: one is started, as "
+        "for the iterations)",
     )
     group.add_argument("--teacher_model", metavar="M", help="its model (default: --model)")
     group.add_argument(
@@ -128,6 +129,8 @@ def understand(options: argparse.Namespace, actor: str, beam: Sequence[str]) -> 
 def _engine(options: argparse.Namespace, actor: str) -> list[str]:
     """The engine with the model to begin with, as the rounds are told to run it."""
     said = {name: getattr(options, name) for name in _ENGINE}
+    if options.serve:
+        said["engine_key"] = options.engine_key
     given = [f"--{name}={value}" for name, value in said.items() if value not in (None, "")]
     return ["--engine", options.engine, "--model", options.model or actor, *given]
 

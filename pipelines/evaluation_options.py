@@ -19,10 +19,10 @@ OF_REFINERS = "refiner"
 
 _SET_HERE = (
     *("--run", "--iteration", "--variant", "--benchmark", "--data", "--responses", "--decoder"),
-    *("--engine", "--engine_url", "--model"),
+    *("--engine", "--engine_url", "--serve", "--model"),
     *(f"--{role}_{what}" for role in ("actor", "refiner") for what in ("model", "url", "engine")),
 )
-_ENGINE = ("engine_key", "engine_args", "engine_timeout", "engine_patience", "slots")
+_ENGINE = ("serve", "engine_key", "engine_args", "engine_timeout", "engine_patience", "slots")
 _BODIES = ("engine_body", "actor_body", "refiner_body")
 _JUDGE = tuple(f"judge_{what}" for what in ("model", "url", "engine", "slots", "body"))
 """What is said of the rounds' engines holds here too."""

@@ -18,6 +18,7 @@ from pipelines.execution.parser import Parser, underscored
 from pipelines.iterations import ACTOR, FIRST, REFINER, ROLES, Models, Role
 from schemas.table import MAIN, SPAR
 from spar_core.dataset import Dataset
+from spar_core.engine import serve_command
 from spar_core.engine.bundled import bundled_adapter, bundled_model
 from spar_core.engine.protocol import EngineGone
 from spar_core.methods import spar
@@ -29,11 +30,11 @@ from terminal.packages import extra, missing
 RUN = "runs/iterate"
 ITERATIONS = 3
 ENGINES = ("vllm", "llamacpp")
-"""Engines that are started for each new model."""
+"""Engines that are started for each new model without a command of the user's."""
 
 _TRAININGS = (*FIRST, *ROLES)
 _QUOTED = {
-    *("--launch", "--engine_args", *(f"--{role.option}" for role in ROLES)),
+    *("--launch", "--serve", "--engine_args", *(f"--{role.option}" for role in ROLES)),
     *(f"--{name}" for name in (*bootstrap_options.QUOTED, *evaluation_options.QUOTED)),
 }
 _OURS = (
@@ -84,8 +85,9 @@ def understand(description: str, argv: Sequence[str]) -> Loop:
     )
     _add_arguments(whole)
     add_arguments(whole, spar.STAGES, RUN)
-    whole.set_defaults(run=RUN, engine="vllm")
+    whole.set_defaults(run=RUN)
     options, beam = whole.parse_known_args(given)
+    options.engine = options.engine or ("openai" if options.serve else "vllm")
     ours = Parser(add_help=False, allow_abbrev=False)
     _add_arguments(ours)
     ours.add_argument("--prompts")
@@ -180,11 +182,18 @@ def _check_engines(options: argparse.Namespace) -> None:
     """Refuse engines that could not be given the next models."""
     urls = (options.engine_url, options.actor_url, options.refiner_url)
     kinds = {options.engine, *(options.actor_engine, options.refiner_engine)} - {None}
-    if any(urls) or not kinds <= {options.engine} & set(ENGINES):
+    started = {*ENGINES, "openai"} if options.serve else set(ENGINES)
+    if any(urls) or not kinds <= {options.engine} & started:
         raise UsageError(
-            f"the engine of this job is {' or '.join(ENGINES)}, started for each new model: a "
-            "server at --engine_url stays with its model"
+            f"the engine of this job is {' or '.join(ENGINES)}, or what --serve COMMAND starts, "
+            "started for each new model: a server at --engine_url stays with its model"
         )
+    if options.serve:
+        try:
+            serve_command.check_program(options.serve)
+        except (EngineGone, ValueError) as error:
+            said = str(error).removeprefix("--serve: ")
+            raise UsageError(f"--serve: {said}") from None
     if options.actor_adapter or options.refiner_adapter:
         raise UsageError(
             "--actor_adapter, --refiner_adapter: not for this job, whose trainings change the "

@@ -76,7 +76,9 @@ def _following(loop: Loop, last: int) -> str:
     if loop.evaluating:
         return trail.following(trail.compare(loop.run))
     data = [] if own_evaluations.read(loop.run).held_out else ["--data", trail.FILES]
-    engine = ["--engine", loop.models.engine, "--model", loop.models.of(ACTOR, last)]
+    serve = loop.job.options.serve
+    engine = ["--engine", loop.models.engine, *(["--serve", serve] if serve else [])]
+    engine += ["--model", loop.models.of(ACTOR, last)]
     return trail.following(trail.evaluate(loop.run, last, engine, data))
 
 

@@ -12,6 +12,7 @@ from spar_core.engine import addresses, keys, request_body
 from spar_core.engine.access import Header, parse_headers
 from spar_core.engine.bundled import BUNDLED, bundled_adapter
 from spar_core.engine.keys import KEY_VARIABLE
+from spar_core.engine.serve_command import parse_template
 from spar_core.engine.spec import EngineSpec
 from spar_core.stage import DEFAULT_ROLES
 from spar_core.stages.drawing import between, whole
@@ -31,7 +32,7 @@ def add_engines(group: Any, roles: Sequence[str]) -> None:
         "--engine",
         choices=_KINDS,
         help="llamacpp: embedded, reads GGUF; vllm: started for you; openai: any server that "
-        "speaks its protocol (default: openai with a URL, else llamacpp)",
+        "speaks its protocol (default: openai with a URL or --serve, else llamacpp)",
     )
     group.add_argument(
         "--model",
@@ -45,6 +46,14 @@ def add_engines(group: Any, roles: Sequence[str]) -> None:
         metavar="URL",
         help="a running server, e.g. http://localhost:8000, or several of the same model: "
         "URL,URL,..., or @FILE with a URL a line, which is read again while the job runs",
+    )
+    group.add_argument(
+        "--serve",
+        default="",
+        metavar="COMMAND",
+        help="starts a server of your own, which ends with the job: 'python -m "
+        "sglang.launch_server --model-path {model} --port {port}'; {slots} is --slots "
+        "(docs/serve.md)",
     )
     group.add_argument(
         "--engine_key",
@@ -134,16 +143,17 @@ def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None
     own_url = _plain(f"--{role}_url", said["url"])
     url = own_url or (default.url if default else _plain("--engine_url", options.engine_url))
     kind = said["engine"] or (options.engine if own_url or not default else default.kind)
-    kind = kind or ("openai" if url else "llamacpp")
-    if kind == "openai" and not url:
-        raise UsageError("--engine openai needs --engine_url")
+    serve = "" if url or said["engine"] else default.serve if default else _serve(options)
+    kind = kind or ("openai" if url or serve else "llamacpp")
+    if kind == "openai" and not (url or serve):
+        raise UsageError("--engine openai needs --engine_url, or --serve COMMAND")
     # A server of its own has a model of its own, its only one unless it is named.
     general = "" if own_url else (default.model if default else options.model)
     model = said["model"] or general
     adapter = said["adapter"]
-    if adapter and (url or kind != "llamacpp"):
-        raise UsageError(f"--{role}_adapter is for --engine llamacpp without a URL")
-    if not adapter and not url and kind == "llamacpp":
+    if adapter and (url or serve or kind != "llamacpp"):
+        raise UsageError(f"--{role}_adapter is for --engine llamacpp without a URL or --serve")
+    if not adapter and not url and not serve and kind == "llamacpp":
         adapter = _adapter(role, model, default)
     quoted.split("engine_args", options.engine_args)
     slots = said["slots"] or options.slots or (32 if kind == "llamacpp" else 256)
@@ -162,6 +172,9 @@ def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None
     if said["body"] is not None:
         body = said["body"]
     has_own_key = own_url and key_variable(role) in os.environ
+    key = key_variable(role) if has_own_key else options.engine_key
+    if serve and key == KEY_VARIABLE:
+        key = ""  # a server of one's own gets no key that was meant for another
     return EngineSpec(
         kind=kind,
         model=model,
@@ -169,12 +182,29 @@ def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None
         slots=slots,
         timeout_s=options.engine_timeout,
         patience_s=options.engine_patience,
-        arguments=options.engine_args,
+        arguments="" if serve else options.engine_args,
         adapter=adapter,
-        key=key_variable(role) if has_own_key else options.engine_key,
+        key=key,
         headers=headers if url else (),
         body=body,
+        serve=serve,
     )
+
+
+def _serve(options: argparse.Namespace) -> str:
+    """The command that starts the servers of roles without a URL or an engine of their own."""
+    template: str = options.serve
+    if not template:
+        return ""
+    for name in ("engine_url", "engine_args"):
+        if getattr(options, name):
+            why = "the server runs already" if name == "engine_url" else "they are for vLLM"
+            raise UsageError(f"--serve and --{name} exclude each other: with --{name} {why}")
+    try:
+        parse_template(template)
+    except ValueError as error:
+        raise UsageError(f"--serve: {error}") from None
+    return template
 
 
 def _body(text: str) -> str:
@@ -210,4 +240,4 @@ def _adapter(role: str, model: str, default: EngineSpec | None) -> str:
 
 def is_bundled(spec: EngineSpec) -> bool:
     """Whether this is the embedded engine with the bundled model, whatever its adapter."""
-    return spec.kind == "llamacpp" and not spec.model and not spec.url
+    return spec.is_embedded and not spec.model

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from spar_core.engine.addresses import current, is_several
@@ -61,9 +62,25 @@ async def connect(spec: EngineSpec, url: str, meter: Meter) -> ClosableEngine:
     if is_several(url):
         return await _pool(spec, meter)
     cards = await _cards(spec, url)
-    model = spec.model or only_model(url, cards)
+    model = served_name(spec, url, cards) if spec.serve else spec.model or only_model(url, cards)
     card = cards.get(name_in(cards, model) or "")
     return client_of(spec, url, model, meter, card, patience_s=spec.patience_s)
+
+
+def served_name(spec: EngineSpec, url: str, cards: Mapping[str, Card]) -> str:
+    """Return the name by which the server of a user's command knows its model.
+
+    Some go by the path that they were given, some by a name in their command line. What lists one
+    model alone was started for it.
+
+    Raises:
+        EngineGone: the server lists several, and none of this name.
+    """
+    path = Path(spec.model)
+    for name in (spec.model, str(path.absolute()), path.name):
+        if listed := name_in(cards, name):
+            return listed
+    return only_model(url, cards) if cards else spec.model
 
 
 async def _cards(spec: EngineSpec, url: str) -> Mapping[str, Card]:
@@ -184,6 +201,6 @@ def _server(spec: EngineSpec, owner: str) -> str | None:
 
     vLLM that is started here has none but what its arguments give it, which is meant.
     """
-    if spec.kind == "vllm" and spec.is_started:
+    if spec.kind == "vllm" and spec.is_started and not spec.serve:
         return ""
     return kind_of(owner) if spec.kind == "openai" else None

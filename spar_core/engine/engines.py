@@ -15,14 +15,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from spar_core.engine import fetching, llamacpp, vllm
+from spar_core.engine import fetching, llamacpp, serve_command, vllm
 from spar_core.engine.bundled import bundled_model
 from spar_core.engine.clients import ClosableEngine, connect
 from spar_core.engine.llamacpp import LlamaCppServer
-from spar_core.engine.machine import TURN_S, Command, Machine, Seat
+from spar_core.engine.machine import TURN_S, Command, Machine, Seat, free_port
 from spar_core.engine.meter import Meter
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.pool import EnginePool
+from spar_core.engine.process_server import ProcessServer
 from spar_core.engine.protocol import Engine, EngineGone
 from spar_core.engine.request_body import WithBody
 from spar_core.engine.spec import EngineSpec, adapter_path, is_fetched
@@ -230,7 +231,7 @@ class Engines:
         for spec, running in self._running.items():
             if running.held and spec.is_started and spec not in specs:
                 for new in missing:
-                    if (new.kind, spec.kind) != ("llamacpp", "llamacpp"):
+                    if not (new.is_embedded and spec.is_embedded):
                         return spec
         return None
 
@@ -255,16 +256,19 @@ class Engines:
 
     def _start(self, spec: EngineSpec) -> Server:
         if self._machine:
-            key = repr((spec.kind, spec.model, spec.slots, spec.arguments, spec.adapter))
-            return self._machine.join(key, partial(_command, spec))
+            key = (spec.kind, spec.model, spec.slots, spec.arguments, spec.adapter, spec.serve)
+            return self._machine.join(repr(key), partial(_command, spec))
         model = _model(spec)
-        if spec.kind == "llamacpp":
+        if spec.is_embedded:
             return LlamaCppServer(Path(model), adapter_path(spec), slots=spec.slots)
         if self._log is None:
             with tempfile.NamedTemporaryFile(
                 prefix="spar-engine-", suffix=".log", delete=False
             ) as log:
                 self._log = Path(log.name)
+        if spec.serve:
+            port = free_port()
+            return ProcessServer(_command(spec, port), port, self._log)
         arguments = shlex.split(spec.arguments)
         return VllmServer(model, self._log, name=spec.model, slots=spec.slots, arguments=arguments)
 
@@ -280,9 +284,9 @@ class Engines:
 def _refuse(specs: list[EngineSpec]) -> None:
     """Refuse what can never be up together."""
     for spec in specs:
-        if spec.kind == "openai" and not spec.url:
+        if spec.kind == "openai" and not (spec.url or spec.serve):
             raise EngineGone("--engine openai needs --engine_url")
-    servers = [spec for spec in specs if spec.is_started and spec.kind == "vllm"]
+    servers = [spec for spec in specs if spec.is_started and not spec.is_embedded]
     if len(servers) > 1:
         raise EngineGone(
             f"{' and '.join(map(_called, servers))} would share one GPU: give one of them a URL"
@@ -292,6 +296,8 @@ def _refuse(specs: list[EngineSpec]) -> None:
 def _command(spec: EngineSpec, port: int) -> Command:
     """How the server of an engine is started that several processes share."""
     model = _model(spec)
+    if spec.serve:
+        return serve_command.command(spec.serve, model, port, slots=spec.slots, key=spec.key)
     if spec.kind == "llamacpp":
         return llamacpp.command(Path(model), adapter_path(spec), port, slots=spec.slots)
     arguments = shlex.split(spec.arguments)
@@ -302,7 +308,7 @@ def _model(spec: EngineSpec) -> str:
     """The model of a server that is started, on this machine, or the name its server knows."""
     if is_fetched(spec):
         return str(fetching.fetched(spec.model))
-    return str(bundled_model()) if spec.kind == "llamacpp" and not spec.model else spec.model
+    return str(bundled_model()) if spec.is_embedded and not spec.model else spec.model
 
 
 async def _share(engine: OpenAIEngine, seat: Seat) -> None:

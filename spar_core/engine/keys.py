@@ -38,6 +38,8 @@ def read_key(place: str) -> str:
 
 def mending(place: str) -> str:
     """What to do about a key that is refused."""
+    if not place:
+        return "name the variable with its key by --engine_key"
     if _VERSION.fullmatch(place):
         return f"see that {place} holds it"
     return f"set {place} in the environment"

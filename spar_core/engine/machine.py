@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import http.client
 import json
 import logging
 import os
@@ -38,12 +39,15 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from spar_core.engine.protocol import EngineAway, EngineGone
+from spar_core.engine.start_failure import why_not_up
 
 START_TIMEOUT_S = 1800.0
 TURN_S = 600.0
 """How long to wait for others to leave a server that is in the way of a new one."""
 
 _POLL_S = 0.5
+_FORBIDDEN, _MISSING = (401, 403), (404, 405, 501)
+"""Statuses of a page that wants a key, and of one that a server does not have."""
 _SAID = logging.getLogger("spar_core.engine.output")
 """What servers say, line by line."""
 
@@ -224,9 +228,9 @@ class Seat:
         code = "unknown"
         with contextlib.suppress(OSError):
             code = (self._place / "exit_code").read_text()
-        said = last_error(self._log, self._said_before)
+        said = why_not_up(self._name, code, self._log, self._said_before)
         kept = "" if self._log.parent == self._place else f"\nAll it said is in {self._log}"
-        return f"{self._name} did not start (exit code {code}): {said}{kept}"
+        return f"{said}{kept}"
 
     def _hand_on(self) -> None:
         """Log the server's lines while this process is the one that does; all of them are heard."""
@@ -314,13 +318,30 @@ def wait_until_up(server: Starting, name: str, log: Path, timeout_s: float) -> N
     while time.monotonic() < deadline:
         if not server.is_up:
             raise EngineGone(server.why_not())
-        with (
-            contextlib.suppress(urllib.error.URLError, OSError),
-            directly.open(f"{server.url}/health", timeout=5),
-        ):
+        if _answers(directly, server.url):
             return
         time.sleep(_POLL_S)
-    raise EngineGone(f"{name} did not answer in {timeout_s:.0f} s; see {log}")
+    raise EngineGone(f"{name} did not answer at {server.url} in {timeout_s:.0f} s; see {log}")
+
+
+def _answers(opener: urllib.request.OpenerDirector, url: str) -> bool:
+    """Whether a server is ready: by `/health`, or by its list of models where it has no such page.
+
+    A server that wants a key for the page is ready, too: the client has the key.
+    """
+    for page in ("/health", "/v1/models"):
+        try:
+            with opener.open(f"{url}{page}", timeout=5):
+                return True
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code in _FORBIDDEN:
+                return True
+            if error.code not in _MISSING:
+                return False  # as 503, while it loads the model
+        except (OSError, http.client.HTTPException):
+            return False
+    return False
 
 
 def free_port() -> int:
@@ -328,20 +349,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def last_error(log: Path, start: int) -> str:
-    """The line of a log that names the error, as far as one can tell.
-
-    Args:
-        start: what is before it, in bytes, is of others.
-    """
-    lines: list[str] = []
-    with contextlib.suppress(OSError), log.open("rb") as opened:
-        opened.seek(start)
-        lines = opened.read().decode(errors="replace").splitlines()
-    named = [line for line in lines if "Error" in line or "error:" in line]
-    return (named or lines or ["no output"])[-1].strip()
 
 
 def _are_apart(other: Path, command: Command) -> bool:

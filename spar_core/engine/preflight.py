@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from spar_core.engine import fetching, llamacpp, vllm
+from spar_core.engine import fetching, llamacpp, serve_command, vllm
 from spar_core.engine.addresses import current
 from spar_core.engine.bundled import bundled_model
 from spar_core.engine.clients import trial
@@ -56,7 +56,7 @@ def preflight(spec: EngineSpec, max_tokens: int, *, is_here: bool = True) -> lis
         _check_script(spec)
     elif spec.url:
         return _check_servers(spec, max_tokens)
-    elif spec.kind == "openai":
+    elif spec.kind == "openai" and not spec.serve:
         raise EngineGone("--engine openai needs --engine_url")
     else:
         _check_started(spec, max_tokens, is_here)
@@ -144,7 +144,9 @@ def _check_started(spec: EngineSpec, max_tokens: int, is_here: bool) -> None:
     """A server that is to be started: its package, its model, and the context it will have."""
     if is_fetched(spec):
         fetching.listing(spec.model)
-    if spec.kind == "llamacpp":
+    if spec.serve:
+        _check_command(spec, is_here)
+    elif spec.kind == "llamacpp":
         path = Path(spec.model) if spec.model else bundled_model()
         if is_here and is_fetched(spec):
             llamacpp.check_package()
@@ -157,6 +159,17 @@ def _check_started(spec: EngineSpec, max_tokens: int, is_here: bool) -> None:
             vllm.check_package()
         context = vllm.context(spec.model, shlex.split(spec.arguments), is_here=is_here)
         _check_context(Path(spec.model).name, context, max_tokens)
+
+
+def _check_command(spec: EngineSpec, is_here: bool) -> None:
+    """A server that a command of the user's starts: its program and the model's file are there."""
+    if not spec.model:
+        raise EngineGone("--serve needs --model: a checkpoint folder, a file or a name")
+    if is_here:
+        serve_command.check_program(spec.serve)
+        is_path = spec.model.startswith(("/", ".", "~"))
+        if is_path and not is_fetched(spec) and not Path(spec.model).exists():
+            raise EngineGone(f"no model at {spec.model}")
 
 
 def _check_context(model: str, context: int | None, max_tokens: int) -> None:

@@ -34,6 +34,7 @@ class EngineSpec:
         "bundled" for the one in the package, wherever that lies on a worker.
     headers: more that requests to the server at `url` carry (`access`).
     body: fields that are added to chat requests, or taken out (`request_body`).
+    serve: the user's command that starts the server (`serve_command`); "" for that of its kind.
     """
 
     kind: Kind
@@ -47,9 +48,10 @@ class EngineSpec:
     adapter: str = ""
     headers: tuple[Header, ...] = ()
     body: str = ""
+    serve: str = ""
 
     def __post_init__(self) -> None:
-        if self.adapter and not (self.kind == "llamacpp" and self.is_started):
+        if self.adapter and not (self.kind == "llamacpp" and self.is_started and not self.serve):
             raise ValueError("an adapter is for llama.cpp that is started here")
 
     @property
@@ -70,16 +72,22 @@ class EngineSpec:
     @property
     def is_started(self) -> bool:
         """Whether its server is one that this process starts."""
-        return not self.url and self.kind in ("llamacpp", "vllm")
+        return not self.url and (bool(self.serve) or self.kind in ("llamacpp", "vllm"))
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether its server is the llama.cpp of this package, beside which others may be up."""
+        return self.is_started and self.kind == "llamacpp" and not self.serve
 
 
 def identity(spec: EngineSpec) -> dict[str, str]:
     """What an iteration's fingerprint says of a model: its name, and its content if we see it.
 
-    The same of its adapter, where it has one. Of a checkpoint that vLLM serves also its tokenizer
-    and chat template. `arguments` are those that change what the model says; none are known of a
-    server that runs. `body` has the fields of requests that change answers. What is fetched from a
-    URL is told by its listing there, so that it is the same from whichever machine one looks.
+    The same of its adapter, where it has one. Of a checkpoint that vLLM or a command of the user's
+    serves also its tokenizer and chat template. `arguments` are those that change what the model
+    says; none are known of a server that runs, or that such a command starts. `body` has the fields
+    of requests that change answers. What is fetched from a URL is told by its listing there, so that
+    it is the same from whichever machine one looks.
 
     Raises:
         EngineGone: a model at a URL cannot be read.
@@ -92,10 +100,11 @@ def identity(spec: EngineSpec) -> dict[str, str]:
     else:
         said = {"model": path.name, "content": content(path)} if path else {"model": spec.model}
         chat = chat_content(path) if path and path.is_dir() else ""
-    if spec.kind == "vllm" and chat:
+    if (spec.kind == "vllm" or spec.serve) and chat:
         said["chat"] = chat
-    if spec.kind == "vllm" or spec.url:
-        said["arguments"] = (binding(spec.arguments) if spec.is_started else "") or _NO_ARGUMENTS
+    if spec.kind == "vllm" or spec.url or spec.serve:
+        is_ours = spec.is_started and not spec.serve
+        said["arguments"] = (binding(spec.arguments) if is_ours else "") or _NO_ARGUMENTS
     if body := request_body.binding(spec.body):
         said["body"] = body
     if adapter := adapter_path(spec):
@@ -123,7 +132,7 @@ def adapter_path(spec: EngineSpec) -> Path | None:
 
 def model_path(spec: EngineSpec) -> Path | None:
     """The model's file or folder on this machine, None where it is only a name."""
-    if spec.kind == "llamacpp" and not spec.url and not spec.model:
+    if spec.is_embedded and not spec.model:
         return bundled_model()
     if spec.model and not spec.url and Path(spec.model).exists():
         return Path(spec.model)

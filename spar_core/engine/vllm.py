@@ -7,15 +7,15 @@ import importlib.util
 import itertools
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from spar_core.engine.fetching import configuration, is_url
-from spar_core.engine.machine import START_TIMEOUT_S, Command, free_port, last_error, wait_until_up
+from spar_core.engine.machine import START_TIMEOUT_S, Command, free_port
 from spar_core.engine.openai import OpenAIEngine
+from spar_core.engine.process_server import ProcessServer
 from spar_core.engine.protocol import ChatRequest, EngineGone
 from terminal.packages import missing
 
@@ -35,7 +35,7 @@ class VllmEngine(OpenAIEngine):
         return {"structured_outputs": {"grammar": request.grammar}} if request.grammar else {}
 
 
-class VllmServer:
+class VllmServer(ProcessServer):
     """vLLM's server for a checkpoint, gone when this process is gone (see `guardian`).
 
     Args:
@@ -46,7 +46,7 @@ class VllmServer:
         arguments: more of vLLM's own.
 
     Raises:
-        EngineGone: it does not start; the message has the log's last lines.
+        EngineGone: it does not start; the message names the cause.
     """
 
     def __init__(
@@ -58,44 +58,9 @@ class VllmServer:
         slots: int = 256,
         arguments: Sequence[str] = (),
     ) -> None:
-        self._model, self._log = model, log
         port = free_port()
-        log.parent.mkdir(parents=True, exist_ok=True)
         made = command(model, port, name=name, slots=slots, arguments=arguments)
-        with log.open("ab") as output:
-            self._start = output.tell()
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "spar_core.engine.guardian", *made.words],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                env=dict(made.environment),
-            )
-        self.url = f"http://127.0.0.1:{port}"
-        try:
-            wait_until_up(self, "vLLM", log, START_TIMEOUT_S)
-        except BaseException:
-            self.close()
-            raise
-
-    @property
-    def is_up(self) -> bool:
-        """Whether it has not ended."""
-        return self._process.poll() is None
-
-    def why_not(self) -> str:
-        """Why it did not come up."""
-        return (
-            f"vLLM did not start with {self._model} (exit code {self._process.returncode}): "
-            f"{last_error(self._log, self._start)}\nAll it said is in {self._log}"
-        )
-
-    def close(self) -> None:
-        """Stop the server and all it started."""
-        if self._process.stdin:
-            self._process.stdin.close()
-        self._process.wait()
+        super().__init__(made, port, log, timeout_s=START_TIMEOUT_S)
 
 
 def command(

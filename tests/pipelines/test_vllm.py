@@ -139,9 +139,9 @@ def test_missing_checkpoint_is_explained_once(
     said = capfd.readouterr()
     print(said.err)
     assert code == 4, said
-    assert said.err.startswith("error: stopped: vLLM did not start")
+    assert said.err.startswith("error: stopped: vLLM with ")
     assert "Traceback" not in said.out + said.err
-    assert said.err.count("vLLM did not start") == 1 and len(said.err.splitlines()) <= 5
+    assert said.err.count("did not start") == 1 and len(said.err.splitlines()) <= 5
     assert said.err.count(str(log)) == 1 and "no_such_model" in said.err
     assert log.exists() and not writers(log)
 
