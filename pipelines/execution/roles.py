@@ -143,7 +143,9 @@ def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None
     own_url = _plain(f"--{role}_url", said["url"])
     url = own_url or (default.url if default else _plain("--engine_url", options.engine_url))
     kind = said["engine"] or (options.engine if own_url or not default else default.kind)
-    serve = "" if url or said["engine"] else default.serve if default else _serve(options)
+    serve = default.serve if default else _serve(options)
+    if url or said["engine"] not in (None, "openai"):
+        serve = ""  # the role has a server of its own
     kind = kind or ("openai" if url or serve else "llamacpp")
     if kind == "openai" and not (url or serve):
         raise UsageError("--engine openai needs --engine_url, or --serve COMMAND")

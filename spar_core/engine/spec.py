@@ -86,8 +86,8 @@ def identity(spec: EngineSpec) -> dict[str, str]:
     The same of its adapter, where it has one. Of a checkpoint that vLLM or a command of the user's
     serves also its tokenizer and chat template. `arguments` are those that change what the model
     says; none are known of a server that runs, or that such a command starts. `body` has the fields
-    of requests that change answers. What is fetched from a URL is told by its listing there, so that
-    it is the same from whichever machine one looks.
+    of requests that change answers. What is fetched from a URL is told by its listing there, so
+    that it is the same from whichever machine one looks.
 
     Raises:
         EngineGone: a model at a URL cannot be read.

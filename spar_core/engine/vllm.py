@@ -17,6 +17,7 @@ from spar_core.engine.machine import START_TIMEOUT_S, Command, free_port
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.process_server import ProcessServer
 from spar_core.engine.protocol import ChatRequest, EngineGone
+from spar_core.engine.reasoning_parsers import parser_arguments
 from terminal.packages import missing
 
 CPU_CONTEXT = 4096
@@ -79,6 +80,7 @@ def command(
         # Sampling is ours to set, and a grammar must mean the same to every server.
         *("--generation-config", "vllm", "--structured-outputs-config.backend", "xgrammar"),
         *(() if _has_gpu() else _cpu_arguments(model)),
+        *parser_arguments(model, arguments),
         *arguments,
     ]
     return Command(f"vLLM with {name or model}", words, _environment(model), bears_others=False)
