@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from spar_core.engine.lora import check_adapter
 from spar_core.engine.machine import Command
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.protocol import ChatRequest, EngineGone
+from spar_core.engine.start_failure import out_of_memory
 from terminal.packages import extra, missing
 
 BUNDLED_CONTEXT = 2048
@@ -27,6 +29,11 @@ BUNDLED_CONTEXT = 2048
 CONTEXT = 2048
 """Tokens a slot, prompt and answer; a sequence may use those of others while they are free."""
 
+_NOTHING, _ERRORS = -1, 1
+"""How much llama.cpp writes to standard error."""
+
+_LOAD_S = 120.0
+"""How long a model is loaded again to learn why it could not be."""
 
 _SPINS, _SPIN_COUNT = "GOMP_SPINCOUNT", "1000"
 """For how many rounds a waiting thread spins before it sleeps; some 50 microseconds."""
@@ -59,6 +66,10 @@ class LlamaCppServer:
         slots: sequences decoded at once. Measured on 2 cores: 32 gives the most tokens.
         context: tokens a slot, prompt and answer.
         port: where it listens; 0 for where there is room.
+        says_errors: whether llama.cpp writes its errors to standard error.
+
+    Raises:
+        EngineGone: the model cannot be loaded; the message says so where memory runs out.
     """
 
     is_up = True
@@ -71,10 +82,12 @@ class LlamaCppServer:
         slots: int = 32,
         context: int = CONTEXT,
         port: int = 0,
+        says_errors: bool = False,
     ) -> None:
         check(model, adapter)
         xllamacpp = _package()
         loaded = f"{model} with {adapter}" if adapter else str(model)
+        words = [*_loading(model, adapter), "--slots", str(slots), "--context", str(context)]
         model, adapter = _merged_if_bundled(model, adapter)
         params = xllamacpp.CommonParams()
         params.model.path = str(model)
@@ -90,11 +103,12 @@ class LlamaCppServer:
         for threads in (params.cpuparams, params.cpuparams_batch):
             threads.n_threads = _cores()
             threads.poll = 0
-        params.verbosity = -1
+        params.verbosity = _ERRORS if says_errors else _NOTHING
         try:
             self._server = xllamacpp.Server(params)
         except RuntimeError as error:
-            raise EngineGone(f"llama.cpp cannot load {loaded}: {error}") from None
+            shortage = "" if says_errors else _shortage(words)
+            raise EngineGone(f"llama.cpp cannot load {loaded}: {shortage or error}") from None
         self.url: str = self._server.listening_address
 
     def close(self) -> None:
@@ -134,6 +148,30 @@ def _package() -> Any:
             os.environ.pop(_SPINS, None)
 
 
+def _loading(model: Path, adapter: Path | None) -> list[str]:
+    """The command line of `main` for a model, as far as its files go."""
+    words = [sys.executable, "-m", "spar_core.engine.llamacpp", "--model", str(model)]
+    return words + (["--adapter", str(adapter)] if adapter else [])
+
+
+def _shortage(words: Sequence[str]) -> str:
+    """Whether memory ran out, as llama.cpp says while a process of its own loads the same again.
+
+    Its errors go to standard error, which this process shares with others.
+    """
+    try:
+        tried = subprocess.run(
+            [*words, "--port", "0", "--only_load"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=_LOAD_S,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return out_of_memory(tried.stderr.decode(errors="replace").splitlines())
+
+
 def command(model: Path, adapter: Path | None, port: int, *, slots: int) -> Command:
     """How a server in a process of its own is started, for several to share.
 
@@ -142,9 +180,8 @@ def command(model: Path, adapter: Path | None, port: int, *, slots: int) -> Comm
     """
     check(model, adapter)
     words = [
-        *(sys.executable, "-m", "spar_core.engine.llamacpp", "--model", str(model)),
+        *_loading(model, adapter),
         *("--port", str(port), "--slots", str(slots)),
-        *(("--adapter", str(adapter)) if adapter else ()),
     ]
     return Command(f"llama.cpp with {model.name}", words, os.environ, bears_others=True)
 
@@ -156,14 +193,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--adapter", type=Path)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--slots", type=int, required=True)
+    parser.add_argument("--context", type=int, default=CONTEXT)
+    parser.add_argument("--only_load", action="store_true")
     options = parser.parse_args(argv)
     try:
         server = LlamaCppServer(
-            options.model, options.adapter, slots=options.slots, port=options.port
+            options.model,
+            options.adapter,
+            slots=options.slots,
+            context=options.context,
+            port=options.port,
+            says_errors=True,
         )
     except EngineGone as gone:
         sys.stderr.write(f"error: {gone}\n")
         return 1
+    if options.only_load:
+        return 0
     sys.stderr.write(f"llama.cpp serves {options.model} at {server.url}\n")
     signal.pause()
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,11 +35,15 @@ _CAUSES = (
     _Cause(
         re.compile(
             r"larger than the available KV cache|No available memory for the cache blocks"
-            r"|failed to allocate buffer for kv cache|Not enough memory",
+            r"|Not enough memory",
             re.IGNORECASE,
         ),
         "give a shorter context (vLLM: --max-model-len N) or fewer --slots, or more of the memory "
         "(vLLM: --gpu-memory-utilization, SGLang: --mem-fraction-static)",
+    ),
+    _Cause(
+        re.compile(r"failed to allocate buffer for kv cache", re.IGNORECASE),
+        "give fewer --slots, each of which has a context in memory, or use a smaller model",
     ),
     _Cause(
         re.compile(
@@ -64,9 +69,8 @@ def why_not_up(name: str, code: str, log: Path, start: int) -> str:
         start: the bytes of the log before its output, which are of others.
     """
     lines = _lines(log, start)
-    for cause in _CAUSES:
-        if found := next((line for line in lines if cause.pattern.search(line)), None):
-            return f"{name} did not start, out of memory: {_brief(found)}\n{_remedy(cause.remedy)}"
+    if shortage := out_of_memory(lines):
+        return f"{name} did not start, {shortage}"
     if code in _KILLED:
         said = "it was killed (SIGKILL), as the system does to a process when memory runs out"
         return f"{name} did not start: {said}\n{_remedy(_LESS)}"
@@ -74,6 +78,20 @@ def why_not_up(name: str, code: str, log: Path, start: int) -> str:
     if code == "0":
         said += "\nIts command ended: it has to run as long as the server does, in the foreground"
     return said
+
+
+def out_of_memory(lines: Iterable[str]) -> str:
+    """Return that memory ran out, and what to do about it, where lines of a server say so.
+
+    Returns:
+        Two lines: "out of memory: " with the line of the server, and the remedy; "" where no line
+        says so.
+    """
+    lines = [*lines]
+    for cause in _CAUSES:
+        if found := next((line for line in lines if cause.pattern.search(line)), None):
+            return f"out of memory: {_brief(found)}\n{_remedy(cause.remedy)}"
+    return ""
 
 
 def _error_line(lines: list[str]) -> str:

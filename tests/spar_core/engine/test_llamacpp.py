@@ -199,6 +199,30 @@ def test_file_that_is_no_model_is_named(tmp_path: Path) -> None:
         LlamaCppServer(path)
 
 
+SHORT_OF_MEMORY = """
+import resource
+from spar_core.engine.bundled import bundled_model
+from spar_core.engine.llamacpp import LlamaCppServer
+from spar_core.engine.protocol import EngineGone
+resource.setrlimit(resource.RLIMIT_AS, (2500 << 20, 2500 << 20))
+try:
+    LlamaCppServer(bundled_model(), slots=64)
+except EngineGone as gone:
+    print(gone)
+"""
+"""Asks for 2.9 GB for the slots in a process that may have 2.5 in all."""
+
+
+@pytest.mark.engine
+def test_memory_that_does_not_suffice_is_told_with_the_remedy() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_MEMORY], capture_output=True, text=True, check=True
+    )
+    said, remedy = ran.stdout.splitlines()
+    assert "Q4_1.gguf: out of memory: " in said and "kv cache" in said
+    assert "fewer --slots" in remedy
+
+
 @pytest.mark.engine
 def test_adapter_that_llama_cpp_cannot_load_is_named(tmp_path: Path) -> None:
     half = ggufs.adapter(tmp_path / "half.gguf", **{"blk.0.attn_q.weight.lora_a": (576, 8)})
