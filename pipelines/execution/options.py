@@ -18,7 +18,7 @@ from schemas.prompts import TRAIN
 from schemas.table import MAIN
 from spar_core import variants
 from spar_core.dataset import Dataset
-from spar_core.engine.spec import EngineSpec
+from spar_core.engine.spec import EngineSpec, with_shared_servers
 from spar_core.ids import is_reserved
 from spar_core.methods import METHODS
 from spar_core.prompt_columns import COLUMNS, SEED_COLUMNS
@@ -316,7 +316,7 @@ def _engines(options: argparse.Namespace, stages: Stages) -> dict[str, EngineSpe
     engines: dict[str, EngineSpec] = {}
     for role in roles_of(stages):
         engines[role] = engine_of(options, role, engines.get(DEFAULT_ROLES.get(role, "")))
-    return engines
+    return with_shared_servers(engines)
 
 
 def _method(

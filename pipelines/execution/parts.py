@@ -121,7 +121,7 @@ def together(job: Job, claimed: Sequence[Claimed]) -> list[Claimed]:
         reads_prompts(tuple(stages))
         and (
             (asked != "off" and bool(specs) and all(spec.url for spec in specs))
-            or (asked == "on" and len(specs) == 1)
+            or (asked == "on" and len({spec.shared for spec in specs}) == 1)
         )
         and variants_read == {first[0].part.variant}
     )

@@ -104,7 +104,8 @@ def add_engines(group: Any, roles: Sequence[str]) -> None:
             f"--{role}_adapter",
             default="",
             metavar="FILE",
-            help=f"a LoRA adapter (GGUF, or `{BUNDLED}`) on top of its model, llamacpp only{usual}",
+            help="a LoRA adapter on top of its model: with llamacpp a GGUF file (or "
+            f"`{BUNDLED}`), with vllm a folder of PEFT; one vLLM serves those of all roles{usual}",
         )
     group.add_argument(
         "--engine_args",
@@ -153,10 +154,12 @@ def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None
     general = "" if own_url else (default.model if default else options.model)
     model = said["model"] or general
     adapter = said["adapter"]
-    if adapter and (url or serve or kind != "llamacpp"):
-        raise UsageError(f"--{role}_adapter is for --engine llamacpp without a URL or --serve")
-    if not adapter and not url and not serve and kind == "llamacpp":
-        adapter = _adapter(role, model, default)
+    if adapter and (url or serve or kind == "openai"):
+        raise UsageError(
+            f"--{role}_adapter is for --engine llamacpp or vllm without a URL or --serve"
+        )
+    if not adapter and not url and not serve:
+        adapter = _adapter(role, kind, model, default)
     quoted.split("engine_args", options.engine_args)
     slots = said["slots"] or options.slots or (32 if kind == "llamacpp" else 256)
     if not keys.is_place(options.engine_key):
@@ -233,11 +236,12 @@ def _plain(option: str, said: str) -> str:
         raise UsageError(f"{option}: {error}") from None
 
 
-def _adapter(role: str, model: str, default: EngineSpec | None) -> str:
+def _adapter(role: str, kind: str, model: str, default: EngineSpec | None) -> str:
     """The adapter of a role that none is named for: its stand-in's on the same model."""
-    if default and default.adapter and default.model == model:
+    if default and default.adapter and (default.kind, default.model) == (kind, model):
         return default.adapter
-    return BUNDLED if role in _ADAPTED and not model and bundled_adapter() else ""
+    has_own = kind == "llamacpp" and role in _ADAPTED and not model
+    return BUNDLED if has_own and bundled_adapter() else ""
 
 
 def is_bundled(spec: EngineSpec) -> bool:

@@ -36,7 +36,7 @@ from spar_core.engine.served import (
     other_model,
     served_models,
 )
-from spar_core.engine.spec import EngineSpec, adapter_path, called
+from spar_core.engine.spec import EngineSpec, called, with_adapter
 from spar_core.engine.vllm import VllmEngine
 
 _LOOKS = 3
@@ -179,7 +179,6 @@ async def trial(spec: EngineSpec, url: str, model: str, *, patience_s: float) ->
 def client_of(
     spec: EngineSpec, url: str, model: str, meter: Meter, card: Card | None, **settings: Any
 ) -> OpenAIEngine:
-    name, adapter = called(spec) or model, adapter_path(spec)
     context, owner = card or Card()
     return _CLIENTS[spec.kind](
         url,
@@ -187,7 +186,7 @@ def client_of(
         meter=meter,
         key=spec.key,
         headers=spec.headers,
-        name=f"{name}+{adapter.name}" if adapter else name,
+        name=with_adapter(called(spec) or model, spec),
         slots=spec.slots,
         timeout_s=spec.timeout_s,
         context=context,

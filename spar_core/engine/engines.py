@@ -22,11 +22,18 @@ from spar_core.engine.llamacpp import LlamaCppServer
 from spar_core.engine.machine import TURN_S, Command, Machine, Seat, free_port
 from spar_core.engine.meter import Meter
 from spar_core.engine.openai import OpenAIEngine
+from spar_core.engine.peft_adapters import adapter_arguments
 from spar_core.engine.pool import EnginePool
 from spar_core.engine.process_server import ProcessServer
 from spar_core.engine.protocol import Engine, EngineGone
 from spar_core.engine.request_body import WithBody
-from spar_core.engine.spec import EngineSpec, adapter_path, is_fetched
+from spar_core.engine.spec import (
+    EngineSpec,
+    adapter_path,
+    is_fetched,
+    request_fields,
+    with_adapter,
+)
 from spar_core.engine.vllm import VllmServer
 
 T = TypeVar("T")
@@ -78,7 +85,9 @@ class Lease:
         running = self._running = owner._hold(self._specs)
         for role, spec in roles.items():
             engine = running[spec.shared].engine
-            self.engines[role] = WithBody(engine, spec.body) if spec.body else engine
+            fields = request_fields(spec)
+            name = with_adapter(engine.name, spec) if spec.kind == "vllm" else ""
+            self.engines[role] = WithBody(engine, fields, name) if fields else engine
 
     @property
     def slots(self) -> int:
@@ -256,8 +265,9 @@ class Engines:
 
     def _start(self, spec: EngineSpec) -> Server:
         if self._machine:
-            key = (spec.kind, spec.model, spec.slots, spec.arguments, spec.adapter, spec.serve)
-            return self._machine.join(repr(key), partial(_command, spec))
+            how = (spec.arguments, spec.adapter, spec.serve, spec.served_adapters)
+            key = repr((spec.kind, spec.model, spec.slots, *how))
+            return self._machine.join(key, partial(_command, spec))
         model = _model(spec)
         if spec.is_embedded:
             return LlamaCppServer(Path(model), adapter_path(spec), slots=spec.slots)
@@ -269,7 +279,7 @@ class Engines:
         if spec.serve:
             port = free_port()
             return ProcessServer(_command(spec, port), port, self._log)
-        arguments = shlex.split(spec.arguments)
+        arguments = _vllm_arguments(spec)
         return VllmServer(model, self._log, name=spec.model, slots=spec.slots, arguments=arguments)
 
     def _stop(self, running: Iterable[_Running]) -> None:
@@ -300,8 +310,13 @@ def _command(spec: EngineSpec, port: int) -> Command:
         return serve_command.command(spec.serve, model, port, slots=spec.slots, key=spec.key)
     if spec.kind == "llamacpp":
         return llamacpp.command(Path(model), adapter_path(spec), port, slots=spec.slots)
-    arguments = shlex.split(spec.arguments)
+    arguments = _vllm_arguments(spec)
     return vllm.command(model, port, name=spec.model, slots=spec.slots, arguments=arguments)
+
+
+def _vllm_arguments(spec: EngineSpec) -> list[str]:
+    """The arguments of vLLM's server that are this engine's: its adapters, then the user's own."""
+    return [*adapter_arguments(spec.served_adapters), *shlex.split(spec.arguments)]
 
 
 def _model(spec: EngineSpec) -> str:

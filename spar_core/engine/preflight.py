@@ -15,6 +15,7 @@ from spar_core.engine.addresses import current
 from spar_core.engine.bundled import bundled_model
 from spar_core.engine.clients import trial
 from spar_core.engine.endpoints import endpoint_of, shown
+from spar_core.engine.peft_adapters import check_adapter
 from spar_core.engine.protocol import EngineAway, EngineGone
 from spar_core.engine.sampling_defaults import remarks
 from spar_core.engine.served import (
@@ -157,6 +158,8 @@ def _check_started(spec: EngineSpec, max_tokens: int, is_here: bool) -> None:
         vllm.check_model(spec.model, is_here=is_here)
         if is_here:
             vllm.check_package()
+            if adapter := adapter_path(spec):
+                check_adapter(adapter)
         context = vllm.context(spec.model, shlex.split(spec.arguments), is_here=is_here)
         _check_context(Path(spec.model).name, context, max_tokens)
 

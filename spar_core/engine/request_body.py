@@ -70,12 +70,17 @@ def binding(body: str) -> str:
 
 
 class WithBody:
-    """An engine that is asked with the fields of a body; several roles may share the engine."""
+    """An engine that is asked with more fields; several roles may share the engine.
 
-    def __init__(self, engine: Engine, body: str) -> None:
-        self.name = engine.name
+    Args:
+        fields: that are added to requests, or taken out of them. name: that tables show; "" for
+            the engine's.
+    """
+
+    def __init__(self, engine: Engine, fields: Mapping[str, Any], name: str = "") -> None:
+        self.name = name or engine.name
         self._engine = engine
-        self._fields = fields_of(body)
+        self._fields = fields
 
     async def chat(self, request: ChatRequest) -> ChatAnswer:
         """Answer a request, as `Engine.chat` does."""

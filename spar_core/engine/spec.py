@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from schemas.checkpoint import chat_content, content
+from schemas.checkpoint import all_content, chat_content, content
 from spar_core.engine import bundled, fetching, request_body
 from spar_core.engine.access import Access, Header
 from spar_core.engine.bundled import BUNDLED, bundled_model
 from spar_core.engine.keys import KEY_VARIABLE
+from spar_core.engine.peft_adapters import adapter_name, served_name
 from spar_core.engine.vllm_arguments import binding
 
 _NO_ARGUMENTS = "none"
@@ -30,11 +32,13 @@ class EngineSpec:
     slots: sequences that each server decodes at once.
     arguments: more for the command line of a server that is started.
     key: where the key of the server at `url` is kept (`keys`).
-    adapter: a LoRA adapter (GGUF) on top of the model of a llama.cpp that is started; "" for none,
-        "bundled" for the one in the package, wherever that lies on a worker.
+    adapter: a LoRA adapter on top of the model of a server that is started: for llama.cpp a GGUF
+        file, for vLLM a folder of PEFT; "" for none, "bundled" for the one in the package, wherever
+        that lies on a worker.
     headers: more that requests to the server at `url` carry (`access`).
     body: fields that are added to chat requests, or taken out (`request_body`).
     serve: the user's command that starts the server (`serve_command`); "" for that of its kind.
+    served_adapters: the adapters of all roles that one vLLM serves (`with_shared_servers`).
     """
 
     kind: Kind
@@ -49,10 +53,12 @@ class EngineSpec:
     headers: tuple[Header, ...] = ()
     body: str = ""
     serve: str = ""
+    served_adapters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.adapter and not (self.kind == "llamacpp" and self.is_started and not self.serve):
-            raise ValueError("an adapter is for llama.cpp that is started here")
+        is_ours = self.kind in ("llamacpp", "vllm") and self.is_started and not self.serve
+        if self.adapter and not is_ours:
+            raise ValueError("an adapter is for llama.cpp or vLLM that is started here")
 
     @property
     def access(self) -> Access:
@@ -61,13 +67,18 @@ class EngineSpec:
 
     @property
     def shared(self) -> EngineSpec:
-        """The engine without what each of the roles that share it adds to its requests."""
-        return dataclasses.replace(self, body="")
+        """The engine without what each of the roles that share it adds to its requests.
+
+        vLLM has several adapters beside one model, and each request names the one that it is for.
+        """
+        adapter = "" if self.kind == "vllm" else self.adapter
+        return dataclasses.replace(self, body="", adapter=adapter)
 
     @property
     def binding(self) -> EngineSpec:
         """The engine without what changes no row that is made with it."""
-        return dataclasses.replace(self, body=request_body.binding(self.body), headers=())
+        body = request_body.binding(self.body)
+        return dataclasses.replace(self, body=body, headers=(), served_adapters=())
 
     @property
     def is_started(self) -> bool:
@@ -78,6 +89,26 @@ class EngineSpec:
     def is_embedded(self) -> bool:
         """Whether its server is the llama.cpp of this package, beside which others may be up."""
         return self.is_started and self.kind == "llamacpp" and not self.serve
+
+
+def with_shared_servers(engines: Mapping[str, EngineSpec]) -> dict[str, EngineSpec]:
+    """Return the engines of roles, those of one vLLM each with the adapters of all of them."""
+    held: dict[EngineSpec, list[str]] = {}
+    for spec in engines.values():
+        if spec.kind == "vllm" and spec.adapter:
+            held.setdefault(spec.shared, []).append(spec.adapter)
+    adapters = {shared: tuple(sorted({*names})) for shared, names in held.items()}
+    return {
+        role: dataclasses.replace(spec, served_adapters=adapters.get(spec.shared, ()))
+        for role, spec in engines.items()
+    }
+
+
+def request_fields(spec: EngineSpec) -> dict[str, Any]:
+    """Return the fields that a role adds to its requests: those of its body, and its adapter."""
+    fields = dict(request_body.fields_of(spec.body))
+    adapter = adapter_path(spec)
+    return fields | ({"model": served_name(adapter)} if adapter and spec.kind == "vllm" else {})
 
 
 def identity(spec: EngineSpec) -> dict[str, str]:
@@ -108,7 +139,10 @@ def identity(spec: EngineSpec) -> dict[str, str]:
     if body := request_body.binding(spec.body):
         said["body"] = body
     if adapter := adapter_path(spec):
-        said |= {"adapter": adapter.name, "adapter_content": content(adapter)}
+        is_folder = adapter.is_dir()
+        name = adapter_name(adapter) if is_folder else adapter.name
+        held = all_content(adapter) if is_folder else content(adapter)
+        said |= {"adapter": name, "adapter_content": held}
     return said
 
 
@@ -123,8 +157,16 @@ def called(spec: EngineSpec) -> str:
     return fetching.name_of(spec.model) if is_fetched(spec) else path.name if path else spec.model
 
 
+def with_adapter(name: str, spec: EngineSpec) -> str:
+    """Return a model's name as tables show it with its adapter's, where it has one."""
+    adapter = adapter_path(spec)
+    if adapter is None:
+        return name
+    return f"{name}+{adapter_name(adapter) if spec.kind == 'vllm' else adapter.name}"
+
+
 def adapter_path(spec: EngineSpec) -> Path | None:
-    """The adapter's file, None where there is none."""
+    """The adapter's file or folder, None where there is none."""
     if spec.adapter == BUNDLED:
         return bundled.BUNDLED_ADAPTER
     return Path(spec.adapter) if spec.adapter else None

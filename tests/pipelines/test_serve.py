@@ -125,7 +125,7 @@ def test_a_mistake_in_the_command_is_said_in_one_line_before_any_work(
     [
         (["--engine_args=--x"], "--serve and --engine_args exclude each other"),
         (["--engine_url", "http://x"], "--serve and --engine_url exclude each other"),
-        (["--actor_adapter", "a.gguf"], "--actor_adapter is for --engine llamacpp without a URL"),
+        (["--actor_adapter", "a.gguf"], "--actor_adapter is for --engine llamacpp or vllm"),
     ],
 )
 def test_what_a_command_excludes_is_refused(

@@ -282,12 +282,25 @@ def test_an_adapter_named_goes_before_the_bundled_one(bundled: str) -> None:
     assert job.options.bundled == {"actor", "refiner", "judge"}
 
 
+def test_adapters_of_vllm_are_those_that_are_named_and_their_stand_ins() -> None:
+    vllm = ("--engine", "vllm", "--model", "m")
+    assert adapters(*vllm, "--actor_adapter", "a", "--refiner_adapter", "r") == ["a", "r", "r"]
+    assert adapters(*vllm, "--refiner_adapter", "r", "--judge_slots", "4") == ["", "r", "r"]
+    assert adapters(*vllm, "--refiner_adapter", "r", "--judge_model", "o") == ["", "r", ""]
+
+
 @pytest.mark.parametrize("role", ["actor", "refiner", "judge"])
 @pytest.mark.parametrize(
-    "engine", [URL, ["--engine", "vllm", "--model", "m"], ["--engine", "llamacpp", *URL]]
+    "engine",
+    [
+        URL,
+        ["--engine", "llamacpp", *URL],
+        ["--engine", "vllm", *URL],
+        ["--engine", "vllm", "--model", "m", "--serve", "x {model} {port}"],
+    ],
 )
-def test_adapters_are_for_llamacpp_that_is_started(role: str, engine: list[str]) -> None:
-    said = f"--{role}_adapter is for --engine llamacpp without a URL"
+def test_adapters_are_for_engines_that_are_started(role: str, engine: list[str]) -> None:
+    said = f"--{role}_adapter is for --engine llamacpp or vllm without a URL or --serve"
     with pytest.raises(UsageError, match=said):
         parsed(*engine, f"--{role}_adapter", "a.gguf")
 
@@ -417,7 +430,7 @@ def test_direct_means_the_runner_that_was_tried(argv: list[str]) -> None:
         (["--no_wait_until_finish"], "--no_wait_until_finish"),
         (["--judge_slots", "0"], "--judge_slots"),
         (["--judge_engine", "gpt"], "gpt"),
-        (["--refiner_adapter", "a"], "--refiner_adapter is for --engine llamacpp without a URL"),
+        (["--refiner_adapter", "a"], "--refiner_adapter is for --engine llamacpp or vllm"),
         (["--prompts="], "--prompts"),
         (["--decontaminate", "nowhere.jsonl"], "--decontaminate: nowhere.jsonl: no such file"),
         (["--direct_num_workers=many"], "many"),

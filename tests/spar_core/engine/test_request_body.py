@@ -84,7 +84,7 @@ def sent(
         engine = kind(url, "m", patience_s=0.05)
         asked = dataclasses.replace(request(), **changes)
         try:
-            await WithBody(engine, body).chat(asked)
+            await WithBody(engine, fields_of(body)).chat(asked)
         finally:
             await engine.close()
 
@@ -135,7 +135,7 @@ def test_what_is_learned_of_a_server_changes_no_field_that_was_asked_for() -> No
     async def main(url: str) -> None:
         engine = OpenAIEngine(url, "m")
         await engine.chat(request())
-        await WithBody(engine, '{"temperature":0.5}').chat(request())
+        await WithBody(engine, {"temperature": 0.5}).chat(request())
         await engine.chat(request())
         await engine.close()
 
@@ -159,7 +159,7 @@ def test_answers_end_before_the_stop_texts_of_a_request(body: str, stops: list[s
     async def main(url: str) -> str:
         engine = OpenAIEngine(url, "m")
         asked = dataclasses.replace(request(), stop=("b",))
-        answer = await WithBody(engine, body).chat(asked)
+        answer = await WithBody(engine, fields_of(body)).chat(asked)
         await engine.close()
         return answer.choices[0].text
 
@@ -175,14 +175,14 @@ def test_every_choice_that_is_asked_for_alone_has_them() -> None:
 
 def test_an_engine_in_memory_is_handed_them() -> None:
     engine = ScriptedEngine(lambda _: ["x"])
-    asyncio.run(WithBody(engine, '{"a":null,"b":1}').chat(request()))
+    asyncio.run(WithBody(engine, {"a": None, "b": 1}).chat(request()))
     assert engine.requests[0].body == fields_of('{"a":null,"b":1}') == {"a": None, "b": 1}
-    assert WithBody(engine, "").name == engine.name
+    assert WithBody(engine, {}).name == engine.name
 
 
 def test_a_server_that_refuses_it_always_stops_the_run_with_its_name() -> None:
     async def main(url: str) -> None:
-        engine = WithBody(OpenAIEngine(url, "m"), '{"foo":1}')
+        engine = WithBody(OpenAIEngine(url, "m"), {"foo": 1})
         while True:
             try:
                 await engine.chat(request())

@@ -114,10 +114,10 @@ def test_another_adapter_makes_another_engine() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "url"),
-    [("llamacpp", "http://x"), ("vllm", ""), ("openai", "http://x"), ("scripted", "")],
+    [("llamacpp", "http://x"), ("vllm", "http://x"), ("openai", "http://x"), ("scripted", "")],
 )
-def test_only_llamacpp_that_is_started_has_an_adapter(kind: Kind, url: str) -> None:
-    with pytest.raises(ValueError, match=r"an adapter is for llama\.cpp that is started here"):
+def test_only_engines_that_are_started_have_an_adapter(kind: Kind, url: str) -> None:
+    with pytest.raises(ValueError, match=r"an adapter is for llama\.cpp or vLLM that is started"):
         EngineSpec(kind, "m", url, adapter="a")
 
 
