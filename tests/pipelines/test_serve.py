@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import iterate, refine
+from pipelines import iterate, iterate_options, refine
 from pipelines.iterate_options import bundled
 from tests.pipelines import rounds, standins
 from tests.pipelines.children import settle, wait_until_free
@@ -141,6 +141,22 @@ def test_model_is_needed(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 ITERATE = ["--run", "run", "--model", "base", "--prompts", "prompts.jsonl", *SMALL]
+
+
+def test_evaluations_and_what_comes_before_iteration_1_are_served_by_it_too(place: Path) -> None:
+    command = template(place / "notes")
+    seeds = rounds.write_prompts(place / "seeds.jsonl", ["A seed."])
+    more = ["--bootstrap", "--seeds", str(seeds), "--evaluate", "custom", "--hold_out", "1"]
+    given = [*ITERATE, "--serve", command, "--engine_key", "OWN_API_KEY", *more]
+    loop = iterate_options.understand("", [*given, "--judge_url", "http://judge"])
+    assert loop.bootstrap and loop.evaluating
+    engine = loop.bootstrap.teach.job.engines["actor"]
+    assert (engine.serve, engine.key, engine.kind) == (command, "OWN_API_KEY", "openai")
+    [asked] = loop.evaluating.jobs
+    assert f"--serve={command}" in asked.running
+    assert "--engine_key=OWN_API_KEY" in asked.running
+    judge = loop.job.engines["judge"]
+    assert (judge.serve, judge.url) == ("", "http://judge")
 
 
 def start(place: Path, *more: str) -> Any:
