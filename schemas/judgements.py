@@ -9,11 +9,15 @@ from schemas.table import MAIN, OUTCOME, VARIANT, VOTES, Table
 
 @dataclass(frozen=True, slots=True)
 class VoteRecord:
-    """One vote; `vote` is None where the text held no judgement."""
+    """One vote; `vote` is None where the text held no judgement.
+
+    reasoning: what the judge thought before the text; None for nothing.
+    """
 
     vote: str | None
     text: str
     finish_reason: str
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

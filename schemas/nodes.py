@@ -19,6 +19,9 @@ class Node:
     earlier stage judged); the prompt tokens of a refine request stand on the first of the
     siblings it made. `checked`, `checks_met`,
     `outcome` and `asked_again` are as in `judgements`.
+
+    reasoning: what the model thought before it wrote the node's response; None for nothing, and
+        for the root, whose reasoning stands in `responses`.
     """
 
     tree_id: str
@@ -43,6 +46,7 @@ class Node:
     checks_met: float | None = None
     outcome: str = ""
     asked_again: int = 0
+    reasoning: str | None = None
 
 
 NODES = Table(
@@ -71,6 +75,7 @@ NODES = Table(
         "checks_met": "double",
         "outcome": "string",
         "asked_again": "int32",
+        "reasoning": "string",
     },
     reads=VARIANT | OUTCOME,
 )

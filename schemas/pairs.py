@@ -26,6 +26,8 @@ class Pair:
     actor rates its own answers the mean of its ratings, 0 to 5.
     method: how the pair was made (`spar_core.methods`). What a method has no use for is null: a
     pair of two sampled responses has no tree, node or depth, a refined one no chosen response.
+    chosen_reasoning: what the actor thought before a chosen response that it sampled; None for
+        nothing, and for a refinement: what the refiner thought is about its own task.
     """
 
     pair_id: str
@@ -53,6 +55,7 @@ class Pair:
     rejected_checked: bool | None = None
     chosen_response_id: str | None = None
     variant: str = MAIN
+    chosen_reasoning: str | None = None
 
 
 PAIRS = Table(
@@ -84,6 +87,7 @@ PAIRS = Table(
         "rejected_checked": "bool",
         "chosen_response_id": "string",
         "variant": "string",
+        "chosen_reasoning": "string",
     },
     reads=VARIANT | {"method": f"replace(method, 'refined', '{SPAR}')"},
 )

@@ -15,6 +15,8 @@ class RftSample:
     task: `refine` or `judge`. label: for a judgement the majority it agrees with, Yes or No.
     source: `tree_refinement`, `tree_judgement` or `response_judgement`; node_id is set for the
     first two, response_id for the last.
+    reasoning: what the refiner thought before the last turn, which is without it; None for
+        nothing.
     """
 
     rft_id: str
@@ -29,6 +31,7 @@ class RftSample:
     response_id: str | None
     method: str = SPAR
     variant: str = MAIN
+    reasoning: str | None = None
 
 
 RFT = Table(
@@ -47,6 +50,7 @@ RFT = Table(
         "response_id": "string",
         "method": "string",
         "variant": "string",
+        "reasoning": "string",
     },
     reads=VARIANT | {"method": f"coalesce(method, '{SPAR}')"},
 )

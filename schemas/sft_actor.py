@@ -20,6 +20,8 @@ class SftActor:
     teacher: `rules` or the name of the model that vouches for it. value: the share of its votes on
     it that say Yes, or its mean rating. checked: what the program says, null where the prompt has
     no checks. method: how it was made (`spar_core.methods`), `bootstrap` by a teacher.
+    reasoning: what the model thought before an answer or a response, which is without it; None for
+        nothing, and for a repair or a text: nobody thought of the prompt alone before those.
     """
 
     sft_id: str
@@ -32,6 +34,7 @@ class SftActor:
     checked: bool | None = None
     method: str = BOOTSTRAP
     variant: str = MAIN
+    reasoning: str | None = None
 
 
 SFT_ACTOR = Table(
@@ -48,6 +51,7 @@ SFT_ACTOR = Table(
         "checked": "bool",
         "method": "string",
         "variant": "string",
+        "reasoning": "string",
     },
     reads=VARIANT | {"method": f"coalesce(method, '{BOOTSTRAP}')"},
 )

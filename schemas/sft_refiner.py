@@ -17,7 +17,8 @@ class SftRefiner:
     the teacher left half done; `look_alike`, one mended as another prompt would have it. teacher:
     `rules` or a model's name. value: the share of its votes that say Yes. checked: what the
     program says of the judged or of the refined text. similarity: of a refinement to what it
-    refines, as in `pairs`.
+    refines, as in `pairs`. reasoning: what the teacher thought before the last turn, which is
+    without it; None for nothing.
     """
 
     sft_id: str
@@ -32,6 +33,7 @@ class SftRefiner:
     checked: bool | None = None
     similarity: float | None = None
     variant: str = MAIN
+    reasoning: str | None = None
 
 
 SFT_REFINER = Table(
@@ -50,6 +52,7 @@ SFT_REFINER = Table(
         "checked": "bool",
         "similarity": "double",
         "variant": "string",
+        "reasoning": "string",
     },
     reads=VARIANT,
 )

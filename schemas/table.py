@@ -22,8 +22,13 @@ Kind = str | Sequence["Kind"] | Mapping[str, "Kind"]
 MESSAGES: Kind = [{"role": "string", "content": "string"}]
 """A chat, as TRL and the OpenAI protocol write it."""
 
-VOTES: Kind = [{"vote": "string", "text": "string", "finish_reason": "string"}]
-"""Votes with the text each was read from; `vote` is Yes, No or null where none could be read."""
+VOTES: Kind = [
+    {"vote": "string", "text": "string", "finish_reason": "string", "reasoning": "string"}
+]
+"""Votes with the text each was read from; `vote` is Yes, No or null where none could be read.
+
+`reasoning` is what the judge thought before the text, which is without it; null for nothing.
+"""
 
 
 MAIN = "main"

@@ -114,6 +114,7 @@ class Chosen:
     """What is chosen for the refiner to learn: a row of the selection (spar_core.stages.rft).
 
     reflection, refined: of a refinement; None of a judgement.
+    reasoning: what the refiner thought before it wrote the judgement or the refinement.
     """
 
     key: str
@@ -130,6 +131,7 @@ class Chosen:
     verdict: str
     value: float
     earlier_turns: Any = None
+    reasoning: str | None = None
 
 
 def rft_sample(chosen: Chosen) -> RftSample:
@@ -149,6 +151,7 @@ def rft_sample(chosen: Chosen) -> RftSample:
         tree_id=chosen.tree_id,
         node_id=chosen.node_id,
         response_id=chosen.response_id,
+        reasoning=chosen.reasoning,
     )
 
 

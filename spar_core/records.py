@@ -15,7 +15,9 @@ from spar_core.voting import Ballot, Judged, Verdict
 
 
 def vote_records(judged: Judged) -> list[VoteRecord]:
-    return [VoteRecord(b.vote, b.text, b.finish_reason) for b in judged.ballots]
+    return [
+        VoteRecord(b.vote, b.text, b.finish_reason, b.reasoning or None) for b in judged.ballots
+    ]
 
 
 def judgement_row(response_id: str, prompt_id: str, judged: Judged, model: str) -> Judgement:
@@ -41,7 +43,10 @@ def judgement_row(response_id: str, prompt_id: str, judged: Judged, model: str) 
 
 def judged_of_row(row: Mapping[str, Any]) -> Judged:
     """A judgement read back; what it cost was counted where it was made."""
-    ballots = tuple(Ballot(v["vote"], v["text"], v["finish_reason"]) for v in row["votes"])
+    ballots = tuple(
+        Ballot(v["vote"], v["text"], v["finish_reason"], v.get("reasoning") or "")
+        for v in row["votes"]
+    )
     verdict: Verdict = row["verdict"]
     return Judged(
         ballots,
@@ -85,6 +90,7 @@ def _node_row(tree: str, prompt_id: str, node: TreeNode, *, is_given: bool) -> N
         checks_met=judged.checks_met,
         outcome=judged.settled,
         asked_again=judged.asked_again,
+        reasoning=node.reasoning or None,
     )
 
 

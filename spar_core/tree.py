@@ -15,6 +15,7 @@ class TreeNode:
     Tokens are of the response alone; those of the judgement stand in `judged`.
     answer: tells the actor's answers apart where a tree begins with several (best-of-N): all of
         them have depth 0.
+    reasoning: what the model thought before it wrote the response; "" for nothing.
     """
 
     path: tuple[int, ...]
@@ -25,6 +26,7 @@ class TreeNode:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     answer: int = 0
+    reasoning: str = ""
 
     @property
     def depth(self) -> int:

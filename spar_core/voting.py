@@ -23,11 +23,15 @@ decide: as veto, and where the checks are all that a prompt asks for, no judge i
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """One vote with its text; `vote` is None where the text held none."""
+    """One vote with its text; `vote` is None where the text held none.
+
+    reasoning: what the judge thought before the text; "" for nothing.
+    """
 
     vote: Vote | None
     text: str
     finish_reason: str = "stop"
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,11 @@ class Judged:
     def settled(self) -> Outcome:
         """The outcome: the verdict, unless the program's checks say something else."""
         return self.outcome or self.verdict
+
+    @property
+    def critique_reasoning(self) -> str:
+        """What the judge thought before it wrote the critique; "" where nothing is known."""
+        return next((b.reasoning for b in self.ballots if b.text == self.critique), "")
 
     @property
     def yes_votes(self) -> int:
@@ -155,7 +164,9 @@ async def judge(
                 else None,
             )
         )
-        ballots += [Ballot(read_vote(c.text), c.text, c.finish_reason) for c in answer.choices]
+        ballots += [
+            Ballot(read_vote(c.text), c.text, c.finish_reason, c.reasoning) for c in answer.choices
+        ]
         prompt_tokens += answer.prompt_tokens
         completion_tokens += answer.completion_tokens
     return replace(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from inspection.export import card, files
-from inspection.export.formats import FORMATS, TABLES, Format, dataset_info
+from inspection.export.formats import FORMATS, REASONING, TABLES, Format, dataset_info
 from schemas import TABLES as SCHEMAS
 from schemas.selection import COLUMNS, Choice, Kinds, SelectionError
 from schemas.table import MESSAGES, Kind, arrow_schema
@@ -76,6 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             "holds more than one",
         )
     parser.add_argument(
+        "--with_reasoning",
+        action="store_true",
+        help="with what models thought before their answers: a column in formats of all columns, "
+        "<think> tags in the last turn of rft samples in others (default: without)",
+    )
+    parser.add_argument(
         "--licence",
         type=_licence,
         default=card.NO_LICENCE,
@@ -97,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.iteration,
             options.licence,
             Choice.read(options.method, options.variant),
+            with_reasoning=options.with_reasoning,
         )
     except KeyboardInterrupt:
         err.print("stopped: nothing was written")
@@ -119,6 +126,8 @@ def export(
     iteration: int | None = None,
     licence: str = card.NO_LICENCE,
     choice: Choice = _ANY,
+    *,
+    with_reasoning: bool = False,
 ) -> dict[str, int]:
     """Write a run's tables in a format; returns the rows of each that has any.
 
@@ -134,7 +143,9 @@ def export(
         raise ValueError(f"--output is a folder on this machine, not {output}")
     with files.new_folder(output) as folder:
         picked = folder / ".picked"
-        kinds, columns, facts = _pick(run, where, iteration, choice, picked)
+        kinds, columns, facts = _pick(
+            run, where, iteration, choice, picked, with_reasoning=with_reasoning
+        )
         if not kinds["pairs"].total:
             raise NothingToExport(_nothing(run, where, iteration, choice))
         made = {table: some for table, some in kinds.items() if some.total}
@@ -145,10 +156,18 @@ def export(
             connection.execute(f"set temp_directory = '{_quoted(picked / 'spill')}'")
             for table in made:
                 _read(connection, picked / table).create_view(table)
-                _write(connection, form, table, folder)
+                _write(connection, form, table, folder, with_reasoning=with_reasoning)
             names = os.path.basename(_root(run)), os.path.basename(os.path.realpath(output))
             selection = card.Selection(
-                *names, form, where, iteration, choice, licence, made, columns
+                *names,
+                form,
+                where,
+                iteration,
+                choice,
+                licence,
+                made,
+                columns,
+                with_reasoning=with_reasoning,
             )
             text = card.render(connection, facts, selection)
         (folder / "README.md").write_text(text, encoding="utf-8")
@@ -159,7 +178,13 @@ def export(
 
 
 def _pick(
-    run: str, where: str | None, iteration: int | None, choice: Choice, folder: Path
+    run: str,
+    where: str | None,
+    iteration: int | None,
+    choice: Choice,
+    folder: Path,
+    *,
+    with_reasoning: bool,
 ) -> tuple[dict[str, Kinds], dict[str, dict[str, Kind]], card.Facts]:
     """Copy the rows asked for, whatever the condition says, once; with what the run says of them.
 
@@ -182,6 +207,9 @@ def _pick(
             chosen = choice.of(there)
             if where is not None:
                 chosen = _filtered(chosen, where, table)
+            if not with_reasoning:
+                del columns[table][REASONING[table]]
+                chosen = chosen.select(duckdb.StarExpression(exclude=[REASONING[table]]))
             schema = arrow_schema(columns[table])
             files.write_parquet(chosen.to_arrow_reader(files.ROWS), schema, folder / table)
             with duckdb.connect() as unlocked:
@@ -229,8 +257,15 @@ def _filtered(rows: duckdb.DuckDBPyRelation, where: str, table: str) -> duckdb.D
         return rows
 
 
-def _write(connection: duckdb.DuckDBPyConnection, form: Format, table: str, folder: Path) -> None:
-    query = form.select(table)
+def _write(
+    connection: duckdb.DuckDBPyConnection,
+    form: Format,
+    table: str,
+    folder: Path,
+    *,
+    with_reasoning: bool,
+) -> None:
+    query = form.select(table, with_reasoning=with_reasoning)
     if form.files == "jsonl":
         reader = connection.sql(f"select to_json(r)::varchar from ({query}) r").to_arrow_reader(
             files.ROWS

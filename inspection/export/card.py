@@ -98,6 +98,7 @@ class Selection:
     run, output: the names of the two folders; where they lie is nobody's business.
     kinds: rows by table, and in it by method and variant.
     columns: by table all columns of its rows, with their types, which formats of all columns have.
+    with_reasoning: whether what models thought was asked for.
     """
 
     run: str
@@ -109,6 +110,7 @@ class Selection:
     licence: str
     kinds: dict[str, Kinds]
     columns: dict[str, dict[str, Kind]]
+    with_reasoning: bool = False
 
     @property
     def rows(self) -> dict[str, int]:
@@ -264,6 +266,11 @@ def _contents(selection: Selection) -> Iterable[str]:
             for kind, number in kinds.rows.items()
         ],
     )
+    if selection.with_reasoning and selection.form.columns is not None:
+        yield (
+            "What the models thought stands before the last turn of rft samples, in `<think>` "
+            "tags; pairs are without."
+        )
     for table in selection.rows:
         yield f"`{table}` ({_code(selection.form.pattern(table))}):"
         names = (
@@ -349,6 +356,8 @@ def _commands(known: Facts, selection: Selection) -> Iterable[str]:
     for column in COLUMNS:
         if names := selection.choice.named(column):
             again += [f"--{column}", ",".join(names)]
+    if selection.with_reasoning:
+        again += ["--with_reasoning"]
     if selection.licence != NO_LICENCE:
         again += ["--licence", selection.licence]
     yield (

@@ -30,6 +30,8 @@ _COLUMNS = {
         "chosen_checked": "whether the chosen answer passes the prompt's checks; null without any",
         "rejected_checked": "the same of the rejected answer",
         "chosen_response_id": "id of the sampled response that was chosen, if one was",
+        "chosen_reasoning": "what the model thought before a chosen response that it sampled, "
+        "which is without it; null for nothing",
         "variant": "the settings that the pair was made with, by their name in the run",
         "conversations": "the conversation to answer: a list of `{from, value}`",
         "extra": "other columns of the prompt's row in its file, a JSON object, if it had any",
@@ -49,6 +51,8 @@ _COLUMNS = {
         "node_id": "id of the tree's node, if the sample is from one",
         "response_id": "id of the sampled response, if the sample is a judgement of one",
         "method": "how the sample was made",
+        "reasoning": "what the model thought before the last turn of `messages`, which is without "
+        "it; null for nothing",
         "variant": "the settings that the sample was made with, by their name in the run",
         "conversations": "a chat, a list of `{from, value}`; its last turn is the one to learn",
     },

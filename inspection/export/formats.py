@@ -11,6 +11,19 @@ from schemas import TABLES as SCHEMAS
 TABLES = ("pairs", "rft")
 """The tables that are exported; the first is what a dataset holds by default."""
 
+REASONING = {"pairs": "chosen_reasoning", "rft": "reasoning"}
+"""By table the column of the reasoning before an answer, which is exported on request alone."""
+
+_REASONED = """
+    case when trim(coalesce(reasoning, ''), e' \\t\\n\\r') = '' then messages
+    else list_append(messages[:-2], {
+        'role': messages[-1].role,
+        'content': '<think>' || chr(10) || reasoning || chr(10) || '</think>' || chr(10) || chr(10)
+            || messages[-1].content
+    }) end"""
+"""SQL of a sample's messages with the reasoning before its last turn, as most chat templates have
+it: which one a dataset will be read with, nobody knows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Format:
@@ -26,13 +39,21 @@ class Format:
     columns: dict[str, dict[str, str]] | None
     next_step: str
 
-    def select(self, table: str) -> str:
-        """The SQL of a table's rows; in the order of their ids, however a run came to them."""
-        made = "*"
+    def select(self, table: str, *, with_reasoning: bool = False) -> str:
+        """The SQL of a table's rows; in the order of their ids, however a run came to them.
+
+        Args:
+            with_reasoning: whether the rows have reasoning. It stays a column where a format has
+                all columns; in others it stands in the last turn of a sample, and pairs go
+                without: only one of the two sides could have it.
+        """
+        made, source = "*", table
         if self.columns is not None:
             made = ", ".join(f"{sql} as {name}" for name, sql in self.columns[table].items())
+            if with_reasoning and "messages" in SCHEMAS[table].columns:
+                source = f"(select * replace ({_REASONED} as messages) from {table})"
         id_ = next(iter(SCHEMAS[table].columns))
-        return f"select {made} from {table} order by iteration, {id_}, variant"
+        return f"select {made} from {source} order by iteration, {id_}, variant"
 
     def pattern(self, table: str) -> str:
         """The files of a table, relative to the dataset."""

@@ -27,6 +27,7 @@ class Draft:
     """A response that is not judged yet; the first of a request bears its prompt tokens.
 
     is_whole: whether it ended by itself and says something.
+    reasoning: what the model thought before it; "" for nothing.
     """
 
     response: str
@@ -34,6 +35,7 @@ class Draft:
     prompt_tokens: int
     completion_tokens: int
     is_whole: bool = True
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Drafting:
             text = choice.text.strip()
             is_whole = bool(text) and not choice.is_cut
             unborne = 0 if drafts else answer.prompt_tokens
-            drafts.append(Draft(text, "", unborne, choice.tokens, is_whole))
+            drafts.append(Draft(text, "", unborne, choice.tokens, is_whole, choice.reasoning))
         return drafts
 
     async def refinements(
@@ -138,7 +140,13 @@ class Drafting:
                 self._lose(choice)
             else:
                 drafts.append(
-                    Draft(refinement.response, refinement.reflection, unborne, choice.tokens)
+                    Draft(
+                        refinement.response,
+                        refinement.reflection,
+                        unborne,
+                        choice.tokens,
+                        reasoning=choice.reasoning,
+                    )
                 )
                 unborne = 0
         self.tree.malformed_prompt_tokens += unborne

@@ -106,6 +106,7 @@ class Growth:
             prompt_tokens=draft.prompt_tokens,
             completion_tokens=draft.completion_tokens,
             answer=answer,
+            reasoning=draft.reasoning,
         )
         self.tree.nodes.append(node)
         return node

@@ -72,6 +72,7 @@ def _pair(
             f"{side}_value": answer["pass_rate"],
             f"{side}_checked": answer["checked"],
         }
+    pair["chosen_reasoning"] = chosen["reasoning"]
     return pair_of_responses(pair, METHOD, context.iteration, context.variant)
 
 
@@ -86,6 +87,7 @@ def _sft(context: Context[StageSettings], item: Item, answer: Item) -> SftActor:
         value=answer["pass_rate"],
         checked=answer["checked"],
         method=METHOD,
+        reasoning=answer["reasoning"],
     )
 
 
@@ -97,7 +99,8 @@ AUTOIF = Stage(
             select v.prompt_id, v.model, v.pass_rate, s.is_relevant,
                    md5(v.response_id || ':' || $seed) as draw,
                    {{'response_id': v.response_id, 'response': r.response,
-                    'pass_rate': v.pass_rate, 'checked': v.checked}} as answer
+                    'reasoning': r.reasoning, 'pass_rate': v.pass_rate,
+                    'checked': v.checked}} as answer
             from verifications v join responses r using (response_id)
             left join relevances s using (response_id)
             where {WHOLE})

@@ -27,7 +27,8 @@ INDEPENDENT = Stage(
         with drawn as (
             {ONE_OF_EACH_OUTCOME})
         select prompt_id as key, prompt_id, p.prompt, p.earlier_turns,
-               c.response as chosen, r.response as rejected, y.response_id as chosen_response_id,
+               c.response as chosen, c.reasoning as chosen_reasoning,
+               r.response as rejected, y.response_id as chosen_response_id,
                n.response_id as rejected_response_id,
                y.value as chosen_value, n.value as rejected_value,
                y.yes_votes as chosen_yes_votes, y.no_votes as chosen_no_votes,

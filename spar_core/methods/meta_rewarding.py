@@ -113,7 +113,8 @@ META_REWARDING = Stage(
             from tiers where is_low qualify row_number() over (partition by prompt_id
                 order by chars desc, value, md5(response_id || ':' || $seed)) = 1)
         select prompt_id as key, prompt_id, p.prompt, p.earlier_turns, p.checks,
-               high.response as chosen, low.response as rejected,
+               high.response as chosen, high.reasoning as chosen_reasoning,
+               low.response as rejected,
                high.response_id as chosen_response_id, low.response_id as rejected_response_id,
                high.value as chosen_value, low.value as rejected_value
         from high join low using (prompt_id) join prompts p using (prompt_id)

@@ -43,7 +43,8 @@ METHOD = "self"
 async def _learn(context: Context[TreeSearchSettings], item: Item) -> Rows:
     if item["outcome"] == "yes":
         judge = context.engines["judge"].name
-        return _kept(context, item, "response", judge, item["response"], item["value"])
+        said = item["response"], item["value"], item["reasoning"]
+        return _kept(context, item, "response", judge, *said)
     grown = await _refined(context, item)
     if cause := _flaw(grown):
         taken = Drop(METHOD, item["response_id"], "refinement", cause, prompt_id=item["prompt_id"])
@@ -82,6 +83,7 @@ def _kept(
     model: str,
     answer: str,
     value: float | None,
+    reasoning: str | None = None,
 ) -> Rows:
     row = SftActor(
         sft_id=sft_id(item["response_id"], METHOD, context.variant),
@@ -93,6 +95,7 @@ def _kept(
         value=value,
         checked=item["checked"],
         method=METHOD,
+        reasoning=reasoning,
     )
     return {"sft_actor": [row]}
 
@@ -115,8 +118,8 @@ SELF = Stage(
         with drawn as (
             {ONE_OF_EACH_OUTCOME})
         select prompt_id || '.' || outcome as key, response_id, prompt_id, prompt,
-               earlier_turns, checks, checks_complete, response, verdict, value, critique,
-               votes, outcome, checked, checks_met, asked_again
+               earlier_turns, checks, checks_complete, response, reasoning, verdict, value,
+               critique, votes, outcome, checked, checks_met, asked_again
         from drawn join responses using (response_id, prompt_id) join prompts using (prompt_id)
         where prompt_id in (select prompt_id from scope)""",
     task=_learn,

@@ -36,7 +36,8 @@ SELF_REWARDING = Stage(
                        order by value, md5(response_id || ':' || $seed)) as from_worst
             from rated)
         select prompt_id as key, prompt_id, p.prompt, p.earlier_turns, p.checks,
-               c.response as chosen, r.response as rejected,
+               c.response as chosen, c.reasoning as chosen_reasoning,
+               r.response as rejected,
                best.response_id as chosen_response_id,
                worst.response_id as rejected_response_id,
                best.value as chosen_value, worst.value as rejected_value

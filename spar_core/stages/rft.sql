@@ -77,24 +77,27 @@ node as materialized (
         select node_id from kept_node union all select parent_id from kept_node)),
 of_node as (
     select source, node_id || '.judge' as key, prompt_id, tree_id, node_id, null as response_id,
-           response, critique, null as reflection, null as refined, verdict, value
+           response, critique, null as reflection, null as refined, verdict, value,
+           list_filter(votes, lambda vote: vote.text = critique)[1].reasoning as reasoning
     from kept_node join node using (node_id) where source = 'tree_judgement'
     union all
     select source, c.node_id || '.refine', c.prompt_id, c.tree_id, c.node_id, null, m.response,
-           m.critique, c.reflection, c.response, c.verdict, c.value
+           m.critique, c.reflection, c.response, c.verdict, c.value,
+           c.reasoning
     from kept_node k join node c on c.node_id = k.node_id join node m on m.node_id = k.parent_id
     where source = 'tree_refinement'),
 kept_response as materialized (
     select response_id from responses
     where md5_number(response_id || ':' || $seed) in (select draw from kept_of_responses)),
 response as materialized (
-    from responses where response_id in (select response_id from kept_response)),
+    select response_id, prompt_id, response from responses where response_id in (select response_id from kept_response)),
 judgement as materialized (
     from judgements where response_id in (select response_id from kept_response)),
 of_response as (
     select 'response_judgement' as source, response_id || '.judge' as key, prompt_id, null as tree_id, null as node_id,
-           response_id, response, critique, null as reflection, null as refined, verdict, value
+           response_id, response, critique, null as reflection, null as refined, verdict, value,
+           list_filter(votes, lambda vote: vote.text = critique)[1].reasoning as reasoning
     from response join judgement using (response_id, prompt_id))
 select key, s.source, prompt_id, prompt, earlier_turns, tree_id, node_id, response_id, response, critique,
-       reflection, refined, verdict, value
+       reflection, refined, verdict, value, reasoning
 from (from of_node union all by name from of_response) s join prompts using (prompt_id)

@@ -76,6 +76,7 @@ async def _teach_by_rules(context: Context[RulesSettings], item: Item) -> Rows:
                 teacher=rules.NAME,
                 response_id=item["key"],
                 checked=True,
+                reasoning=item["reasoning"] if is_own else None,
             )
         ]
     return rows
@@ -109,7 +110,14 @@ async def _answer(context: Context[AnswerSettings], item: Item) -> Rows:
     name = sft_id(f"i{context.iteration}.{item['key']}", "answer", context.variant)
     said = answer_conversation(prompt_of(item), made.text)
     row = SftActor(
-        name, said, item["key"], "answer", teacher.name, value=made.value, checked=made.checked
+        sft_id=name,
+        messages=said,
+        prompt_id=item["key"],
+        source="answer",
+        teacher=teacher.name,
+        value=made.value,
+        checked=made.checked,
+        reasoning=made.reasoning or None,
     )
     return {"sft_actor": [row]}
 
@@ -142,6 +150,7 @@ def _rows(context: Context[Any], item: Item, made: Lessons, teacher: str) -> Row
                 value=lesson.value,
                 checked=lesson.checked,
                 similarity=lesson.similarity,
+                reasoning=lesson.reasoning or None,
             )
         )
     drops = [
@@ -213,7 +222,7 @@ def _engine_settings(options: Namespace) -> EngineSettings:
 
 
 _RESPONSES = f"""
-    select response_id as key, prompt_id, prompt, earlier_turns, checks, response
+    select response_id as key, prompt_id, prompt, earlier_turns, checks, response, reasoning
     from responses join prompts using (prompt_id)
     where {WHOLE} and prompt_id in (select prompt_id from scope)"""
 

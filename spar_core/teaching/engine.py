@@ -92,7 +92,15 @@ def _judgement(
         return False
     label = "Yes" if judged.passed else "No"
     made.learnt.append(
-        Lesson(source, response, judged.critique, label, value=judged.value, checked=checked)
+        Lesson(
+            source,
+            response,
+            judged.critique,
+            label,
+            value=judged.value,
+            checked=checked,
+            reasoning=judged.critique_reasoning,
+        )
     )
     return True
 
@@ -140,19 +148,21 @@ async def _refinement(
         value=node.judged.value,
         checked=checked,
         similarity=similarity(response, node.response),
+        reasoning=node.reasoning,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A teacher's answer, and what its votes and the program say of it; cause: why it is left out,
-    "" where it is not.
+    "" where it is not; reasoning: what the teacher thought before it, "" for nothing.
     """
 
     text: str
     value: float | None
     checked: bool | None
     cause: str
+    reasoning: str = ""
 
 
 async def answer(
@@ -178,4 +188,4 @@ async def answer(
     judged = await judge(teacher, prompt, text, judging, seed_of(seed, "judge"))
     checked = await check(checks, text)
     cause = "" if judged.passed and checked is not False else "does_not_pass"
-    return Answer(text, judged.value, checked, cause)
+    return Answer(text, judged.value, checked, cause, choice.reasoning)

@@ -17,7 +17,8 @@ class Lesson:
     critique: the judgement of the response. refinement: of a lesson in refining, else None.
     label: the verdict of a lesson in judging, Yes or No. value: the share of the teacher's votes
     that say Yes, None of a program. checked: what the program says of the text that the lesson is
-    about: the one judged, or the refined one.
+    about: the one judged, or the refined one. reasoning: what the teacher thought before it; ""
+    for nothing.
     """
 
     source: Source
@@ -28,6 +29,7 @@ class Lesson:
     value: float | None = None
     checked: bool | None = None
     similarity: float | None = None
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from benchmarks import llama
 from inspection.export import __main__ as export
 from inspection.export import card, files
 from inspection.export.columns import described
-from inspection.export.formats import FORMATS
+from inspection.export.formats import FORMATS, REASONING
 from pipelines.execution import options
 from pipelines.execution.parts import depends_on
 from schemas import TABLES
@@ -135,8 +136,15 @@ def write(run: Path | str, form: str, output: Path | str, *more: str) -> int:
     return export.main(["--run", str(run), "--format", form, "--output", str(output), *more])
 
 
+def exported(table: str) -> list[str]:
+    """The columns of a table that are exported unless reasoning is asked for."""
+    return [name for name in TABLES[table].schema.names if name != REASONING[table]]
+
+
 def held(run: Path, table: str, columns: str = "*", where: str = "true") -> list[dict[str, Any]]:
-    """Rows of a run by iteration and id."""
+    """Rows of a run by iteration and id; of an exported table without reasoning."""
+    if columns == "*" and table in REASONING:
+        columns = f"* exclude ({REASONING[table]})"
     order = {"pairs": "order by iteration, pair_id", "rft": "order by iteration, rft_id"}
     query = f"select {columns} from {table} where {where} {order.get(table, '')}"
     with connect(str(run), named_in(query)) as connection:
@@ -195,7 +203,7 @@ def test_jsonl_holds_a_row_a_line_for_every_reader(hostile_run: Path, tmp_path: 
         assert [json.loads(line) for line in text.splitlines()] == rows
         with duckdb.connect() as connection:
             path = str(tmp_path / "out" / f"{table}.jsonl").replace("'", "''")
-            names = ", ".join(f"{name}::varchar" for name in TABLES[table].schema.names)
+            names = ", ".join(f"{name}::varchar" for name in exported(table))
             read = f"select {names} from read_json('{path}', maximum_object_size = 100000000)"
             assert len(connection.sql(read).fetchall()) == len(rows)
 
@@ -573,7 +581,7 @@ def test_the_card_tells_what_the_run_holds(finished_run: Path, tmp_path: Path) -
         assert f"| `{name}` | `{shown}` |" in text
     assert "2412.11605" in text
     assert str(finished_run.parent) not in text
-    for table, column in [(t, c) for t in ("pairs", "rft") for c in TABLES[t].schema.names]:
+    for table, column in [(t, c) for t in ("pairs", "rft") for c in exported(t)]:
         assert f"| `{column}` | {described(table, column)} |" in text
     assert not any(row["prompt"] in text for row in held(finished_run, "prompts"))
 
@@ -676,10 +684,55 @@ def test_pairs_have_the_extra_columns_of_their_prompts(tmp_path: Path) -> None:
     assert [*loaded(tmp_path / "trl", tmp_path / "cache")[0]] == ["prompt", "chosen", "rejected"]
 
 
+def thoughtful(tmp_path: Path) -> Path:
+    """A run whose models thought before a pair's chosen side and before one of two samples."""
+    pairs = [replace(pair(0, "plain"), chosen_reasoning="why chosen")]
+    samples = [replace(sample(n, "plain"), reasoning=[None, "why so"][n]) for n in range(2)]
+    run = committed.commit(tmp_path / "run", "pairs", pairs)
+    return committed.commit(run, "rft", samples)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_reasoning_is_exported_on_request_alone(form: str, tmp_path: Path) -> None:
+    run, texts = thoughtful(tmp_path), {}
+    for name, more in (("without", ()), ("with", ("--with_reasoning",))):
+        assert write(run, form, tmp_path / name, *more) == 0
+        found = [path for path in (tmp_path / name).rglob("*") if path.is_file()]
+        data = [path for path in found if path.suffix in (".jsonl", ".parquet")]
+        assert len(data) == 2
+        rows = []
+        for path in sorted(data):
+            rows += duckdb.sql(f"from '{path}'").fetchall()
+        texts[name] = repr(rows)
+        card_text = (tmp_path / name / "README.md").read_text()
+        assert ("reasoning" in card_text) is bool(more)
+    assert "why" not in texts["without"]
+    assert texts["with"].count("why so") == (2 if form == "trl" else 1)
+    assert ("why chosen" in texts["with"]) is (FORMATS[form].columns is None)
+
+
+def test_reasoning_stands_in_tags_before_the_last_turn(tmp_path: Path) -> None:
+    run = thoughtful(tmp_path)
+    assert write(run, "trl", tmp_path / "trl", "--with_reasoning") == 0
+    [[path]] = [list((tmp_path / "trl/data/rft").iterdir())]
+    rows = duckdb.sql(f"select messages, prompt, completion from '{path}'").fetchall()
+    said = {"role": "assistant", "content": "nialp"}
+    thought = said | {"content": "<think>\nwhy so\n</think>\n\nnialp"}
+    assert [completion for *_, completion in rows] == [[said], [thought]]
+    assert all(messages == prompt + completion for messages, prompt, completion in rows)
+
+
+def test_a_condition_may_name_reasoning_that_is_not_exported(tmp_path: Path) -> None:
+    run = thoughtful(tmp_path)
+    assert write(run, "jsonl", tmp_path / "out", "--where", "chosen_reasoning is not null") == 0
+    [row] = (tmp_path / "out/pairs.jsonl").read_text().splitlines()
+    assert "reasoning" not in row
+
+
 def test_every_column_is_described() -> None:
     for form in FORMATS.values():
         for table in ("pairs", "rft"):
-            names = form.columns[table] if form.columns else TABLES[table].schema.names
+            names = form.columns[table] if form.columns else exported(table)
             assert all(described(table, name) for name in names)
 
 

@@ -16,7 +16,7 @@ from tests.loopback import LoopbackServer, serving
 from tests.pipelines import rounds
 from tests.pipelines.rounds import check, command, query, tables
 
-NEW_COLUMNS = {"variant", "split", "chosen_response_id", "reasoning"}
+NEW_COLUMNS = {"variant", "split", "chosen_response_id", "reasoning", "chosen_reasoning"}
 
 
 def make_early(run: Path) -> None:

@@ -42,9 +42,14 @@ def thinking(body: Body) -> Answer:
 
 
 def plain(run: Path, table: str) -> list[tuple[Any, ...]]:
-    """The rows of a table without reasoning and tokens."""
-    columns = "columns(lambda c: c <> 'reasoning' and not contains(c, 'tokens'))"
-    return sorted(query(run, f"select {columns} from {table}"), key=repr)
+    """The rows of a table without reasoning, also that of votes, and tokens."""
+    columns = "columns(lambda c: not contains(c, 'reasoning') and not contains(c, 'tokens'))"
+    if table in ("judgements", "nodes"):
+        votes = "list_transform(votes, lambda v: [v.vote, v.text, v.finish_reason]) as votes"
+        source = f"select * replace ({votes}) from {table}"
+    else:
+        source = f"from {table}"
+    return sorted(query(run, f"select {columns} from ({source})"), key=repr)
 
 
 def test_a_round_of_a_model_that_thinks_is_that_of_its_answers(tmp_path: Path) -> None:
@@ -63,8 +68,23 @@ def test_a_round_of_a_model_that_thinks_is_that_of_its_answers(tmp_path: Path) -
     assert thought == {THOUGHTS["actor"]}
     assert query(runs[1], "select distinct reasoning from responses") == [(None,)]
     for table in ("judgements", "nodes", "pairs", "rft"):
-        for row in query(runs[0], f"from {table}"):
+        for row in plain(runs[0], table):
             assert "think>" not in repr(row) and "only thought of" not in repr(row)
+
+
+def test_what_was_thought_before_votes_and_refinements_reaches_the_samples(tmp_path: Path) -> None:
+    run, prompts = tmp_path / "run", rounds.write_prompts(tmp_path / "prompts.jsonl", PROMPTS)
+    with serving(thinking) as server:
+        assert refine.main(command(run, prompts, server.url)) == 0
+    judged, refined = (THOUGHTS["judge"],), (THOUGHTS["refine"],)
+    for table in ("judgements", "nodes"):
+        votes = f"select unnest(votes, recursive := true) from {table}"
+        assert query(run, f"select distinct reasoning from ({votes})") == [judged]
+    assert query(run, "select distinct reasoning from nodes where depth > 0") == [refined]
+    assert query(run, "select count(*) from nodes where depth = 0 and reasoning <> ''") == [(0,)]
+    by_task = "select distinct task, reasoning from rft order by 1"
+    assert query(run, by_task) == [("judge", *judged), ("refine", *refined)]
+    assert query(run, "select distinct chosen_reasoning from pairs") == [(None,)]
 
 
 def test_votes_are_read_after_the_thinking(tmp_path: Path) -> None:

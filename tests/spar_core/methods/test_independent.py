@@ -34,6 +34,15 @@ def test_a_yes_is_paired_with_a_no_of_the_same_prompt(tables: Tables) -> None:
     )
 
 
+def test_a_pair_has_what_was_thought_before_its_chosen_side(tables: Tables) -> None:
+    judged(tables, "yes", "yes")
+    judged(tables, "no", "no")
+    for row in tables["responses"]:
+        row["reasoning"] = f"before {row['response_id']}"
+    [pair] = run_stage(INDEPENDENT, tables)["pairs"]
+    assert pair.chosen_reasoning == "before yes"
+
+
 def test_the_seed_draws_both_sides(tables: Tables) -> None:
     for prompt in range(60):
         tables["prompts"].append({"prompt_id": f"p{prompt}", "prompt": "do it"})

@@ -51,6 +51,20 @@ def test_an_answer_that_passed_is_learnt_as_it_is_and_nothing_is_asked(tables: T
     assert made.engines["refiner"].requests == []
 
 
+def test_an_answer_has_what_was_thought_before_it_and_a_mended_one_has_nothing(
+    tables: Tables,
+) -> None:
+    judged(tables, "fine", "yes", text="fine")
+    judged(tables, "failing", "no", "q", "bad")
+    for row in tables["responses"]:
+        row["reasoning"] = f"before {row['response_id']}"
+    rows = run(tables, ["good"], 4)["sft_actor"]
+    assert {row.source: row.reasoning for row in rows} == {
+        "response": "before fine",
+        "repair": None,
+    }
+
+
 @pytest.mark.parametrize(
     ("refined", "yes", "cause"),
     [

@@ -34,14 +34,17 @@ class Rows:
                                     finish_reason varchar);
             create table judgements (response_id varchar, prompt_id varchar, verdict varchar,
                                      value double, critique varchar, checked boolean,
-                                     checks_met double, yes_votes int, no_votes int);
+                                     checks_met double, yes_votes int, no_votes int,
+                                     votes struct("text" varchar, reasoning varchar)[]);
             create table trees (tree_id varchar, prompt_id varchar, solved boolean,
                                 chosen_node_id varchar);
             create table nodes (tree_id varchar, node_id varchar, parent_id varchar,
                                 prompt_id varchar, depth int, response varchar, critique varchar,
                                 reflection varchar, verdict varchar, value double,
                                 checked boolean, checks_met double,
-                                yes_votes int, no_votes int)"""
+                                yes_votes int, no_votes int,
+                                votes struct("text" varchar, reasoning varchar)[],
+                                reasoning varchar)"""
         )
 
     def prompt(self, name: str, in_scope: bool = True) -> None:
@@ -57,8 +60,8 @@ class Rows:
         said = text or f"text of {name}"
         self.db.execute("insert into responses values (?, ?, ?, 'stop')", [name, prompt, said])
         self.db.execute(
-            "insert into judgements values (?, ?, ?, ?, ?, null, null, 1, 1)",
-            [name, prompt, verdict, value, f"on {name}"],
+            "insert into judgements values (?, ?, ?, ?, ?, null, null, 1, 1, ?)",
+            [name, prompt, verdict, value, f"on {name}", votes(name)],
         )
 
     def tree(
@@ -70,8 +73,11 @@ class Rows:
         for depth, (*verdict, text) in enumerate(nodes):
             node, parent = f"{name}.{depth}", f"{name}.{depth - 1}" if depth else None
             self.db.execute(
-                "insert into nodes values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null, null, 1, 1)",
-                [name, node, parent, prompt, depth, text, f"on {node}", f"of {node}", *verdict],
+                "insert into nodes values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null, null, 1, 1, ?, ?)",
+                [
+                    *(name, node, parent, prompt, depth, text, f"on {node}", f"of {node}"),
+                    *(*verdict, votes(node), f"refining to {node}"),
+                ],
             )
 
     def of_kind(self, kind: str, caps: dict[str, int] = WITHOUT_CAPS, seed: int = 0) -> list[Any]:
@@ -86,6 +92,14 @@ class Rows:
         result = self.db.execute(query, {"seed": seed})
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def votes(name: str) -> list[dict[str, str]]:
+    """A vote whose text is not the critique, and the one whose text is."""
+    return [
+        {"text": "another", "reasoning": "of another vote"},
+        {"text": f"on {name}", "reasoning": f"judging {name}"},
+    ]
 
 
 @pytest.fixture
@@ -297,3 +311,13 @@ def test_a_sample_is_a_row_of_its_node_or_response() -> None:
     assert [turn.role for turn in one[0].messages][:2] == ["user", "assistant"]
     assert not {row.rft_id for row in one} & {row.rft_id for row in other}
     assert len(run_stage(RFT, tables, scope=[])["rft"]) == 2, "of the whole run, whatever is to do"
+
+
+def test_a_sample_has_what_the_refiner_thought_before_its_last_turn(rows: Rows) -> None:
+    rows.response("r", "q", "no", 0.2)
+    rows.tree("t", "p", [("no", 0.2, "bad"), ("no", 0.4, "better"), ("yes", 0.8, "good")])
+    assert {row["key"]: row["reasoning"] for row in rows.selected()} == {
+        "r.judge": "judging r",
+        "t.2.judge": "judging t.2",
+        "t.2.refine": "refining to t.2",
+    }

@@ -440,5 +440,6 @@ def test_a_teachers_own_answer_must_pass_its_own_votes() -> None:
         *(f"i1.{asked[0].prompt_id}.answer", "answer", 0.6, "scripted"),
     )
     assert [turn.content for turn in row.messages] == ["Say it.", "Here it is."]
+    assert row.reasoning is None
     made = run_stage(ANSWER, {"prompts": asked}, ["Here it is.", *votes[2:], *votes[3:]])
     assert (made["sft_actor"], [row.cause for row in made["drops"]]) == ([], ["does_not_pass"])

@@ -20,6 +20,7 @@ from spar_core.conversation import (
 from spar_core.engine.protocol import (
     ChatAnswer,
     ChatRequest,
+    Choice,
     Engine,
     RequestRefused,
     Sampling,
@@ -118,6 +119,26 @@ def test_of_the_refinements_that_pass_the_best_is_kept() -> None:
     assert (refining.n, refining.sampling) == (3, HOW.refine)
     assert len(requests) == 1 + 1 + 3
     assert len({each.seed for each in requests}) == len(requests)
+
+
+def test_lessons_and_answers_have_what_the_teacher_thought_before_them() -> None:
+    teacher = Teacher({WRONG: "NNNNN", RIGHT: "YYYYY"}, [RIGHT] * 3)
+
+    def thinking(request: ChatRequest) -> list[Choice]:
+        return [
+            Choice(text, "stop", 1, f"{len(request.messages)}.{number}")
+            for number, text in enumerate(teacher(request))
+        ]
+
+    made, _ = teach(thinking)
+    assert [(lesson.source, lesson.label, lesson.reasoning) for lesson in made.learnt] == [
+        ("response", "No", "1.0"),
+        *[("refinement", "Yes", "1.0")] * 3,
+        ("response", None, "3.0"),
+    ]
+    own = Teacher({WRONG: "YYYYY"})
+    thought = ScriptedEngine(lambda request: [Choice(t, "stop", 1, "hm") for t in own(request)])
+    assert answered(thought).reasoning == "hm"
 
 
 @pytest.mark.parametrize(
