@@ -39,7 +39,8 @@ class Selection:
 
     source: what was read. before: its rows without either. rows: the columns asked for.
     kinds: how many of the rows are of which method and variant. fingerprint: of the rows'
-    content and order.
+    content and order. reasoned: how many of the rows have `reasoning`; None where the rows are
+    without that column, since nobody asked for it.
     """
 
     source: str
@@ -47,6 +48,7 @@ class Selection:
     rows: list[Row]
     kinds: Kinds
     fingerprint: str
+    reasoned: int | None = None
 
 
 def is_run(data: str) -> bool:
@@ -66,6 +68,7 @@ def select(
     *,
     is_lenient: bool = False,
     made_by: str = "",
+    reasoning: Sequence[str] = (),
 ) -> Selection:
     """Rows of a run's table, or of files, for which a condition holds, of one kind or as chosen.
 
@@ -77,6 +80,8 @@ def select(
         choice: the methods and variants that are meant.
         is_lenient: whether rows without the columns of the choice are taken as they are.
         made_by: the job that writes the table, where a run need not have it.
+        reasoning: columns of the reasoning before an answer, of which the first that is there is
+            read, as `reasoning`; empty where it is not asked for, and then no row has it.
 
     Raises:
         DataError: with what is missing and what would mend it.
@@ -90,11 +95,15 @@ def select(
     except Exception as error:  # file systems raise what their own libraries do
         raise DataError(f"cannot read {data}: {reason(error)}") from None
     try:
-        connection = _open_run(data, table, made_by) if held else _open_files(data, table, wanted)
+        connection = (
+            _open_run(data, table, made_by)
+            if held
+            else _open_files(data, table, [*wanted, reasoning])
+        )
         with connection:
             if is_lenient:
                 choice = choice.within(connection.sql("from data").columns)
-            return _select(connection, data, wanted, where, choice)
+            return _select(connection, data, wanted, where, choice, reasoning)
     except duckdb.Error as error:
         raise DataError(" ".join(str(error).partition("\n\n")[0].split())) from None
     except (OSError, ValueError, ImportError) as error:
@@ -142,6 +151,7 @@ def _select(
     wanted: Sequence[Sequence[str]],
     where: str,
     choice: Choice,
+    reasoning: Sequence[str],
 ) -> Selection:
     import duckdb
 
@@ -150,6 +160,7 @@ def _select(
     if columns is None:
         forms = ", or ".join(" and ".join(f"`{name}`" for name in some) for some in wanted)
         raise DataError(f"{data} needs the columns {forms} (it has {', '.join(there)})")
+    thought = _reasoning_column(data, there, reasoning)
     query = f"select * from data where (\n{where}\n)"
     statements = connection.extract_statements(query)
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
@@ -160,9 +171,11 @@ def _select(
     if order := ", ".join(name for name in _ORDER if name in there):
         chosen = chosen.order(order)
     # Once, whatever the condition says: it may be `random() < 0.1`.
-    rows = _rows(chosen.project(", ".join(dict.fromkeys([*columns, *before.columns]))))
+    read = dict.fromkeys([*columns, *thought, *before.columns])
+    rows = _rows(chosen.project(", ".join(read)))
     kinds = Kinds.count(before.columns, rows)
     choice.check_one(kinds, what)
+    reasonings = [row[name] for row in rows for name in thought]
     rows = [{name: row[name] for name in columns} for row in rows]
     for name in columns:
         if missing := sum(row[name] is None for row in rows):
@@ -170,7 +183,38 @@ def _select(
                 f"{missing} of {len(rows)} rows of {data} have no `{name}`: leave them out with "
                 f'--where "{name} is not null"'
             )
-    return Selection(data, before.total, rows, kinds, _fingerprint(rows))
+    reasoned = _add_reasoning(data, rows, reasonings) if thought else None
+    return Selection(data, before.total, rows, kinds, _fingerprint(rows), reasoned)
+
+
+def _reasoning_column(data: str, there: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the column of reasoning to read in a list; an empty one where none is asked for."""
+    found = [name for name in names if name in there][:1]
+    if names and not found:
+        listed = " or ".join(f"`{name}`" for name in names)
+        raise DataError(
+            f"--with_reasoning needs a column {listed}, which {data} does not have (it has "
+            f"{', '.join(there)}): leave the option out to train on the answers alone"
+        )
+    return found
+
+
+def _add_reasoning(data: str, rows: Sequence[Row], reasonings: Sequence[object]) -> int:
+    """Give rows their reasoning, where they have any; return how many have."""
+    number = 0
+    for row, reasoning in zip(rows, reasonings, strict=True):
+        if reasoning is not None and not isinstance(reasoning, str):
+            raise DataError(f"reasoning is text, which {repr(reasoning)[:80]} in {data} is not")
+        if reasoning and reasoning.strip():
+            row["reasoning"] = reasoning.strip()
+            number += 1
+    if rows and not number:
+        raise DataError(
+            f"--with_reasoning: none of the {len(rows)} rows of {data} has any reasoning (the "
+            "model did not think, its server hides it, or the rows were made before it was kept): "
+            "leave the option out to train on the answers alone"
+        )
+    return number
 
 
 def _rows(relation: duckdb.DuckDBPyRelation) -> list[Row]:

@@ -9,6 +9,10 @@ from training.data import DataError, Row
 Chat = list[dict[str, str]]
 Example = dict[str, Chat]
 
+REASONING = "reasoning_content"
+"""The field of an answer's message that holds the reasoning before it, until the chat template is
+known (`training.chat_template.prepared`)."""
+
 ANSWERS = ("answer", "completion", "response", "chosen")
 """Columns that an answer may stand in."""
 
@@ -27,7 +31,7 @@ def last_turn(row: Row) -> Iterator[Example]:
     chat = _chat(row["messages"], "user")
     if len(chat) < 2 or chat[-1]["role"] != "assistant":
         raise DataError(f"a chat must end with a turn of the assistant, not {_shown(chat)}")
-    yield {"prompt": chat[:-1], "completion": chat[-1:]}
+    yield {"prompt": chat[:-1], "completion": [_reasoned(chat[-1], row)]}
 
 
 def every_turn(row: Row) -> Iterator[Example]:
@@ -41,7 +45,14 @@ def every_turn(row: Row) -> Iterator[Example]:
     if not turns:
         raise DataError(f"a chat without a turn of the assistant: {_shown(chat)}")
     for i in turns:
-        yield {"prompt": chat[:i], "completion": [chat[i]]}
+        is_last = i == len(chat) - 1
+        yield {"prompt": chat[:i], "completion": [_reasoned(chat[i], row) if is_last else chat[i]]}
+
+
+def _reasoned(message: dict[str, str], row: Row) -> dict[str, str]:
+    """The last message of a chat with the reasoning before it, where the row has any."""
+    reasoning = row.get("reasoning")
+    return {**message, REASONING: reasoning} if isinstance(reasoning, str) else message
 
 
 def _chat(value: object, role: str) -> Chat:

@@ -30,8 +30,9 @@ from training.curves import draw, write_csv
 from training.data import DataError, NothingLeft, Row, Selection, select
 from training.examples import Example
 from training.next_step import following
-from training.options import Arguments, TaskArguments, look, parse
+from training.options import Arguments, ReasoningArguments, TaskArguments, look, parse
 from training.output import Output, OutputDiffers, OutputTaken, Record, called
+from training.tokenizer import load_tokenizer
 
 _DEFAULTS: dict[str, Any] = {
     "logging_steps": 1,
@@ -70,6 +71,8 @@ class Training:
     trainer, config: names in `trl`. defaults: ours where they differ from TRL's.
     task: which of a job's tasks it is. made_by: the job that writes the table, where a run need
     not have it.
+    reasoning: columns that the reasoning before an answer may stand in, of which the first that is
+        there is read; empty where the job has no --with_reasoning.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Training:
     defaults: dict[str, Any]
     task: str | None = None
     made_by: str = ""
+    reasoning: Sequence[str] = ()
 
 
 def main(
@@ -110,7 +114,15 @@ def main(
         defaults = _DEFAULTS | {"bf16": gpu, "dataloader_pin_memory": gpu} | training.defaults
         config = getattr(trl, training.config)
         tasks = tasks or {}
-        parsed = parse(training.name, training.description, config, defaults, argv, tasks)
+        parsed = parse(
+            training.name,
+            training.description,
+            config,
+            defaults,
+            argv,
+            tasks,
+            reasons=bool(training.reasoning),
+        )
         if isinstance(parsed[0], TaskArguments) and parsed[0].task:
             training = tasks[parsed[0].task]
         return _run(training, *parsed)
@@ -162,8 +174,10 @@ def _run(training: Training, arguments: Arguments, config: Any, model: Any) -> i
     datasets.disable_progress_bars()
     choice = Choice.read(arguments.method, arguments.variant)
     if arguments.check:
-        _tokenizer(arguments.model, config)
+        load_tokenizer(arguments.model, config)
         return DONE
+    with_reasoning = isinstance(arguments, ReasoningArguments) and arguments.with_reasoning
+    reasoning = training.reasoning if with_reasoning else ()
     selection = select(
         arguments.data,
         training.table,
@@ -171,6 +185,7 @@ def _run(training: Training, arguments: Arguments, config: Any, model: Any) -> i
         arguments.where,
         choice,
         made_by=training.made_by,
+        reasoning=reasoning,
     )
     record = _record(training, arguments, config, model, selection)
     output = Output(Path(arguments.output))
@@ -180,13 +195,18 @@ def _run(training: Training, arguments: Arguments, config: Any, model: Any) -> i
         _clean(output, held, out)
         _say_what_next(output, held, out)
         return DONE
-    tokenizer = _tokenizer(arguments.model, config)
+    tokenizer = load_tokenizer(arguments.model, config)
     asked = _asked(choice, arguments.where)
     examples = _examples(training, selection, tokenizer, config.max_length, asked, out)
     evaluated = None
     if arguments.eval_data:
         chosen = select(
-            arguments.eval_data, training.table, training.columns, choice=choice, is_lenient=True
+            arguments.eval_data,
+            training.table,
+            training.columns,
+            choice=choice,
+            is_lenient=True,
+            reasoning=reasoning,
         )
         asked = _asked(choice.within(chosen.kinds.columns), "true")
         evaluated = _examples(training, chosen, tokenizer, config.max_length, asked, out)
@@ -220,6 +240,7 @@ def _record(
             "selected": len(selection.rows),
             "kinds": selection.kinds.records(),
             "fingerprint": selection.fingerprint,
+            **({"with_reasoning": True} if selection.reasoned is not None else {}),
         },
         "settings": settings | {"processes": config.world_size},
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
@@ -230,30 +251,6 @@ def _record(
 
 def _ancestor(record: Record) -> Record:
     return {name: record.get(name) for name in ("job", "task", "model", "data")}
-
-
-def _tokenizer(model: str, config: Any) -> Any:
-    from transformers import AutoTokenizer
-
-    if model.startswith(("/", ".", "~")) and not Path(model).is_dir():
-        raise UsageError(f"no model folder at {model}")
-    remote = {"trust_remote_code": config.trust_remote_code}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model, **remote)
-        template = getattr(config, "chat_template_path", None)
-        if template and Path(template).is_file():
-            tokenizer.chat_template = Path(template).read_text()
-        elif template:
-            other = AutoTokenizer.from_pretrained(template, **remote)
-            tokenizer.chat_template = other.chat_template
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot load {model}: {str(error).splitlines()[0]}") from None
-    if not tokenizer.chat_template:
-        raise UsageError(
-            f"{model} has no chat template, so it is no model to chat with: start from its "
-            "instruction-tuned version, or give training.sft --chat_template_path FILE.jinja"
-        )
-    return tokenizer
 
 
 def _asked(choice: Choice, where: str) -> str:
@@ -279,6 +276,8 @@ def _examples(
         said += f", {len(selection.rows)} of them {asked}"
     if len(selection.kinds.rows) > 1:
         said += f" ({selection.kinds.told()})"
+    if selection.reasoned is not None:
+        said += f", {selection.reasoned} of them with reasoning"
     examples, changed = prepared(examples, tokenizer)
     said += changed
     lengths = lengths_of(examples, tokenizer)

@@ -68,7 +68,20 @@ class Arguments:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskArguments(Arguments):
+class ReasoningArguments(Arguments):
+    """Those of a job that can train on the reasoning before an answer."""
+
+    with_reasoning: bool = field(
+        default=False,
+        metadata={
+            "help": "train on what the model thought before its answer, too, where the data hold "
+            "it (default: on the answer alone)"
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskArguments(ReasoningArguments):
     """Those of a job that has tasks."""
 
     task: str | None = field(
@@ -115,12 +128,15 @@ def parse(
     defaults: Mapping[str, Any],
     argv: Sequence[str] | None,
     tasks: Collection[str] = (),
+    *,
+    reasons: bool = False,
 ) -> tuple[Arguments, Any, Any]:
     """Our arguments, TRL's training config and its model config.
 
     Args:
         config: TRL's config class of the job. defaults: ours where they differ from its.
         tasks: what the job may be told to do with --task.
+        reasons: whether it has --with_reasoning; one with tasks has.
 
     Raises:
         UsageError: an unknown option, or a value that is no good.
@@ -130,8 +146,9 @@ def parse(
     class WholeParser(TrlParser):  # type: ignore[misc]
         error = Parser.error
 
+    ours = TaskArguments if tasks else ReasoningArguments if reasons else Arguments
     parser = WholeParser(
-        (TaskArguments if tasks else Arguments, config, ModelConfig),
+        (ours, config, ModelConfig),
         prog=f"python -m training.{job}",
         description=description,
         epilog="Exit codes: 0 done; 2 bad usage or data; 3 no rows are left to train on; 4 "

@@ -23,6 +23,7 @@ RFT = job.Training(
     trainer="SFTTrainer",
     config="SFTConfig",
     defaults=FINE_TUNING | {"learning_rate": 1e-6},
+    reasoning=("reasoning",),
 )
 
 

@@ -36,10 +36,15 @@ SFT = job.Training(
     trainer="SFTTrainer",
     config="SFTConfig",
     defaults=FINE_TUNING,
+    reasoning=("chosen_reasoning", "reasoning"),
 )
 
 _BOOTSTRAPPED = replace(
-    SFT, columns=(("messages",),), examples=last_turn, made_by="pipelines.bootstrap"
+    SFT,
+    columns=(("messages",),),
+    examples=last_turn,
+    made_by="pipelines.bootstrap",
+    reasoning=("reasoning",),
 )
 TASKS = {
     "actor": replace(_BOOTSTRAPPED, task="actor", noun="answers", table="sft_actor"),
