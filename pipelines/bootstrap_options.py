@@ -26,7 +26,17 @@ _BOTH = ("--run", "--iteration", "--variant", "--engine", "--serve", "--model")
 _EVOLVE = (*_BOTH, "--seeds", "--split", "--writer", "--writer_url")
 _TEACH = (*_BOTH, "--prompts", "--limit", "--actor_model", "--teacher", "--teacher_url")
 """Options of the two jobs that are set here."""
-_ENGINE = ("serve", "engine_args", "engine_body", "engine_timeout", "engine_patience", "slots")
+_ENGINE = (
+    *(
+        "serve",
+        "engine_args",
+        "engine_body",
+        "thinking",
+        "engine_timeout",
+        "engine_patience",
+        "slots",
+    ),
+)
 """What is said of the rounds' engine holds before them too."""
 
 

@@ -24,7 +24,8 @@ _SET_HERE = (
 )
 _ENGINE = ("serve", "engine_key", "engine_args", "engine_timeout", "engine_patience", "slots")
 _BODIES = ("engine_body", "actor_body", "refiner_body")
-_JUDGE = tuple(f"judge_{what}" for what in ("model", "url", "engine", "slots", "body"))
+_THINKING = ("thinking", "actor_thinking", "refiner_thinking")
+_JUDGE = tuple(f"judge_{what}" for what in ("model", "url", "engine", "slots", "body", "thinking"))
 """What is said of the rounds' engines holds here too."""
 
 
@@ -103,7 +104,7 @@ def understand(
     running = ["--run", options.run, "--engine", options.engine, *_said(options, _ENGINE), *beam]
     for name in ("engine_headers", "judge_headers"):
         running += [f"--{name}={word}" for word in getattr(options, name) or ()]
-    counts = ["--seed", str(options.seed), *_said(options, ("data", *_JUDGE, *_BODIES))]
+    counts = ["--seed", str(options.seed), *_said(options, ("data", *_JUDGE, *_BODIES, *_THINKING))]
     counts += map(underscored, more)
     models = ["--actor_model", actor, "--refiner_model", refiner]
     try:

@@ -253,7 +253,7 @@ class Inference(beam.DoFn):
                 self._journals[number],
                 key,
                 self._meter,
-                body=request_body.binding(self._specs[role].body),
+                body=request_body.binding(self._specs[role].whole_body),
             )
             for role, engine in engines.items()
         }

@@ -32,8 +32,11 @@ DROPPED = (
 )
 """Why seeds became no prompts, a line for each cause."""
 
-_ENGINE = (*("engine", "model", "engine_url", "serve", "engine_key", "engine_args", "engine_body"),)
-_OF_ROLES = ("model", "url", "engine", "adapter", "body")
+_ENGINE = (
+    *("engine", "model", "engine_url", "serve", "engine_key", "engine_args", "engine_body"),
+    "thinking",
+)
+_OF_ROLES = ("model", "url", "engine", "adapter", "body", "thinking")
 
 
 def following(job: Job) -> str:

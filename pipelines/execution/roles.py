@@ -14,12 +14,13 @@ from spar_core.engine.bundled import BUNDLED, bundled_adapter
 from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.serve_command import parse_template
 from spar_core.engine.spec import EngineSpec
+from spar_core.engine.thinking import EFFORTS, parse_thinking
 from spar_core.stage import DEFAULT_ROLES
 from spar_core.stages.drawing import between, whole
 from terminal.exits import UsageError
 
 _KINDS = ("llamacpp", "vllm", "openai")
-_OWN = ("model", "url", "engine", "slots", "adapter", "body", "headers")
+_OWN = ("model", "url", "engine", "slots", "adapter", "body", "headers", "thinking")
 """What may be said of one role alone."""
 _HEADERS: dict[str, Any] = {"action": "extend", "nargs": "+", "metavar": "NAME=VALUE"}
 _ADAPTED = ("refiner", "judge")
@@ -77,6 +78,15 @@ def add_engines(group: Any, roles: Sequence[str]) -> None:
         '{"top_k": 20, "seed": null} (for a role alone --judge_body, ...)',
     )
     group.add_argument(
+        "--thinking",
+        type=_thinking,
+        metavar="WHAT",
+        help="what is asked of a model that can think: off, on, an effort "
+        f"({', '.join(EFFORTS)}), or a number of tokens; with the kind of the server where its URL "
+        "does not tell it, as in sglang:off (for a role alone --judge_thinking, ...; default: "
+        "what the model does by itself; docs/servers.md)",
+    )
+    group.add_argument(
         "--slots",
         type=whole(1),
         metavar="N",
@@ -99,6 +109,7 @@ def add_engines(group: Any, roles: Sequence[str]) -> None:
         # What is said of all tells of these: they are few people's, and two for each role.
         group.add_argument(f"--{role}_headers", **_HEADERS, help=argparse.SUPPRESS)
         group.add_argument(f"--{role}_body", type=_body, help=argparse.SUPPRESS)
+        group.add_argument(f"--{role}_thinking", type=_thinking, help=argparse.SUPPRESS)
         usual = " (default with the bundled model: the one for it)" if role in _ADAPTED else ""
         group.add_argument(
             f"--{role}_adapter",
@@ -176,11 +187,12 @@ def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None
     body = source.body if source else options.engine_body or ""
     if said["body"] is not None:
         body = said["body"]
+    thinking = said["thinking"] or (source.thinking if source else options.thinking or "")
     has_own_key = own_url and key_variable(role) in os.environ
     key = key_variable(role) if has_own_key else options.engine_key
     if serve and key == KEY_VARIABLE:
         key = ""  # a server of one's own gets no key that was meant for another
-    return EngineSpec(
+    spec = EngineSpec(
         kind=kind,
         model=model,
         url=url,
@@ -193,7 +205,21 @@ def engine_of(options: argparse.Namespace, role: str, default: EngineSpec | None
         headers=headers if url else (),
         body=body,
         serve=serve,
+        thinking=thinking,
     )
+    try:
+        spec.whole_body  # noqa: B018  it says whether the server can be asked for it
+    except ValueError as error:
+        option = f"--{role}_thinking" if said["thinking"] else "--thinking"
+        raise UsageError(f"{option} {thinking} for the {role}: {error}") from None
+    return spec
+
+
+def _thinking(text: str) -> str:
+    try:
+        return parse_thinking(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _serve(options: argparse.Namespace) -> str:

@@ -164,7 +164,7 @@ async def trial(spec: EngineSpec, url: str, model: str, *, patience_s: float) ->
     """
     client = client_of(spec, url, model, Meter(), None, patience_s=patience_s, tells=False)
     hello: Message = {"role": "user", "content": "Say hello."}
-    chat = ChatRequest((hello,), Sampling(1.0, 1.0, _TRIAL_TOKENS), body=fields_of(spec.body))
+    chat = ChatRequest((hello,), Sampling(1.0, 1.0, _TRIAL_TOKENS), body=fields_of(spec.whole_body))
     try:
         await client.ask(chat)
     except AnswerDiscarded:

@@ -180,7 +180,7 @@ def blamed(refusal: RequestRefused, names: Collection[str]) -> RequestRefused:
     """Return a refusal that says which fields of the user it is about, the same where none is."""
     if not names:
         return refusal
-    message = f"{refusal} (--engine_body gives it {', '.join(names)})"
+    message = f"{refusal} (--engine_body or --thinking gives it {', '.join(names)})"
     return RequestRefused(message, refusal.attempts, refusal.said)
 
 

@@ -14,6 +14,7 @@ from spar_core.engine.access import Access, Header
 from spar_core.engine.bundled import BUNDLED, bundled_model
 from spar_core.engine.keys import KEY_VARIABLE
 from spar_core.engine.peft_adapters import adapter_name, served_name
+from spar_core.engine.thinking import thinking_fields, with_thinking
 from spar_core.engine.vllm_arguments import binding
 
 _NO_ARGUMENTS = "none"
@@ -39,6 +40,7 @@ class EngineSpec:
     body: fields that are added to chat requests, or taken out (`request_body`).
     serve: the user's command that starts the server (`serve_command`); "" for that of its kind.
     served_adapters: the adapters of all roles that one vLLM serves (`with_shared_servers`).
+    thinking: what is asked of a model that can think (`thinking`); "" for nothing.
     """
 
     kind: Kind
@@ -54,6 +56,7 @@ class EngineSpec:
     body: str = ""
     serve: str = ""
     served_adapters: tuple[str, ...] = ()
+    thinking: str = ""
 
     def __post_init__(self) -> None:
         is_ours = self.kind in ("llamacpp", "vllm") and self.is_started and not self.serve
@@ -72,13 +75,23 @@ class EngineSpec:
         vLLM has several adapters beside one model, and each request names the one that it is for.
         """
         adapter = "" if self.kind == "vllm" else self.adapter
-        return dataclasses.replace(self, body="", adapter=adapter)
+        return dataclasses.replace(self, body="", thinking="", adapter=adapter)
+
+    @property
+    def whole_body(self) -> str:
+        """The fields of chat requests, with those that ask for thinking.
+
+        Raises:
+            ValueError: the server is not known to have such fields, or `body` has them, too.
+        """
+        asked = thinking_fields(self.thinking, self.kind, self.url)
+        return with_thinking(self.body, asked)
 
     @property
     def binding(self) -> EngineSpec:
         """The engine without what changes no row that is made with it."""
-        body = request_body.binding(self.body)
-        return dataclasses.replace(self, body=body, headers=(), served_adapters=())
+        body = request_body.binding(self.whole_body)
+        return dataclasses.replace(self, body=body, thinking="", headers=(), served_adapters=())
 
     @property
     def is_started(self) -> bool:
@@ -106,7 +119,7 @@ def with_shared_servers(engines: Mapping[str, EngineSpec]) -> dict[str, EngineSp
 
 def request_fields(spec: EngineSpec) -> dict[str, Any]:
     """Return the fields that a role adds to its requests: those of its body, and its adapter."""
-    fields = dict(request_body.fields_of(spec.body))
+    fields = dict(request_body.fields_of(spec.whole_body))
     adapter = adapter_path(spec)
     return fields | ({"model": served_name(adapter)} if adapter and spec.kind == "vllm" else {})
 
@@ -133,10 +146,8 @@ def identity(spec: EngineSpec) -> dict[str, str]:
         chat = chat_content(path) if path and path.is_dir() else ""
     if (spec.kind == "vllm" or spec.serve) and chat:
         said["chat"] = chat
-    if spec.kind == "vllm" or spec.url or spec.serve:
-        is_ours = spec.is_started and not spec.serve
-        said["arguments"] = (binding(spec.arguments) if is_ours else "") or _NO_ARGUMENTS
-    if body := request_body.binding(spec.body):
+        body = request_body.binding(self.whole_body)
+        return dataclasses.replace(self, body=body, thinking="", headers=(), served_adapters=())
         said["body"] = body
     if adapter := adapter_path(spec):
         is_folder = adapter.is_dir()

@@ -11,6 +11,7 @@ from spar_core.chat import prompt_of
 from spar_core.checked_judging import Task, judge_checked, wording
 from spar_core.dataset import Rows
 from spar_core.engine.protocol import seed_of
+from spar_core.engine.thinking import is_on
 from spar_core.records import judgement_row
 from spar_core.stage import Context, Item, Options, Stage, StageSettings
 from spar_core.stages import drawing
@@ -141,10 +142,23 @@ FEWER_VOTES = Options("fewer votes (off: the paper's behaviour)", _add_fewer)
 
 
 def is_constrained(options: Namespace, role: str) -> bool:
-    """Whether a grammar holds a role to the wire format."""
+    """Whether a grammar holds a role to the wire format.
+
+    Raises:
+        UsageError: it does, and the role is asked to think, for which a grammar that holds from the
+            first word on has no room.
+    """
+    spec = options.engines[role]
     if options.constrained == "auto":
-        return role in options.bundled and not options.engines[role].adapter
-    return bool(options.constrained == "on")
+        is_held = role in options.bundled and not spec.adapter
+    else:
+        is_held = bool(options.constrained == "on")
+    if is_held and is_on(spec.thinking):
+        raise UsageError(
+            f"a grammar holds the {role} to the wire format (--constrained), which leaves no room "
+            f"for thinking: give --{role}_thinking off, or --constrained off"
+        )
+    return is_held
 
 
 def voting(options: Namespace) -> JudgeSettings:

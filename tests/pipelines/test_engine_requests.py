@@ -48,6 +48,69 @@ def test_a_role_has_its_own_body_or_that_of_all() -> None:
     assert bodies("--engine_body", TOP_K, "--judge_body", "{}") == [TOP_K, TOP_K, ""]
 
 
+OFF = {"chat_template_kwargs": {"enable_thinking": False, "thinking": False}}
+
+
+def thinking(*argv: str) -> list[dict[str, object]]:
+    """The fields that roles add to their requests."""
+    engines = job("--engine", "vllm", *argv).engines
+    whole = (engines[role].whole_body for role in ("actor", "refiner", "judge"))
+    return [json.loads(body) if body else {} for body in whole]
+
+
+def test_a_role_is_asked_to_think_as_all_are_or_as_it_is_told() -> None:
+    low = {"reasoning_effort": "low"}
+    assert thinking() == [{}] * 3
+    assert thinking("--thinking", "off") == [OFF] * 3
+    assert thinking("--thinking", "off", "--judge_thinking", "low") == [OFF, OFF, low]
+    assert thinking("--thinking", "off", "--judge_thinking", "default") == [OFF, OFF, {}]
+    assert thinking("--refiner_thinking", "low") == [{}, low, low]
+    assert thinking("--actor_thinking", "off", "--judge_slots", "3") == [OFF, {}, {}]
+    assert thinking("--thinking", "off", "--judge_body", TOP_K)[2] == OFF | {"top_k": 20}
+    assert thinking("--thinking", "off", "--judge_url", "http://a")[2] == OFF
+
+
+def test_thinking_is_a_setting_of_the_run() -> None:
+    vllm = ("--engine", "vllm")
+    plain, off = claims(*vllm), claims(*vllm, "--thinking", "off")
+    assert off["sample"] == plain["sample"] | {"actor.body": json.dumps(OFF, separators=(",", ":"))}
+    assert off == claims(*vllm, "--engine_body", json.dumps(OFF))
+    judged = claims(*vllm, "--judge_thinking", "off")
+    assert judged["sample"] == plain["sample"] and judged["judge"] != plain["judge"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--thinking", "maybe"], "--thinking: 'maybe' is none of off, on,"),
+        (["--judge_thinking", "x:off"], "--judge_thinking: 'x' is no server among vllm,"),
+        (["--thinking", "off"], "--thinking off for the refiner: which kind of server"),
+        (["--judge_thinking", "sglang:512"], "--judge_thinking sglang:512 for the judge: no field"),
+        (
+            ["--thinking", "ollama:low", "--judge_body", '{"reasoning_effort": "high"}'],
+            "--thinking ollama:low for the judge: it sets reasoning_effort, which",
+        ),
+        (
+            ["--engine", "vllm", "--constrained", "on", "--judge_thinking", "on"],
+            "a grammar holds the judge to the wire format (--constrained), which leaves no room",
+        ),
+    ],
+)
+def test_thinking_that_cannot_be_asked_for_is_one_line(
+    argv: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert refine.main(["--run", str(tmp_path / "run"), *URL, *argv]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {message}") and err.count("\n") == 1
+
+
+def test_a_grammar_goes_with_thinking_that_is_off_or_another_roles() -> None:
+    vllm = ("--engine", "vllm", "--constrained", "on")
+    for more in (["--thinking", "off"], ["--actor_thinking", "on"]):
+        made = job(*vllm, *more)
+        assert all(settings_of(made, each) for each in made.stages)
+
+
 def headers(*argv: str) -> list[tuple[Header, ...]]:
     engines = job(*argv).engines
     return [engines[role].headers for role in ("actor", "refiner", "judge")]
@@ -111,16 +174,20 @@ def test_requests_of_each_role_carry_what_is_said_of_it(
         line = ["--run", str(tmp_path / "run"), "--prompts", str(prompts)]
         line += ["--engine_url", server.url, "--limit", "4"]
         line += ["--engine_body", TOP_K, "--judge_body", '{"seed":null,"user":"me"}']
+        line += ["--judge_thinking", "openai:low"]
         assert refine.main([*line, "--engine_headers", "api-key=env:AZURE_KEY"]) == 0
         assert {head["api-key"] for head in server.headers} == {SECRET}
         found = {
-            (role(body), body.get("top_k"), "seed" in body, body.get("user"))
+            (
+                *(role(body), body.get("top_k"), "seed" in body, body.get("user")),
+                body.get("reasoning_effort"),
+            )
             for body in server.bodies
         }
     assert found == {
-        ("actor", 20, True, None),
-        ("refine", 20, True, None),
-        ("judge", None, False, "me"),
+        ("actor", 20, True, None, None),
+        ("refine", 20, True, None, None),
+        ("judge", None, False, "me", "low"),
     }
     for data, _ in rounds.files(tmp_path / "run").values():
         assert SECRET.encode() not in data

@@ -124,7 +124,7 @@ def refusing(name: str, value: object) -> Any:
 @pytest.mark.parametrize("name", ["top_k", "temperature", "stop", "max_tokens", "foo"])
 def test_a_field_that_was_asked_for_is_never_left_out(name: str) -> None:
     body = json.dumps({name: 1})
-    with pytest.raises(ItemError, match=f"--engine_body gives it {name}"):
+    with pytest.raises(ItemError, match=f"--engine_body or --thinking gives it {name}"):
         sent(body, refusing(name, None), VllmEngine)
 
 
@@ -191,6 +191,8 @@ def test_a_server_that_refuses_it_always_stops_the_run_with_its_name() -> None:
 
     with (
         serving(refusing("foo", None)) as server,
-        pytest.raises(EngineGone, match=r"refuses every request .*--engine_body gives it foo"),
+        pytest.raises(
+            EngineGone, match=r"refuses every request .*--engine_body or --thinking gives it foo"
+        ),
     ):
         asyncio.run(main(server.url))
