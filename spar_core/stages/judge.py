@@ -148,12 +148,11 @@ def is_constrained(options: Namespace, role: str) -> bool:
         UsageError: it does, and the role is asked to think, for which a grammar that holds from the
             first word on has no room.
     """
-    spec = options.engines[role]
     if options.constrained == "auto":
-        is_held = role in options.bundled and not spec.adapter
+        is_held = role in options.bundled and not options.engines[role].adapter
     else:
         is_held = bool(options.constrained == "on")
-    if is_held and is_on(spec.thinking):
+    if is_held and role in options.engines and is_on(options.engines[role].thinking):
         raise UsageError(
             f"a grammar holds the {role} to the wire format (--constrained), which leaves no room "
             f"for thinking: give --{role}_thinking off, or --constrained off"
