@@ -87,7 +87,9 @@ class Benchmark:
         that --prompt_column names, or with `is_run` those that a run holds out; None where the
         benchmark has files of its own.
     answers: what its items need: `answer`, a decoder's answer to the prompt; `chat`, one answer to
-        the chat of its details, at temperature 0; `refinement`, one of the text that is given; None
+        the chat of its details, at temperature 0; `turns`, an answer to each turn of its details,
+        which are asked one after the other with the answers before, at temperature 0;
+        `refinement`, one of the text that is given; None
         where that text itself is scored.
     check, grade: how an answer is scored; either may be None. asked: what its judge is asked, as a
         hash; "" where that is what a refiner is asked.
@@ -112,7 +114,7 @@ class Benchmark:
     @property
     def asks_actor(self) -> bool:
         """Whether it is the actor's answers that are scored."""
-        return self.answers in ("answer", "chat")
+        return self.answers in ("answer", "chat", "turns")
 
 
 def verdict(metric: str, judged: Judged) -> Finding:

@@ -37,7 +37,8 @@ def items(benchmark: Benchmark, data: str, run: str, column: str | None = None) 
             found = list(benchmark.read(_paths(benchmark, data, run)))
     except NoChecker as error:
         raise BadData(str(error)) from None
-    of_chats = benchmark.answers == "chat"  # these are told apart by all of the chat
+    # These are told apart by all of the chat.
+    of_chats = benchmark.answers in ("chat", "turns")
     return [
         replace(
             each,

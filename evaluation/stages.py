@@ -24,7 +24,8 @@ from schemas.scores import Score
 from spar_core.checked_judging import PROGRAM, Task
 from spar_core.dataset import Rows
 from spar_core.decoding.settings import Strategy
-from spar_core.engine.protocol import ChatRequest, Sampling, seed_of
+from spar_core.engine.protocol import ChatAnswer, ChatRequest, Message, Sampling, seed_of
+from spar_core.engine.reasoning import unanswered
 from spar_core.ids import answer_id
 from spar_core.stage import Context, Item, Options, Stage, StageSettings
 from spar_core.stages import decode
@@ -62,8 +63,11 @@ class GradeSettings(StageSettings):
 
 
 async def _decode(context: Context[DecodeSettings], item: Item) -> Rows:
-    if BENCHMARKS[item["benchmark"]].answers == "chat":
+    kind = BENCHMARKS[item["benchmark"]].answers
+    if kind == "chat":
         return {"answers": [await _chat(context, item)]}
+    if kind == "turns":
+        return {"answers": [await _turns(context, item)]}
     settings, key = context.settings, item["key"]
     seed = decode.seed(settings, context.iteration, key)
     root = None
@@ -102,17 +106,52 @@ async def _chat(context: Context[DecodeSettings], item: Item) -> Answer:
             stop=tuple(chat["stop"]),
         )
     )
+    return _answer(context, item, said.choices[0].text, [said])
+
+
+async def _turns(context: Context[DecodeSettings], item: Item) -> Answer:
+    """The answers to the turns of a conversation, each asked with those before, as a JSON list.
+
+    Raises:
+        ItemError: a turn cannot be answered; the conversation is a failure then.
+    """
+    actor, settings = context.engines["actor"], context.settings
+    seed = decode.seed(settings, context.iteration, item["key"])
+    chat: list[Message] = []
+    said: list[ChatAnswer] = []
+    texts: list[str] = []
+    for number, turn in enumerate(json.loads(item["details"])["turns"]):
+        chat.append({"role": "user", "content": turn["prompt"]})
+        answer = await actor.chat(
+            ChatRequest(
+                messages=tuple(chat),
+                sampling=replace(settings.answering, temperature=0.0),
+                seed=seed_of(seed, number),
+            )
+        )
+        if error := unanswered(answer.choices):
+            raise error
+        said.append(answer)
+        texts.append(answer.choices[0].text.strip())
+        chat.append({"role": "assistant", "content": texts[-1]})
+    return _answer(context, item, json.dumps(texts, ensure_ascii=False), said)
+
+
+def _answer(
+    context: Context[DecodeSettings], item: Item, response: str, said: Sequence[ChatAnswer]
+) -> Answer:
+    """The answer of the actor alone, with the tokens of all that it said."""
     return Answer(
-        answer_id=answer_id(context.iteration, key, context.variant),
-        item_id=key,
+        answer_id=answer_id(context.iteration, item["key"], context.variant),
+        item_id=item["key"],
         benchmark=item["benchmark"],
         decoder=decode.ONLY_ACTOR,
         votes=0,
         budget=1,
-        response=said.choices[0].text,
-        model=actor.name,
-        prompt_tokens=said.prompt_tokens,
-        completion_tokens=said.completion_tokens,
+        response=response,
+        model=context.engines["actor"].name,
+        prompt_tokens=sum(each.prompt_tokens for each in said),
+        completion_tokens=sum(each.completion_tokens for each in said),
     )
 
 
@@ -260,10 +299,11 @@ def _scoring_others() -> str:
 @functools.cache
 def stages(decoder: Strategy) -> dict[str | None, tuple[Stage[Any], ...]]:
     """The stages of an evaluation by what a benchmark's items need (`Benchmark.answers`)."""
-    answered = _family(decoder, ("answer", "chat"), "", decode.roles(decoder))
+    answered = _family(decoder, ("answer", "chat", "turns"), "", decode.roles(decoder))
     return {
         "answer": answered,
         "chat": answered,
+        "turns": answered,
         None: answered,
         "refinement": _family(decoder, ("refinement",), REFINED, ("refiner",)),
     }

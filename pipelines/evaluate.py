@@ -144,7 +144,7 @@ def _chosen(options: Namespace) -> tuple[list[Benchmark], Strategy]:
         raise UsageError("--responses is for one benchmark whose prompts are answered")
     if given is not None and options.decoder:
         raise UsageError("--responses are answers already: --decoder is not for them")
-    chats = [each.name for each in chosen if each.answers == "chat"]
+    chats = [each.name for each in chosen if each.answers in ("chat", "turns")]
     if chats and decoder != ONLY_ACTOR:
         raise UsageError(
             f"--decoder {decoder} is not for {', '.join(chats)}: its chats are answered once"

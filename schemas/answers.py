@@ -12,6 +12,7 @@ class Answer:
     """The answer that a decoder chose.
 
     item_id: of the benchmark's item, of a prompt its prompt_id. benchmark: "" of a prompt.
+    response: of a conversation (multiif) the answers to all turns, a JSON list of texts.
     decoder: `given` of answers that somebody else made. votes: on each response, 0 where none are
     asked. budget: responses that were allowed; responses: that were written, refinements that could
     not be read among them (not in runs begun before these counted). passed: whether the decoder's

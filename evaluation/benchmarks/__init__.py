@@ -9,6 +9,7 @@ from evaluation.benchmarks.ifbench import IFBENCH
 from evaluation.benchmarks.ifeval import IFEVAL
 from evaluation.benchmarks.llmbar import LLMBAR
 from evaluation.benchmarks.mmlu import MMLU
+from evaluation.benchmarks.multiif import MULTIIF
 from evaluation.benchmarks.refinement import REFINEMENT
 from evaluation.benchmarks.triviaqa import TRIVIAQA
 from evaluation.benchmarks.versus import VERSUS
@@ -16,7 +17,7 @@ from evaluation.benchmarks.versus import VERSUS
 BENCHMARKS: dict[str, Benchmark] = {
     each.name: each
     for each in (
-        *(IFEVAL, IFBENCH, FOLLOWBENCH, LLMBAR, REFINEMENT, CUSTOM, VERSUS),
+        *(IFEVAL, IFBENCH, MULTIIF, FOLLOWBENCH, LLMBAR, REFINEMENT, CUSTOM, VERSUS),
         *(GSM8K, MMLU, TRIVIAQA, HUMANEVAL),
     )
 }

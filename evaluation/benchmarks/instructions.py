@@ -73,7 +73,7 @@ def figures(order: Sequence[str], scored: Sequence[Scored]) -> list[Figure]:
     average: the mean of METRICS, as SPaR reports it (arXiv 2412.11605). Units are the prompts of
     which all instructions were decided, also in the figures of a kind.
     """
-    decided = [(each.item, _marks(each)) for each in scored]
+    decided = [(each.item, marks_of(each)) for each in scored]
     kinds = sorted({check.id for item, _ in decided for check in item.checks or ()})
     of_kinds = [metric for metric in order if metric.startswith("instruction")]
     return [_figure(metric, "", decided) for metric in order] + [
@@ -81,10 +81,11 @@ def figures(order: Sequence[str], scored: Sequence[Scored]) -> list[Figure]:
     ]
 
 
-_Marks = dict[str, list[float]]
+Marks = dict[str, list[float]]
+"""By look what was found of each instruction of an answer in turn."""
 
 
-def _marks(scored: Scored) -> _Marks | None:
+def marks_of(scored: Scored) -> Marks | None:
     """By look what was found of each instruction in turn; None where any is undecided."""
     numbers = range(len(scored.item.checks or ()))
     found = {
@@ -97,18 +98,18 @@ def _marks(scored: Scored) -> _Marks | None:
     return {look: [found[look, number] for number in numbers] for look in _LOOKS}
 
 
-def _figure(metric: str, kind: str, decided: Sequence[tuple[Item, _Marks | None]]) -> Figure:
+def _figure(metric: str, kind: str, decided: Sequence[tuple[Item, Marks | None]]) -> Figure:
     metrics = METRICS if metric == AVERAGE else (metric,)
     units, items = [], 0
     for item, marks in decided:
         numbers = [n for n, check in enumerate(item.checks or ()) if kind in ("", check.id)]
         items += bool(numbers)
         if numbers and marks is not None:
-            units.append(Unit(item.item_id, [_part(each, marks, numbers) for each in metrics]))
+            units.append(Unit(item.item_id, [part_of(each, marks, numbers) for each in metrics]))
     return Figure(metric, kind, units, len(units), items)
 
 
-def _part(metric: str, marks: _Marks, numbers: Sequence[int]) -> Part:
+def part_of(metric: str, marks: Marks, numbers: Sequence[int]) -> Part:
     """A prompt counts as one, met where all is, or as so many instructions."""
     level, _, look = metric.partition("_")
     met = [marks[look][number] for number in numbers]
