@@ -253,3 +253,26 @@ def test_variant_of_an_evaluation_is_no_variant_of_a_data_round(
         assert evaluate.main([*given, "--responses_per_item", "2"]) == 0
     assert [row[1] for row in query(run, "select * from variants")] == ["deep", "main"]
     assert query(run, "select * from variants where variant = 'main'") == held
+
+
+def test_a_conversation_is_asked_turn_by_turn_and_once(tmp_path: Path) -> None:
+    row: dict[str, Any] = {"key": "1:en", "language": "English"}
+    for turn in (1, 2):
+        row |= {
+            f"turn_{turn}_prompt": {"role": "user", "content": f"Say {turn}."},
+            f"turn_{turn}_instruction_id_list": ["punctuation:no_comma"],
+            f"turn_{turn}_kwargs": ["{}"],
+        }
+    data, run = write(tmp_path / "turns.jsonl", [row]), tmp_path / "run"
+    given = ["--run", str(run), "--benchmark", "multiif", "--data", str(data)]
+    with serving(lambda body: ["a, b" if len(body["messages"]) == 1 else "c"]) as server:
+        for _ in range(2):
+            assert evaluate.main([*given, "--engine_url", server.url]) == 0
+    assert [[turn["content"] for turn in body["messages"]] for body in server.bodies] == [
+        ["Say 1."],
+        ["Say 1.", "a, b", "Say 2."],
+    ]
+    assert query(run, "select response from answers") == [('["a, b", "c"]',)]
+    assert figures(run, "part = 'turn 1'")["prompt_strict"] == 0
+    assert figures(run, "part = 'turn 2'")["prompt_strict"] == 1
+    assert figures(run)["average"] == 0.5
