@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,16 @@ from training.options import parse
 from training.rft import RFT
 
 
-def trainer_of(training: job.Training, data: Path, model: Path, output: Path) -> Any:
+def trainer_of(
+    training: job.Training, data: Path, model: Path, output: Path, reasoning: Sequence[str] = ()
+) -> Any:
     """The trainer as the job makes it."""
     import trl
 
     argv = ["--data", str(data), "--model", str(model), "--output", str(output), "--use_cpu"]
     defaults = training.defaults | {"bf16": False, "gradient_checkpointing": False}
     arguments, config, options = parse("x", "", getattr(trl, training.config), defaults, argv)
-    selection = select(arguments.data, training.table, training.columns)
+    selection = select(arguments.data, training.table, training.columns, reasoning=reasoning)
     tokenizer = AutoTokenizer.from_pretrained(model)
     examples = job._examples(training, selection, tokenizer, 2048, "true", Console(quiet=True))
     return job._trainer(training, config, options, tokenizer, examples, None)

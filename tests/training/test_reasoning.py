@@ -15,6 +15,7 @@ from schemas.rft import RftSample
 from tests import committed
 from tests.training import tiny
 from tests.training.test_job import command
+from tests.training.test_loss import trainer_of
 from training import dpo, rft, sft
 from training.chat_template import prepared, reasoning_field
 from training.data import DataError, select
@@ -164,6 +165,25 @@ def test_an_rft_training_on_reasoning_says_so_and_binds(
     assert "reasoning" not in capsys.readouterr().out
     record = json.loads((tmp_path / "other" / "training.json").read_bytes())
     assert "with_reasoning" not in record["data"]
+
+
+@pytest.mark.parametrize("name", ["plain", "field"])
+def test_the_loss_covers_reasoning_and_answer_where_it_is_asked_for(
+    name: str, models: dict[str, Path], tmp_path: Path
+) -> None:
+    model, data = models[name], tiny.write_jsonl(tmp_path / "data.jsonl", chats("hm", None))
+    tokenizer = AutoTokenizer.from_pretrained(model)
+
+    def learnt_of(reasoning: tuple[str, ...]) -> list[str]:
+        trainer = trainer_of(rft.RFT, data, model, tmp_path / "out", reasoning)
+        batch = next(iter(trainer.get_train_dataloader()))
+        rows = zip(batch["input_ids"], batch["labels"], strict=True)
+        found = [ids[labels != -100] for ids, labels in rows]
+        return sorted(tokenizer.decode(ids) for ids in found)
+
+    thought = "<think>\nhm\n</think>\n\nbetter 0<|end|>"
+    assert learnt_of(("reasoning",)) == sorted([thought, "better 1<|end|>"])
+    assert learnt_of(()) == ["better 0<|end|>", "better 1<|end|>"]
 
 
 def test_sft_takes_what_was_thought_before_the_chosen_side(
