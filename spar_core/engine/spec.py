@@ -146,8 +146,10 @@ def identity(spec: EngineSpec) -> dict[str, str]:
         chat = chat_content(path) if path and path.is_dir() else ""
     if (spec.kind == "vllm" or spec.serve) and chat:
         said["chat"] = chat
-        body = request_body.binding(self.whole_body)
-        return dataclasses.replace(self, body=body, thinking="", headers=(), served_adapters=())
+    if spec.kind == "vllm" or spec.url or spec.serve:
+        is_ours = spec.is_started and not spec.serve
+        said["arguments"] = (binding(spec.arguments) if is_ours else "") or _NO_ARGUMENTS
+    if body := request_body.binding(spec.whole_body):
         said["body"] = body
     if adapter := adapter_path(spec):
         is_folder = adapter.is_dir()

@@ -11,7 +11,7 @@ import pytest
 from spar_core.engine.openai import OpenAIEngine
 from spar_core.engine.protocol import ItemError
 from spar_core.engine.request_body import WithBody
-from spar_core.engine.spec import EngineSpec, identity
+from spar_core.engine.spec import EngineSpec, identity, request_fields
 from spar_core.engine.thinking import (
     EFFORTS,
     SERVERS,
@@ -169,7 +169,7 @@ def test_a_server_that_refuses_it_is_not_asked_without_it() -> None:
         spec = EngineSpec("openai", "m", url, thinking="ollama:off")
         engine = OpenAIEngine(url, "m", patience_s=0.05)
         try:
-            await WithBody(engine, spec.whole_body).chat(request())
+            await WithBody(engine, request_fields(spec)).chat(request())
         finally:
             await engine.close()
 
