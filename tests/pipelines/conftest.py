@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import steps
+from pipelines import refine, steps
 from pipelines.execution import child, progress
 from spar_core.engine.bundled import bundled_model
-from tests.loopback import LoopbackServer
+from tests.loopback import LoopbackServer, serving
 from tests.pipelines import rounds
 from tests.pipelines.children import Children
 from tests.pipelines.gates import Begin
 from tests.pipelines.processes import Process
+from tests.pipelines.rounds import FinishedRound
 from training.gguf_checkpoint import convert
 
 
@@ -36,6 +37,30 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("smollm2")
     convert(bundled_model(), folder)
     return folder
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Path:
+    """A file of `rounds.SMALL_PROMPTS`."""
+    return rounds.write_prompts(tmp_path / "few.jsonl", rounds.SMALL_PROMPTS)
+
+
+@pytest.fixture(scope="session")
+def small_round(tmp_path_factory: pytest.TempPathFactory) -> FinishedRound:
+    """A round on `rounds.SMALL_PROMPTS` that is done with `rounds.SMALL`; for reading only."""
+    folder = tmp_path_factory.mktemp("small")
+    prompts = rounds.write_prompts(folder / "few.jsonl", rounds.SMALL_PROMPTS)
+    with serving(rounds.story) as running:
+        assert refine.main(rounds.small(folder / "run", prompts, running.url)) == 0
+    return FinishedRound(
+        folder / "run", running.bodies, running.prompt_tokens, running.completion_tokens
+    )
+
+
+@pytest.fixture(scope="session")
+def small_run(small_round: FinishedRound) -> Path:
+    """The run of `small_round`; for reading only."""
+    return small_round.run
 
 
 @pytest.fixture

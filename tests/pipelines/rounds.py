@@ -46,10 +46,18 @@ PROMPTS = [f"Prompt {n}: one line, please." for n in range(8)] + [
     "A hopeless one, half way — 😀 عربي e\u0301 \u200d.",
 ]
 
+SMALL_PROMPTS = [PROMPTS[0], PROMPTS[1], "An easy one.", "A hopeless one."]
+SMALL = [
+    *("--responses", "2", "--votes", "3"),
+    *("--branch", "2", "--keep", "1", "--depth", "2", "--budget", "3"),
+    *("--seed", "1"),
+]
+"""Options of a round on `SMALL_PROMPTS` that is quick and still holds rows of every kind."""
+
 
 @dataclass(frozen=True)
 class FinishedRound:
-    """A run of the whole round on `PROMPTS`, and what its server was asked and counted."""
+    """A run of the whole round, and what its server was asked and counted."""
 
     run: Path
     bodies: list[Body]
@@ -191,6 +199,11 @@ def _check(connection: duckdb.DuckDBPyConnection, responses: int, depth: int, bu
 def command(run: Path, prompts: Path, url: str, *more: str) -> list[str]:
     """The command line of a round on a loopback server."""
     return ["--run", str(run), "--prompts", str(prompts), "--engine_url", url, *more]
+
+
+def small(run: Path, prompts: Path, url: str, *more: str) -> list[str]:
+    """The command line of a round with the options `SMALL`."""
+    return command(run, prompts, url, *SMALL, *more)
 
 
 def start(*argv: str, job: str = "pipelines.refine", file_blocks: int | None = None) -> Process:

@@ -6,19 +6,20 @@ import shutil
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from pipelines import judge, pairs, refine, sample, tree_search
 from spar_core.engine.bundled import bundled_adapter
-from tests.loopback import Answer, Body, LoopbackServer, serving
+from tests.loopback import LoopbackServer, serving
 from tests.pipelines import rounds
 from tests.pipelines.rounds import (
     PROMPTS,
+    SMALL,
     FinishedRound,
     check,
     command,
     query,
     role,
+    small,
     story,
     tables,
 )
@@ -120,17 +121,18 @@ def test_the_same_command_again_asks_and_changes_nothing(
 
 
 def test_stages_alone_make_the_same_tables(
-    tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer
+    tmp_path: Path, small_run: Path, few: Path, server: LoopbackServer
 ) -> None:
     run = tmp_path / "run"
-    assert sample.main(command(run, prompts, server.url)) == 0
+    (count, votes, search, seed) = (SMALL[:2], SMALL[2:4], SMALL[4:-2], SMALL[-2:])
+    assert sample.main(command(run, few, server.url, *count, *seed)) == 0
     assert {role(body) for body in server.bodies} == {"actor"}
-    options = ["--run", str(run), "--engine_url", server.url]
-    assert judge.main(options) == tree_search.main(options) == 0
+    options = ["--run", str(run), "--engine_url", server.url, *votes, *seed]
+    assert judge.main(options) == tree_search.main([*options, *search]) == 0
     asked = len(server.bodies)
-    assert pairs.main(["--run", str(run)]) == 0
+    assert pairs.main(["--run", str(run), *seed]) == 0
     assert len(server.bodies) == asked
-    assert tables(run) == tables(finished_run)
+    assert tables(run) == tables(small_run)
 
 
 @pytest.mark.parametrize(
@@ -142,56 +144,45 @@ def test_stages_alone_make_the_same_tables(
     ids=" ".join,
 )
 def test_how_it_is_run_changes_no_row(
-    tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer, beam: list[str]
+    tmp_path: Path, small_run: Path, few: Path, server: LoopbackServer, beam: list[str]
 ) -> None:
-    assert refine.main(command(tmp_path / "run", prompts, server.url, *beam)) == 0
-    assert tables(tmp_path / "run") == tables(finished_run)
+    assert refine.main(small(tmp_path / "run", few, server.url, *beam)) == 0
+    assert tables(tmp_path / "run") == tables(small_run)
 
 
-def test_dfs_keeps_to_the_bounds(tmp_path: Path, prompts: Path, server: LoopbackServer) -> None:
-    run = tmp_path / "run"
-    assert refine.main(command(run, prompts, server.url, "--strategy", "dfs")) == 0
-    check(run)
-    trees = "select strategy, max(refinements), count(*) from trees group by all"
-    assert query(run, trees) == [("dfs", 15, 10)]
-    # 3 children, those of the first, those of its two best, then those of the second.
-    paths = query(
-        run,
-        'select list(parent_id order by "order") from nodes join prompts using (prompt_id) '
-        "where depth > 0 and prompt like '%hopeless%' group by tree_id",
-    )
-    for (parents,) in paths:
-        suffixes = [parent.partition(".t.")[2] for parent in parents[::3]]
-        assert suffixes == ["root", "0", "0.0", "0.1", "1"]
-
-
-def test_own_bounds_hold(tmp_path: Path, prompts: Path, server: LoopbackServer) -> None:
-    bounds = "--branch 2 --keep 1 --depth 2 --budget 3 --responses 2 --votes 3"
-    options = bounds.split()
-    assert refine.main(command(tmp_path / "run", prompts, server.url, *options)) == 0
-    check(tmp_path / "run", responses=2, depth=2, budget=3)
-    votes = query(tmp_path / "run", "select distinct len(votes) from nodes")
-    assert votes == [(3,)]
-    assert query(tmp_path / "run", "select max(refinements) from trees") == [(3,)]
+def test_own_bounds_and_seed_hold(
+    small_round: FinishedRound, finished_round: FinishedRound
+) -> None:
+    run = small_round.run
+    check(run, responses=2, depth=2, budget=3)
+    assert query(run, "select distinct len(votes) from nodes") == [(3,)]
+    assert query(run, "select max(refinements) from trees") == [(3,)]
+    counts = "select count(*), count(*) filter (solved) from trees"
+    assert query(run, counts) == [(3, 2)], "of all but the easy one, of which one is hopeless"
+    assert query(run, "select count(*) from pairs") == [(2,)]
+    seeds, others = ({body["seed"] for body in each.bodies} for each in
+                     (small_round, finished_round))  # fmt: skip
+    assert len(seeds) == len(small_round.bodies)
+    assert not seeds & others, "--seed reaches the requests"
 
 
 def test_a_larger_limit_does_the_rest_only(
-    tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer
+    tmp_path: Path, small_run: Path, few: Path, server: LoopbackServer
 ) -> None:
     run = tmp_path / "run"
-    assert refine.main(command(run, prompts, server.url, "--limit", "5")) == 0
-    check(run)
-    assert query(run, "select count(*) from prompts") == [(5,)]
+    assert refine.main(small(run, few, server.url, "--limit", "2")) == 0
+    check(run, responses=2, depth=2, budget=3)
+    assert query(run, "select count(*) from prompts") == [(2,)]
     first = {body["messages"][0]["content"] for body in server.bodies}
     held, asked = rounds.committed(run), len(server.bodies)
-    assert refine.main(command(run, prompts, server.url, "--limit", "0")) == 0
+    assert refine.main(small(run, few, server.url, "--limit", "0")) == 0
     rest = {body["messages"][0]["content"] for body in server.bodies[asked:]}
     assert not first & rest
     now = rounds.committed(run)
     assert {name: now.get(name) for name in held if "rft" not in name} == {
         name: data for name, data in held.items() if "rft" not in name
     }
-    assert tables(run) == tables(finished_run)
+    assert tables(run) == tables(small_run)
 
 
 def test_a_smaller_limit_takes_nothing_away(
@@ -203,24 +194,30 @@ def test_a_smaller_limit_takes_nothing_away(
     assert not server.bodies
 
 
-def test_iterations_stand_side_by_side(
-    copied_run: Path, prompts: Path, server: LoopbackServer
+def test_iterations_stand_side_by_side_with_models_of_their_own(
+    tmp_path: Path, small_run: Path, few: Path, server: LoopbackServer
 ) -> None:
-    run = copied_run
+    run = shutil.copytree(small_run, tmp_path / "run")
     held = rounds.files(run)
     # Another iteration is another variant: its settings are its own.
-    server.models.append("next")
-    options = ["--iteration", "2", "--model", "loopback", "--actor_model", "next", "--votes", "3"]
-    assert refine.main(command(run, prompts, server.url, *options)) == 0
+    server.models = ["a", "r"]
+    options = ["--iteration", "2", "--actor_model", "a", "--refiner_model", "r", "--votes", "1"]
+    assert refine.main(small(run, few, server.url, *options)) == 0
     now = rounds.files(run)
     assert {name: now[name] for name in held} == held
-    check(run)
+    check(run, responses=2, depth=2, budget=3)
     for table in ("prompts", "responses", "judgements", "trees", "pairs"):
         counts = query(run, f"select count(*) from {table} group by iteration order by iteration")
         assert len(counts) == 2, table
         assert len(set(counts)) == 1, table
     models = query(run, "select distinct iteration, model from responses order by all")
-    assert models == [(1, "loopback"), (2, "next")]
+    assert models == [(1, "loopback"), (2, "a")]
+    assert query(run, "select distinct model from trees where iteration = 2") == [("r",)]
+    assert {(role(body), body["model"]) for body in server.bodies} == {
+        ("actor", "a"),
+        ("judge", "r"),
+        ("refine", "r"),
+    }
     assert not query(run, "select response_id from responses group by all having count(*) > 1")
 
 
@@ -268,117 +265,11 @@ def test_what_makes_no_difference_may_change(
     assert not server.bodies
 
 
-def test_a_seed_decides_all(
-    tmp_path: Path, finished_round: FinishedRound, prompts: Path, server: LoopbackServer
-) -> None:
-    """`test_how_it_is_run_changes_no_row` shows that the same seed gives the same rows."""
-    assert refine.main(command(tmp_path / "other", prompts, server.url, "--seed", "1")) == 0
-    seeds = {body["seed"] for body in finished_round.bodies}
-    assert len(seeds) == len(finished_round.bodies)
-    assert not seeds & {body["seed"] for body in server.bodies}
-    roots = "select root_response_id from trees order by all"
-    assert query(finished_round.run, roots) != query(tmp_path / "other", roots)
-
-
-def test_actor_and_refiner_may_differ(
-    tmp_path: Path, prompts: Path, server: LoopbackServer
-) -> None:
-    server.models = ["a", "r"]
-    options = ["--actor_model", "a", "--refiner_model", "r"]
-    assert refine.main(command(tmp_path / "run", prompts, server.url, *options)) == 0
-    assert {(role(body), body["model"]) for body in server.bodies} == {
-        ("actor", "a"),
-        ("judge", "r"),
-        ("refine", "r"),
-    }
-    assert query(tmp_path / "run", "select distinct model from trees") == [("r",)]
-
-
-def test_ties_and_unread_votes_grow_no_tree(tmp_path: Path) -> None:
-    votes = {"tie": "YNYN?", "unread": "?????", "few": "NN???", "no": "NNNY?", "yes": "YYY??"}
-    said = {"Y": "Final Judgement: Yes", "N": "Final Judgement: No", "?": "Who knows."}
-
-    def answer(body: Body) -> Answer:
-        if role(body) == "actor":
-            return [body["messages"][0]["content"]] * body["n"]
-        if role(body) == "refine":
-            return ["[[start]] yes [[end]]"] * body["n"]
-        output = body["messages"][0]["content"].rpartition('Output: "')[2].partition('"')[0]
-        return [said[vote] for vote in votes[output]][: body["n"]]
-
-    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", votes)
-    with serving(answer) as server:
-        once = ("--ask_again", "0")
-        assert refine.main(command(tmp_path / "run", prompts, server.url, *once)) == 0
-    held = query(
-        tmp_path / "run",
-        "select distinct prompt, verdict, value, yes_votes, no_votes, unparsed_votes "
-        "from judgements join prompts using (prompt_id) order by all",
-    )
-    assert held == [
-        ("few", "no_quorum", 0.0, 0, 2, 3),
-        ("no", "no", 0.25, 1, 3, 1),
-        ("tie", "tie", 0.5, 2, 2, 1),
-        ("unread", "no_quorum", None, 0, 0, 5),
-        ("yes", "yes", 1.0, 3, 0, 2),
-    ]
-    trees = "select prompt, solved, refinements from trees join prompts using (prompt_id)"
-    assert query(tmp_path / "run", trees) == [("no", True, 3)]
-
-
-def test_a_response_that_was_cut_off_is_no_root(tmp_path: Path) -> None:
-    def answer(body: Body) -> Answer | web.Response:
-        asked = body["messages"][0]["content"]
-        if role(body) == "refine":
-            return ["[[start]] mended [[end]]"] * body["n"]
-        if role(body) == "judge":
-            return [f"Final Judgement: {'Yes' if 'mended' in asked else 'No'}"] * body["n"]
-        whole = asked.startswith("some")
-        choices = [
-            {
-                "finish_reason": "stop" if whole and number == 3 else "length",
-                "message": {"content": "whole" if whole and number == 3 else f"cut {number}"},
-            }
-            for number in range(body["n"])
-        ]
-        return web.json_response({"choices": choices, "usage": {}})
-
-    asked = [*(f"some whole {number}" for number in range(6)), "all cut"]
-    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", asked)
-    with serving(answer) as server:
-        assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
-    held = query(
-        tmp_path / "run",
-        "select r.prompt, left(p.rejected[1].content, 3) from pairs p "
-        "join prompts r using (prompt_id) order by all",
-    )
-    assert held == [(prompt, "who") for prompt in asked[:6]]
-    left = query(tmp_path / "run", "select why, responses from left_out_responses")
-    assert left == [("length", 6 * 4 + 5)]
-
-
-def test_a_refinement_equal_to_its_root_is_no_pair(tmp_path: Path) -> None:
-    def answer(body: Body) -> Answer:
-        if role(body) == "actor":
-            return ["same"] * body["n"]
-        if role(body) == "refine":
-            return ["[[start]] same [[end]]"] * body["n"]
-        asked.append(body)
-        return [f"Final Judgement: {'No' if len(asked) <= 5 else 'Yes'}"] * body["n"]
-
-    asked: list[Body] = []
-    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", ["one"])
-    with serving(answer) as server:
-        assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
-    assert query(tmp_path / "run", "select solved from trees") == [(True,)]
-    assert query(tmp_path / "run", "select count(*) from pairs") == [(0,)]
-
-
 def test_nothing_to_refine_is_a_result(
     tmp_path: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", ["easy", "easy too"])
-    assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
+    assert refine.main(small(tmp_path / "run", prompts, server.url)) == 0
     assert query(tmp_path / "run", "select count(*) from trees") == [(0,)]
     assert "No pairs" in capsys.readouterr().out
 
@@ -395,46 +286,45 @@ def test_a_server_that_ignores_n_is_asked_again(
 
 
 def test_a_run_may_lie_in_memory(
-    finished_run: Path, prompts: Path, server: LoopbackServer, request: pytest.FixtureRequest
+    small_run: Path, few: Path, server: LoopbackServer, request: pytest.FixtureRequest
 ) -> None:
     run = f"memory://{request.node.name}/run"
-    options = ["--run", run, "--prompts", str(prompts), "--engine_url", server.url]
+    options = ["--run", run, "--prompts", str(few), "--engine_url", server.url, *SMALL]
     assert refine.main(options) == 0
-    assert tables(run) == tables(finished_run)
+    assert tables(run) == tables(small_run)
     asked = len(server.bodies)
     assert refine.main(options) == 0
     assert len(server.bodies) == asked
 
 
-@pytest.mark.parametrize("name", ["runs [1] it's 50%", "model=x/iteration=9 a*b?c"])
 def test_a_run_may_have_any_name(
-    tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer, name: str
+    tmp_path: Path, small_run: Path, few: Path, server: LoopbackServer
 ) -> None:
-    run = tmp_path / name
-    assert refine.main(command(run, prompts, server.url)) == 0
-    assert tables(run) == tables(finished_run)
+    run = tmp_path / "model=x" / "iteration=9 a*b?c" / "runs [1] it's 50%"
+    assert refine.main(small(run, few, server.url)) == 0
+    assert tables(run) == tables(small_run)
     asked, held = len(server.bodies), rounds.files(run)
-    assert refine.main(command(run, prompts, server.url)) == 0
+    assert refine.main(small(run, few, server.url)) == 0
     assert len(server.bodies) == asked
     assert rounds.files(run) == held
 
 
 @pytest.mark.parametrize("name", ["it's a run", "runs [1]", "50%", "model=x/iteration=9", "a*b?c"])
 def test_a_run_of_any_name_is_found_again(
-    tmp_path: Path, finished_run: Path, prompts: Path, server: LoopbackServer, name: str
+    tmp_path: Path, small_run: Path, few: Path, server: LoopbackServer, name: str
 ) -> None:
     run = tmp_path / name
-    shutil.copytree(finished_run, run)
+    shutil.copytree(small_run, run)
     held = rounds.files(run)
-    assert refine.main(command(run, prompts, server.url)) == 0
+    assert refine.main(small(run, few, server.url)) == 0
     assert not server.bodies
     assert rounds.files(run) == held
 
 
 def test_off_a_terminal_it_is_plain_and_short(
-    tmp_path: Path, prompts: Path, server: LoopbackServer, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, few: Path, server: LoopbackServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert refine.main(command(tmp_path / "run", prompts, server.url)) == 0
+    assert refine.main(small(tmp_path / "run", few, server.url)) == 0
     out, err = capfd.readouterr()
     assert err == ""
     assert "\x1b" not in out

@@ -477,6 +477,18 @@ def test_bias_sets_verdicts_beside_checks_by_iteration_and_stage(run: str) -> No
     ]
 
 
+def test_responses_that_are_left_out_are_counted_by_why(run: str) -> None:
+    why = ["stop", "length", "length", "content_filter", "stop"]
+    rows = [replace(response(f"r{n}"), finish_reason=reason) for n, reason in enumerate(why)]
+    rows[4] = replace(rows[4], response=" ")
+    Dataset(run, 1).commit("s", "w", [Settled("k", {"responses": rows})])
+    assert summary(run, "left_out_responses") == [
+        (1, "main", "content_filter", 1, 0.2),
+        (1, "main", "empty", 1, 0.2),
+        (1, "main", "length", 2, 0.4),
+    ]
+
+
 def test_what_was_not_judged_counts_in_no_share(run: str) -> None:
     """Two refinements of a root: one that all votes pass, one that nobody was asked about."""
     tree = SearchTree([TreeNode((), 0, "r", "", count([Ballot("No", "n")] * 3, 3))])
