@@ -94,7 +94,9 @@ def test_refinements_off_the_format_are_counted(tables: Tables) -> None:
     made = run_stage(TREE_SEARCH, tables, answers)
     [tree] = made["trees"]
     assert (tree.solved, tree.refinements, shape(made)) == (False, 0, [0])
-    assert tree.malformed == sum(each.n for each in made.engines["refiner"].requests) > 0
+    assert (tree.chosen_depth, tree.chosen_node_id) == (0, made["nodes"][0].node_id)
+    assert tree.malformed == sum(each.n for each in made.engines["refiner"].requests) == 9
+    assert made["failures"] == []
 
 
 def test_every_node_is_checked_by_the_program(tables: Tables) -> None:
