@@ -14,7 +14,7 @@ import pytest
 from pipelines import pairs, refine
 from tests.loopback import LoopbackServer, serving
 from tests.pipelines import rounds
-from tests.pipelines.rounds import check, command, query, tables
+from tests.pipelines.rounds import check, query, small, tables
 
 NEW_COLUMNS = {"variant", "split", "chosen_response_id", "reasoning", "chosen_reasoning"}
 
@@ -51,9 +51,9 @@ def _rewrite(path: Path, early: Path, table: str) -> None:
 def begun_early(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An early run of the first half of the prompts; for reading only."""
     folder = tmp_path_factory.mktemp("early")
-    prompts = rounds.write_prompts(folder / "prompts.jsonl")
+    prompts = rounds.write_prompts(folder / "few.jsonl", rounds.SMALL_PROMPTS)
     with serving(rounds.story) as server:
-        line = command(folder / "run", prompts, server.url, "--limit", "6")
+        line = small(folder / "run", prompts, server.url, "--limit", "2")
         assert refine.main(line) == 0
     make_early(folder / "run")
     assert not list(folder.glob("run/_manifest/*/*/b0*")), "no bucket has its new name"
@@ -77,36 +77,35 @@ def test_its_rows_read_like_new_ones(early: Path) -> None:
     ]
 
 
-def test_what_it_has_is_not_asked_again(early: Path, prompts: Path, server: LoopbackServer) -> None:
+def test_what_it_has_is_not_asked_again(early: Path, few: Path, server: LoopbackServer) -> None:
     held = tables(early)
-    assert refine.main(command(early, prompts, server.url, "--limit", "6")) == 0
+    assert refine.main(small(early, few, server.url, "--limit", "2")) == 0
     assert not server.bodies
     assert tables(early) == held
 
 
 def test_it_goes_on_to_what_a_new_run_holds(
-    early: Path, prompts: Path, server: LoopbackServer, finished_run: Path
+    early: Path, few: Path, server: LoopbackServer, small_run: Path
 ) -> None:
-    assert refine.main(command(early, prompts, server.url)) == 0
-    check(early)
-    assert tables(early) == tables(finished_run)
+    assert refine.main(small(early, few, server.url)) == 0
+    check(early, responses=2, depth=2, budget=3)
+    assert tables(early) == tables(small_run)
 
 
 def test_its_settings_bind(
-    early: Path, prompts: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+    early: Path, few: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert refine.main(command(early, prompts, server.url, "--votes", "3")) == 5
-    assert "judge.votes: 5 -> 3" in capsys.readouterr().err
+    assert refine.main(small(early, few, server.url, "--votes", "5")) == 5
+    assert "judge.votes: 3 -> 5" in capsys.readouterr().err
     assert not server.bodies
 
 
-def test_variants_and_methods_use_its_rows(
-    early: Path, prompts: Path, server: LoopbackServer
-) -> None:
-    line = command(early, prompts, server.url, "--limit", "6")
+def test_variants_and_methods_use_its_rows(early: Path, few: Path, server: LoopbackServer) -> None:
+    line = small(early, few, server.url, "--limit", "2")
     assert refine.main([*line, "--variant", "dfs", "--strategy", "dfs"]) == 0
     assert not [body for body in server.bodies if rounds.role(body) == "actor"]
     assert query(early, "select distinct variant from judgements") == [("main",)]
     assert query(early, "select distinct variant from trees order by 1") == [("dfs",), ("main",)]
-    assert refine.main([*line, "--method", "independent"]) == 0
-    assert pairs.main(["--run", str(early)]) == 0
+    judging = [*rounds.SMALL[:4], *rounds.SMALL[-2:], "--limit", "2", "--method", "independent"]
+    assert refine.main(rounds.command(early, few, server.url, *judging)) == 0
+    assert pairs.main(["--run", str(early), "--seed", "1"]) == 0

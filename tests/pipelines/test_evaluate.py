@@ -221,8 +221,8 @@ def test_llmbar_is_judged_as_it_is(tmp_path: Path) -> None:
     assert figures(run)["accuracy"] == 1.0
 
 
-def test_failing_answers_of_a_run_are_refined_anew(tmp_path: Path, finished_run: Path) -> None:
-    run = shutil.copytree(finished_run, tmp_path / "run")
+def test_failing_answers_of_a_run_are_refined_anew(tmp_path: Path, small_run: Path) -> None:
+    run = shutil.copytree(small_run, tmp_path / "run")
     failing = query(run, "select count(*) from judgements where verdict = 'no'")[0][0]
     with serving(story) as server:
         given = ["--run", str(run), "--benchmark", "refinement", "--engine_url", server.url]
@@ -241,13 +241,13 @@ def test_engine_of_a_role_that_nobody_asks_need_not_be_there(tmp_path: Path, ite
 
 
 def test_variant_of_an_evaluation_is_no_variant_of_a_data_round(
-    tmp_path: Path, items: Path, finished_run: Path
+    tmp_path: Path, items: Path, small_run: Path, few: Path
 ) -> None:
-    run = shutil.copytree(finished_run, tmp_path / "run")
+    run = shutil.copytree(small_run, tmp_path / "run")
     held = query(run, "select * from variants")
     with serving(story) as server:
-        round_ = rounds.command(run, finished_run.parent / "prompts.jsonl", server.url)
-        assert refine.main([*round_, "--variant", "deep", "--depth", "4"]) == 0
+        deep = ["--variant", "deep", "--depth", "3"]
+        assert refine.main(rounds.small(run, few, server.url, *deep)) == 0
     with serving(speak) as server:
         given = command(run, items, "--engine_url", server.url, "--decoder", "best_of_n")
         assert evaluate.main([*given, "--responses_per_item", "2"]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import uuid
 from pathlib import Path
 
@@ -42,9 +43,7 @@ def test_a_finished_run_has_nothing_pending(
 
 
 @pytest.mark.parametrize("where", ["disk", "memory"])
-def test_what_is_pending_and_what_failed_is_counted(
-    tmp_path: Path, prompts: Path, where: str
-) -> None:
+def test_what_is_pending_and_what_failed_is_counted(tmp_path: Path, few: Path, where: str) -> None:
     run = str(tmp_path / "run") if where == "disk" else f"memory://{uuid.uuid4().hex}/run"
 
     def some(body: Body) -> Answer:
@@ -52,23 +51,26 @@ def test_what_is_pending_and_what_failed_is_counted(
         return 400 if is_hopeless and role(body) == "actor" else story(body)
 
     with serving(some) as server:
-        line = ["--run", run, "--prompts", str(prompts), "--engine_url", server.url]
-        assert sample.main(line) == 3
+        line = ["--run", run, "--prompts", str(few), "--engine_url", server.url]
+        assert sample.main([*line, "--responses", "2", "--seed", "1"]) == 3
         sampled = by_stage(run)["sample"]
-        assert (sampled.done, sampled.pending, sampled.failed) == (len(PROMPTS) - 2, 2, 2)
+        assert (sampled.done, sampled.pending, sampled.failed) == (3, 1, 1)
         assert "judge" not in by_stage(run)
-        assert refine.main(line) == 3
-        server_is_mended = by_stage(run)
-    assert server_is_mended["judge"].done == 5 * (len(PROMPTS) - 2)
-    assert server_is_mended["judge"].pending == 0
+        assert refine.main([*line, *rounds.SMALL]) == 3
+        judged = by_stage(run)["judge"]
+    assert (judged.done, judged.pending) == (2 * 3, 0)
 
 
 def test_variants_are_told_apart(
-    copied_run: Path, prompts: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    small_run: Path,
+    few: Path,
+    server: LoopbackServer,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run = copied_run
-    line = command(run, prompts, server.url)
-    assert refine.main([*line, "--variant", "dfs", "--strategy", "dfs"]) == 0
+    run = shutil.copytree(small_run, tmp_path / "run")
+    dfs = ["--variant", "dfs", "--strategy", "dfs"]
+    assert refine.main(rounds.small(run, few, server.url, *dfs)) == 0
     found = [each for each in advances(str(run)) if each.variant == "dfs"]
     assert [each.stage for each in found] == ["tree_search", "pairs", "rft"]
     assert all(each.pending == 0 and each.done for each in found)
