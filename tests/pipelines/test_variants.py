@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds
 from tests.pipelines.rounds import command, query, role
 
-TEXTS = [f"Prompt {n}: one line, please." for n in range(10)]
+FEWER = ["--responses", "3"]
+TEXTS = [f"Prompt {n}: one line, please." for n in range(3)]
 
 
 def script(body: Body) -> Answer:
@@ -28,7 +30,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Body]
     place = tmp_path_factory.mktemp("compared")
     prompts = rounds.write_prompts(place / "prompts.jsonl", TEXTS)
     with serving(script) as server:
-        line = command(place / "run", prompts, server.url)
+        line = command(place / "run", prompts, server.url, *FEWER)
         for more in (
             "",
             "--variant dfs --strategy dfs",
@@ -130,7 +132,7 @@ def test_a_variant_goes_on_and_asks_nothing_again(
     held = rounds.files(run)
     prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", TEXTS)
     with serving(script) as server:
-        line = command(run, prompts, server.url, "--variant", "votes3", "--votes", "3")
+        line = command(run, prompts, server.url, *FEWER, "--variant", "votes3", "--votes", "3")
         assert refine.main(line) == 0
         assert not server.bodies
         assert pairs.main(["--run", str(run), "--variant", "votes3"]) == 0
@@ -144,7 +146,7 @@ def test_other_settings_of_a_variant_are_refused(
     held = rounds.files(run)
     prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", TEXTS)
     with serving(script) as server:
-        line = command(run, prompts, server.url, "--variant", "dfs", "--strategy", "dfs")
+        line = command(run, prompts, server.url, *FEWER, "--variant", "dfs", "--strategy", "dfs")
         assert refine.main([*line, "--branch", "2"]) == 5
         assert "search.branch: 3 -> 2" in capsys.readouterr().err
         assert refine.main([*line, "--responses", "2"]) == 5
@@ -153,12 +155,11 @@ def test_other_settings_of_a_variant_are_refused(
 
 
 def test_a_selection_over_the_run_ignores_the_limit(
-    copied_run: Path, prompts: Path, server: LoopbackServer
+    tmp_path: Path, small_run: Path, few: Path, server: LoopbackServer
 ) -> None:
-    run = copied_run
+    run = shutil.copytree(small_run, tmp_path / "run")
     held = rounds.tables(run)
-    for limit in ("2", "3"):
-        assert pairs.main(["--run", str(run), "--limit", limit]) == 0
-        assert rounds.tables(run) == held
-    assert refine.main(command(run, prompts, server.url, "--limit", "1")) == 0
+    assert pairs.main(["--run", str(run), "--limit", "2", "--seed", "1"]) == 0
+    assert rounds.tables(run) == held
+    assert refine.main(rounds.small(run, few, server.url, "--limit", "1")) == 0
     assert rounds.tables(run) == held
