@@ -24,7 +24,7 @@ from spar_core.stages.tree_search import SearchSettings
 from tests.loopback import Answer, Body, LoopbackServer, serving
 from tests.pipelines import rounds
 from tests.pipelines.gates import Gate
-from tests.pipelines.rounds import query, role, story
+from tests.pipelines.rounds import query, role, small, story
 
 TEXTS = [f"Prompt {n}: one line, please." for n in range(20)]
 
@@ -121,58 +121,46 @@ def asked(server: LoopbackServer) -> set[str]:
 
 
 def test_votes_go_to_the_judge_and_refinements_to_the_refiner(
-    tmp_path: Path, prompts: Path, finished_run: Path
+    tmp_path: Path, few: Path, small_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with serving(story) as actor, serving(story) as refiner, serving(story) as judge:
-        urls = ["--engine_url", actor.url, "--refiner_url", refiner.url, "--judge_url", judge.url]
-        line = ["--run", str(tmp_path / "run"), "--prompts", str(prompts), *urls]
-        assert refine.main(line) == 0
-        assert [asked(server) for server in (actor, refiner, judge)] == [
-            {"actor"},
-            {"refine"},
-            {"judge"},
-        ]
-    assert rounds.tables(tmp_path / "run") == rounds.tables(finished_run)
-
-
-def test_a_roles_key_goes_to_its_own_server_only(
-    tmp_path: Path, prompts: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    """Each with its key, which goes to the server of its role only and is written nowhere."""
     monkeypatch.setenv("JUDGE_API_KEY", "key-of-the-judge")
     monkeypatch.setenv("OPENAI_API_KEY", "key-of-all-others")
-    with serving(story) as server, serving(story) as judge:
-        line = ["--engine_url", server.url, "--judge_url", judge.url]
-        assert refine.main(["--run", str(tmp_path / "run"), "--prompts", str(prompts), *line]) == 0
-        keys = [{h["Authorization"] for h in each.headers} for each in (server, judge)]
-    assert keys == [{"Bearer key-of-all-others"}, {"Bearer key-of-the-judge"}]
+    with serving(story) as actor, serving(story) as refiner, serving(story) as judge:
+        urls = ["--refiner_url", refiner.url, "--judge_url", judge.url]
+        assert refine.main(small(tmp_path / "run", few, actor.url, *urls)) == 0
+        servers = (actor, refiner, judge)
+        assert [asked(server) for server in servers] == [{"actor"}, {"refine"}, {"judge"}]
+        keys = [{h["Authorization"] for h in each.headers} for each in servers]
+    others = {"Bearer key-of-all-others"}
+    assert keys == [others, others, {"Bearer key-of-the-judge"}]
+    assert rounds.tables(tmp_path / "run") == rounds.tables(small_run)
     for data, _ in rounds.files(tmp_path / "run").values():
         assert b"key-of-" not in data
 
 
 def test_run_begun_with_one_server_goes_on_with_four(
-    tmp_path: Path, prompts: Path, finished_run: Path
+    tmp_path: Path, few: Path, small_run: Path
 ) -> None:
-    run = ["--run", str(tmp_path / "run"), "--prompts", str(prompts), "--slots", "2"]
+    run = ["--run", str(tmp_path / "run"), "--prompts", str(few), *rounds.SMALL, "--slots", "2"]
     file = tmp_path / "engines.txt"
     slow = Gate(tmp_path / "run")
     slow.wait_s = 0.05  # so that requests are in flight at the same time, and few find room at one
     with serving(slow) as one, serving(slow) as two, serving(slow) as three:
         urls = [one.url, two.url, three.url]
-        assert refine.main([*run, "--engine_url", one.url, "--limit", "4"]) == 0
+        assert refine.main([*run, "--engine_url", one.url, "--limit", "1"]) == 0
         before = len(one.bodies)
-        assert refine.main([*run, "--engine_url", ",".join(urls), "--limit", "8"]) == 0
+        assert refine.main([*run, "--engine_url", ",".join(urls), "--limit", "3"]) == 0
         assert all(server.bodies for server in (two, three))
         assert before < len(one.bodies) + len(two.bodies) + len(three.bodies)
         file.write_text("\n".join(reversed(urls)))
         assert refine.main([*run, "--engine_url", f"@{file}"]) == 0
         bodies = [str(body) for server in (one, two, three) for body in server.bodies]
         assert len(bodies) == len({*bodies}), "nothing is asked twice"
-    assert rounds.tables(tmp_path / "run") == rounds.tables(finished_run)
+    assert rounds.tables(tmp_path / "run") == rounds.tables(small_run)
 
 
-def test_round_outlives_a_server_that_is_killed(
-    tmp_path: Path, prompts: Path, finished_run: Path
-) -> None:
+def test_round_outlives_a_server_that_is_killed(tmp_path: Path, few: Path, small_run: Path) -> None:
     run = tmp_path / "run"
     servers: list[LoopbackServer] = []
 
@@ -184,11 +172,10 @@ def test_round_outlives_a_server_that_is_killed(
     with serving(story) as other:
         servers.append(LoopbackServer(answer))
         urls = f"{servers[0].url},{other.url}"
-        line = ["--run", str(run), "--prompts", str(prompts), "--engine_url", urls]
-        assert refine.main([*line, "--slots", "2"]) == 0
+        assert refine.main(small(run, few, urls, "--slots", "2")) == 0
         assert len(servers[0].bodies) < len(other.bodies)
-    rounds.check(run)
-    assert rounds.tables(run) == rounds.tables(finished_run)
+    rounds.check(run, responses=2, depth=2, budget=3)
+    assert rounds.tables(run) == rounds.tables(small_run)
 
 
 @pytest.mark.parametrize("option", ["--engine_url", "--judge_url"])
