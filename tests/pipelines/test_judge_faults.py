@@ -1,4 +1,7 @@
-"""A judge whose votes are of no use is told of, and the job ends with exit code 3."""
+"""A judge whose votes are of no use is told of, and the job ends with exit code 3.
+
+Which votes are of use: tests/inspection/test_judge_faults.py.
+"""
 
 from __future__ import annotations
 
@@ -50,15 +53,6 @@ def test_votes_most_of_which_cannot_be_read(
     assert "'Who knows " in warnings and "--constrained on" in warnings
 
 
-def test_fewer_that_cannot_be_read_are_no_fault(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def votes(number: int) -> str:
-        return "Who knows." if number < 2 else "Final Judgement: Yes"
-
-    assert judged(tmp_path, votes, capsys, "--ask_again", "0") == (0, "")
-
-
 def test_votes_that_are_all_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def votes(_: int) -> str:
         return f"{REASONED}\nFinal Judgement: Yes"
@@ -67,18 +61,3 @@ def test_votes_that_are_all_the_same(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert code == 3 and not failures(tmp_path / "run")
     assert "the judge ignores sampling: on each of 24 responses" in warnings
     assert "at temperature 0.7" in warnings and "Final Judgement: Yes'" in warnings
-
-
-@pytest.mark.parametrize(
-    ("votes", "more"),
-    [
-        (lambda _: f"{REASONED}\nFinal Judgement: Yes", ("--judge_temperature", "0")),
-        (lambda _: "Final Judgement: Yes", ()),
-        (lambda number: f"{REASONED} {number // 4}\nFinal Judgement: Yes", ()),
-    ],
-    ids=["greedy", "bare verdicts", "one differs"],
-)
-def test_votes_that_may_be_the_same(
-    votes: Votes, more: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert judged(tmp_path, votes, capsys, *more) == (0, "")
