@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from inspection.report import __main__ as report
 from pipelines import evaluate, refine, sample
 from schemas.failures import Failure
 from spar_core.dataset import Dataset, Settled
-from tests import committed, documented
+from tests import documented
 from tests.loopback import LoopbackServer, serving
 from tests.pipelines import rounds, test_evaluate_custom
 from training import options
@@ -40,14 +39,14 @@ def next_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def test_from_a_round_to_its_report_to_a_training(
     tmp_path: Path,
-    finished_run: Path,
-    prompts: Path,
+    small_run: Path,
+    few: Path,
     server: LoopbackServer,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = tmp_path / "it's a run"
-    shutil.copytree(finished_run, run)
-    assert refine.main(rounds.command(run, prompts, server.url)) == 0
+    shutil.copytree(small_run, run)
+    assert refine.main(rounds.small(run, few, server.url)) == 0
     line = capsys.readouterr().out.rpartition("Next: ")[2].strip()
     assert line.split()[0].endswith("python")
     line = f"{sys.executable} {line.partition(' ')[2]}"
@@ -57,6 +56,8 @@ def test_from_a_round_to_its_report_to_a_training(
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "it's a run.html").is_file()
     assert len(done.stdout.splitlines()) <= ENOUGH
+    what = r".*run\.html: 0\.\d MB\. All 2 pairs of the run are in this file\.\n\nNext: .*\n"
+    assert re.fullmatch(what, done.stdout)
     [training] = commands(done.stdout)
     assert training[2] == "training.dpo"
     options.look(training[3:])
@@ -67,54 +68,11 @@ def test_from_a_round_to_its_report_to_a_training(
     assert select(str(run), "pairs", wanted, given.get("--where", "true")).rows
 
 
-@pytest.mark.parametrize(
-    ("told", "iteration", "wanted"),
-    [
-        ([None, True], 1, []),
-        ([True, False], 1, ["--where", "chosen_checked is distinct from false"]),
-        ([True, False], 2, ["--where", "iteration = 2 and chosen_checked is distinct from false"]),
-        ([False, False], 1, None),
-        ([], 1, None),
-    ],
-)
-def test_a_training_leaves_out_pairs_that_a_program_denies(
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    told: list[bool | None],
-    iteration: int,
-    wanted: list[str] | None,
-) -> None:
-    run = str(tmp_path / "run")
-    rows = [replace(committed.pair(n), chosen_checked=each) for n, each in enumerate(told)]
-    for each in range(1, iteration + 1):
-        Dataset(run, each).commit("pairs", "w", [Settled("k", {"pairs": rows})])
-    assert report.main(["--run", run, "--output", str(tmp_path / "r.html")]) == 0
-    said = commands(capsys.readouterr().out)
-    if wanted is None:
-        assert said == []
-        return
-    [command] = said
-    assert command[3:-4] == ["--data", run, *wanted]
-    assert command[-1] == f"{run}/models/actor-{iteration + 1}"
-
-
-def test_of_several_methods_a_training_takes_the_one_with_most_pairs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = str(tmp_path / "run")
-    rows = [committed.pair(n, method) for method, some in (("spar", 3), ("self", 2))
-            for n in range(some)]  # fmt: skip
-    Dataset(run, 1).commit("pairs", "w", [Settled("k", {"pairs": rows})])
-    assert report.main(["--run", run, "--output", str(tmp_path / "r.html")]) == 0
-    [command] = commands(capsys.readouterr().out)
-    assert command[5:7] == ["--method", "spar"]
-
-
 def test_from_stage_to_stage(
-    tmp_path: Path, prompts: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, few: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["--prompts", str(prompts), "--engine_url", server.url, "--iteration", "2"]
-    assert sample.main(["--run", str(tmp_path / "run"), *given]) == 0
+    given = ["--prompts", str(few), "--engine_url", server.url, "--iteration", "2"]
+    assert sample.main(["--run", str(tmp_path / "run"), *given, "--responses", "2"]) == 0
     done = []
     for _ in range(4):
         words = next_of(capsys)
@@ -126,14 +84,14 @@ def test_from_stage_to_stage(
 
 
 def test_what_failed_is_told_by_cause(
-    tmp_path: Path, prompts: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, few: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
     failed = [
         Failure("sample", f"k{n}", "timeout", f"no answer to {n}", 1, "s") for n in range(300)
     ]
     Dataset(str(run), 1).commit("other", "w", [Settled("k", {"failures": failed})])
-    assert refine.main(rounds.command(run, prompts, server.url)) == 3
+    assert refine.main(rounds.small(run, few, server.url)) == 3
     why = capsys.readouterr().out.rpartition("why: ")[2].strip()
     [program, *words] = shlex.split(why)
     assert documented.run([Path(program).name, *words]) == 0
