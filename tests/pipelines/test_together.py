@@ -15,13 +15,17 @@ from pipelines import judge, refine, sample, tree_search
 from tests.loopback import Answer, Body, serving
 from tests.pipelines import rounds
 from tests.pipelines.gates import Begin, Gate, finish, kill
-from tests.pipelines.rounds import check, command, commits, query, role, story, tables
+from tests.pipelines.rounds import check, command, commits, query, role, small, story, tables
 
 STAGED = ["--together", "off"]
+OPTIONS = {
+    sample: [*rounds.SMALL[:2], *rounds.SMALL[-2:]],
+    judge: [*rounds.SMALL[2:4], *rounds.SMALL[-2:]],
+    tree_search: rounds.SMALL[2:],
+}
+"""Those of `rounds.SMALL` that each job has."""
 MANY = [f"Prompt {n}, and an easy one." if n % 9 == 0 else f"Prompt {n}." for n in range(90)]
-
-
-FEW = [*rounds.PROMPTS, *MANY[:28]]
+FEW = [*rounds.PROMPTS, *MANY[:4]]
 
 
 @pytest.fixture
@@ -52,7 +56,8 @@ def stage_by_stage(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ta
     @cache
     def done(*more: str) -> Tables:
         folder = tmp_path_factory.mktemp("stage_by_stage")
-        return staged(folder, rounds.write_prompts(folder / "few.jsonl", FEW), *more)
+        few = rounds.write_prompts(folder / "few.jsonl", FEW)
+        return staged(folder, few, *rounds.SMALL, *more)
 
     return done
 
@@ -74,7 +79,7 @@ def test_rows_are_those_of_the_stages(
 ) -> None:
     run = tmp_path / "run"
     with serving(story) as server:
-        argv = command(run, few, server.url, *more)
+        argv = small(run, few, server.url, *more)
         assert refine.main(argv) == 0
         said = capsys.readouterr().out
         assert f"sample, judge, tree_search, pairs: {len(FEW)} prompts in" in said
@@ -104,10 +109,10 @@ def test_what_was_begun_stage_by_stage_goes_on_as_one(
 ) -> None:
     run = tmp_path / "run"
     with serving(story) as server:
-        argv = command(run, few, server.url)
+        argv = small(run, few, server.url)
         for number, job in enumerate(jobs):
-            given = argv if job is sample else [argv[0], argv[1], *argv[4:]]
-            limit = ["--limit", "25"] if number else []
+            limit = ["--limit", "10"] if number else []
+            given = [*(argv[:6] if job is sample else [*argv[:2], *argv[4:6]]), *OPTIONS[job]]
             assert job.main([*given, *limit]) == 0  # type: ignore[attr-defined]
         before = len(server.bodies)
         assert refine.main(argv) == 0
@@ -120,8 +125,8 @@ def test_what_was_begun_as_one_goes_on_stage_by_stage(
 ) -> None:
     run = tmp_path / "run"
     with serving(story) as server:
-        argv = command(run, few, server.url)
-        assert refine.main([*argv, "--limit", "20"]) == 0
+        argv = small(run, few, server.url)
+        assert refine.main([*argv, "--limit", "8"]) == 0
         assert refine.main([*argv, *STAGED]) == 0
     assert tables(run) == stage_by_stage()
 
@@ -162,10 +167,10 @@ def test_a_judgement_that_fails_holds_nothing_else_back(
 
     run, other = tmp_path / "run", tmp_path / "other"
     with serving(refusing) as server:
-        assert refine.main(command(run, few, server.url)) == 3
-        assert refine.main([*command(other, few, server.url), *STAGED]) == 3
+        assert refine.main(small(run, few, server.url)) == 3
+        assert refine.main([*small(other, few, server.url), *STAGED]) == 3
     assert tables(run) == tables(other)
     with serving(story) as server:
-        assert refine.main(command(run, few, server.url)) == 0
-    check(run)
+        assert refine.main(small(run, few, server.url)) == 0
+    check(run, responses=2, depth=2, budget=3)
     assert tables(run) == stage_by_stage()
