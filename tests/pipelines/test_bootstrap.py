@@ -180,7 +180,7 @@ def test_a_round_afterwards_uses_the_same_answers(
 ) -> None:
     run = shutil.copytree(taught_by_engine, tmp_path / "run")
     with serving(teach) as server:
-        assert refine.main(command(run, topics, server.url)) == 0
+        assert refine.main(command(run, topics, server.url, "--votes", "3", "--depth", "1")) == 0
     assert "actor" not in {role(body) for body in server.bodies}
     assert query(run, "select count(*) > 0 from pairs") == [(True,)]
     without = ["judgements", "nodes", "trees", "pairs", "rft"]
