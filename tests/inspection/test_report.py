@@ -21,9 +21,9 @@ import pytest
 
 from inspection.report import __main__ as report
 from inspection.report import draw
-from pipelines import refine
+from schemas.failures import Failure
 from schemas.prompts import Prompt
-from tests.loopback import LoopbackServer
+from schemas.views import connect
 from tests.pipelines import rounds
 from tests.schemas import test_taken, variants
 
@@ -39,7 +39,11 @@ def data(html: str, name: str) -> Any:
     """What a chunk of the page holds."""
     found = re.search(rf'<script type="text/plain" id="{name}">([^<]*)</script>', html)
     assert found, f"no chunk {name}"
-    return json.loads(zlib.decompress(base64.b64decode(found[1]), wbits=-15))
+    return unpacked(found[1])
+
+
+def unpacked(chunk: str) -> Any:
+    return json.loads(zlib.decompress(base64.b64decode(chunk), wbits=-15))
 
 
 def text_of(html: str) -> str:
@@ -131,9 +135,11 @@ def test_a_part_is_drawn_and_said(
     html = made(finished_run, tmp_path / "r.html", "--pairs", "3")
     assert "This file shows 3 of 8 pairs" in text_of(html)
     assert "3 of 8 pairs" in capsys.readouterr().out
-    assert len(data(html, "index")["id"]) == 3
-    more = data(made(finished_run, tmp_path / "r.html", "--pairs", "5"), "index")["id"]
-    assert set(data(html, "index")["id"]) < set(more)
+    fewer = set(data(html, "index")["id"])
+    with connect(str(finished_run)) as connection:
+        more = set(unpacked(draw.draw(connection, 5).index)["id"])
+    assert fewer < more
+    assert (len(fewer), len(more)) == (3, 5)
 
 
 def test_it_stays_within_its_room(
@@ -161,13 +167,19 @@ def test_a_run_without_pairs_is_a_report_too(copied_run: Path, tmp_path: Path) -
     assert data(html, "index") == {}
 
 
-def test_iterations_and_failures_are_told_apart(
-    copied_run: Path, tmp_path: Path, prompts: Path, server: LoopbackServer
-) -> None:
-    lines = prompts.read_text().splitlines()[:4]
-    prompts.write_text("\n".join([*lines, '{"<b>\\u001b\\u202e": 1}\n']))
-    line = rounds.command(copied_run, prompts, server.url, "--iteration", "2")
-    assert refine.main(line) == 3
+def test_iterations_and_failures_are_told_apart(copied_run: Path, tmp_path: Path) -> None:
+    run, own = str(copied_run), variants.MAIN
+    bad = Failure("prompts", "f:5", "no_prompt", "only <b>\x1b\u202e", 1, "<b>\x1b\u202e")
+    rows: dict[str, variants.Rows] = {
+        "prompts": {"prompts": [Prompt("pa", "Say pa.", "f:1", 0)], "failures": [bad]},
+        "tree_search": {
+            "trees": [variants.tree("pa", own, 100, solved=True)],
+            "nodes": variants.nodes("pa", own),
+        },
+        "pairs": {"pairs": [variants.refined("pa", own, 100)]},
+    }
+    for stage, some in rows.items():
+        variants.commit(run, stage, some, iteration=2)
     html = made(copied_run, tmp_path / "r.html")
     assert "in 2 iterations" in text_of(html)
     assert 'aria-label="chosen, ' in html, "of all iterations together"
@@ -284,22 +296,6 @@ def test_a_missing_library_is_named(finished_run: Path, tmp_path: Path) -> None:
         "error: inspection.report needs the package vl_convert: pip install '.[report]'\n"
     )
     assert os.listdir(tmp_path) == []
-
-
-def test_as_a_command_it_says_in_a_line_what_it_wrote(finished_run: Path, tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "inspection.report", "--run", str(finished_run)]
-    done = subprocess.run(
-        [*line, "--output", str(tmp_path / "r.html")],
-        cwd=rounds.ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(
-        r".*r\.html: 0\.\d MB\. All 8 pairs of the run are in this file\.\n\nNext: .*\n",
-        done.stdout,
-    )
 
 
 @pytest.fixture(scope="module")
