@@ -1,6 +1,7 @@
 """Checks in a run: read with the prompts, found of every judged response, summed up.
 
-What a program says of responses and nodes: tests/spar_core/stages/test_judge.py and others there.
+What a program says of responses and nodes: tests/spar_core/stages/test_judge.py and others there;
+what follows from it in a round: tests/spar_core/test_checked_judging.py.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tests.pipelines.rounds import command, failures, query
 NO_COMMA = {"id": "punctuation:no_comma", "kwargs": {}}
 LATER = ("judge.checks", "judge.ask_again", "judge.wording")
 """Settings that runs of earlier times were begun without."""
+FEWER = ["--responses", "3", "--depth", "1"]
 ANSWERS = ["plain q=1.0", "with, comma q=1.0", "plain q=0.0", "with, comma q=0.0", "half q=0.6"]
 
 
@@ -118,35 +120,6 @@ def test_a_round_sets_the_judge_beside_the_check(
     assert rounds.files(run) == before, "reading checks again changes no file"
 
 
-@pytest.mark.usefixtures("library")
-def test_by_default_the_program_has_a_veto_and_complete_checks_can_decide(
-    tmp_path: Path, run: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = [{"prompt": "one", "checks": [NO_COMMA], "checks_complete": True}, {"prompt": "two"}]
-    path = write(tmp_path / "in.jsonl", *rows)
-    assert refine.main(command(run, path, server.url)) == 0
-    outcomes = "select verdict, checked, outcome from judgements where checked is not null"
-    assert set(query(run, outcomes)) == {
-        *[("yes", True, "yes"), ("yes", False, "no"), ("no", True, "disputed")],
-        ("no", False, "no"),
-    }
-    denied = "select count(*), bool_or(not chosen_checked or rejected_checked) from pairs"
-    assert query(run, denied)[0][1] in (None, False)
-    assert "deny" not in capsys.readouterr().out
-
-    asked = len(server.bodies)
-    assert refine.main(command(run, path, server.url, "--checks", "decide", "--variant", "d")) == 0
-    judged = [body for body in server.bodies[asked:] if rounds.role(body) == "judge"]
-    assert not [body for body in judged if 'Prompt: "one"' in str(body["messages"])], (
-        "no judge is asked"
-    )
-    decided = "select model, verdict, outcome, value from judgements where variant = 'd' and "
-    assert set(query(run, decided + "checked is not null")) == {
-        ("program", "yes", "yes", 1.0),
-        ("program", "no", "no", 0.0),
-    }
-
-
 def test_checks_complete_is_true_or_false(
     tmp_path: Path, run: Path, server: LoopbackServer
 ) -> None:
@@ -166,10 +139,10 @@ def test_checks_complete_is_true_or_false(
 
 
 def test_without_checks_the_summary_has_no_such_table_and_no_library_is_needed(
-    run: Path, prompts: Path, _no_library: None, capsys: pytest.CaptureFixture[str]
+    run: Path, few: Path, _no_library: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with serving(rounds.story) as server:
-        assert refine.main(command(run, prompts, server.url)) == 0
+        assert refine.main(rounds.small(run, few, server.url)) == 0
     assert "beside checks" not in capsys.readouterr().out
     assert query(run, "select count(*), count(checked) from nodes")[0][1] == 0
 
@@ -273,7 +246,7 @@ def test_the_first_reading_of_a_prompt_decides_its_checks(
 def test_a_run_of_earlier_times_goes_on(tmp_path: Path, run: Path, server: LoopbackServer) -> None:
     """Files without the columns of checks stand beside new ones, in one iteration."""
     path = write(tmp_path / "in.jsonl", {"prompt": "one"})
-    assert refine.main(command(run, path, server.url)) == 0
+    assert refine.main(command(run, path, server.url, *FEWER)) == 0
     later = {
         "prompts": ["checks", "checks_complete"],
         "judgements": ["checked", "checks_met", "outcome", "asked_again"],
@@ -292,16 +265,16 @@ def test_a_run_of_earlier_times_goes_on(tmp_path: Path, run: Path, server: Loopb
         held = json.loads(claim.read_bytes())
         claim.write_text(json.dumps({k: held[k] for k in held if k not in LATER}))
     write(path, {"prompt": "one"}, {"prompt": "two", "checks": [NO_COMMA]})
-    assert refine.main(command(run, path, server.url)) == 0
+    assert refine.main(command(run, path, server.url, *FEWER)) == 0
     assert query(run, "select distinct outcome = verdict from judgements") == [(True,)]
-    other = command(run, path, server.url, "--checks", "veto")
+    other = command(run, path, server.url, *FEWER, "--checks", "veto")
     assert refine.main(other) == 5, "what is given is not what the run was begun with"
-    assert query(run, "select count(*), count(checked) from judgements") == [(10, 5)]
+    assert query(run, "select count(*), count(checked) from judgements") == [(6, 3)]
     assert query(run, "select stage, checked from judge_bias order by 1") == [
-        ("judge", 5),
+        ("judge", 3),
         ("tree_search", 3),
     ]
-    rounds.check(run)
+    rounds.check(run, responses=3, depth=1)
 
 
 @pytest.mark.usefixtures("library")
@@ -311,18 +284,21 @@ def test_an_iteration_goes_on_by_the_word_that_it_was_begun_with(
     checked = {"prompt": "one", "checks": [NO_COMMA], "checks_complete": True}
     path = write(tmp_path / "in.jsonl", checked)
     alone = ["--run", str(run), "--engine_url", server.url]
-    assert sample.main(command(run, path, server.url)) == 0
+    assert sample.main(command(run, path, server.url, *FEWER[:2])) == 0
     assert judge.main([*alone, "--checks", "decide"]) == 0
-    assert tree_search.main([*alone, "--checks", "report"]) == 5, "judged by another word"
+    assert {rounds.role(body) for body in server.bodies} == {"actor"}, "no judge is asked"
+    assert tree_search.main([*alone, *FEWER[2:], "--checks", "report"]) == 5, (
+        "judged by another word"
+    )
     assert "was done with --checks decide" in capsys.readouterr().err
-    assert tree_search.main(alone) == 0
+    assert tree_search.main([*alone, *FEWER[2:]]) == 0
     assert query(run, "select bool_and(outcome = 'no') from nodes where depth = 0") == [(True,)]
-    assert refine.main(command(run, path, server.url)) == 0
-    assert refine.main(command(run, path, server.url, "--checks", "veto")) == 5
+    assert refine.main(command(run, path, server.url, *FEWER)) == 0
+    assert refine.main(command(run, path, server.url, *FEWER, "--checks", "veto")) == 5
     assert "judge.checks: 'decide' -> 'veto'" in capsys.readouterr().err
 
     later = ("--iteration", "2")
-    assert refine.main(command(run, path, server.url, *later)) == 0
+    assert refine.main(command(run, path, server.url, *FEWER, *later)) == 0
     settings = (run / manifest.FOLDER / "iteration=2" / "judge.settings").read_text()
     assert json.loads(settings)["judge.checks"] == "veto", "each iteration for itself"
 

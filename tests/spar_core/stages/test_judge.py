@@ -71,6 +71,32 @@ def test_the_program_has_its_say_beside_the_judge(tables: Tables) -> None:
     ]
 
 
+def test_by_default_the_program_has_a_veto_and_complete_checks_can_decide(tables: Tables) -> None:
+    tables["prompts"][0] |= {"checks": [NO_COMMA], "checks_complete": True}
+    for name, text in (("a", "yes5 plain"), ("b", "yes5, comma"), ("c", "yes0 plain")):
+        respond(tables, name, text=text)
+    respond(tables, "d", text="yes0, comma")
+    respond(tables, "unchecked", "q", "yes5")
+    made = run_stage(JUDGE, tables, vote)
+    assert [(row.verdict, row.checked, row.outcome) for row in made["judgements"]] == [
+        ("yes", True, "yes"),
+        ("yes", False, "no"),
+        ("no", True, "disputed"),
+        ("no", False, "no"),
+        ("yes", None, "yes"),
+    ]
+    made = run_stage(JUDGE, tables, {"judge": vote}, checks="decide")
+    assert [(row.model, row.verdict, row.outcome, row.value) for row in made["judgements"]] == [
+        ("program", "yes", "yes", 1.0),
+        ("program", "no", "no", 0.0),
+        ("program", "yes", "yes", 1.0),
+        ("program", "no", "no", 0.0),
+        ("judge", "yes", "yes", 1.0),
+    ]
+    [asked] = made.engines["judge"].requests
+    assert "do q" in asked.messages[0]["content"], "no judge is asked of the others"
+
+
 @pytest.mark.parametrize("once", [False, True])
 def test_equal_responses_to_a_prompt_are_judged_once_if_told(tables: Tables, once: bool) -> None:
     tables["prompts"][0]["checks"] = [NO_COMMA]
