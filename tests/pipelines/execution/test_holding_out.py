@@ -65,11 +65,14 @@ def test_a_round_leaves_them_alone_and_an_evaluation_answers_them(
     tmp_path: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, files = tmp_path / "run", write_prompts(tmp_path / "in.jsonl", TEXTS[:6])
-    line = command(run, files, server.url, "--hold_out", "2")
+    brief = ["--responses", "2", "--votes", "3", "--depth", "1"]
+    line = command(run, files, server.url, *brief, "--hold_out", "2")
     assert plan.main([*line, "--assume", "prompt=9"]) == 0
     assert "4 prompts" in capsys.readouterr().out
     assert refine.main([*line, "--limit", "3"]) == 0
-    assert refine.main(command(run, files, server.url)) == 0, "it holds without the option, too"
+    assert refine.main(command(run, files, server.url, *brief)) == 0, (
+        "it holds without the option, too"
+    )
     out = held_out(run)
     assert len(out) == 2
     asked = {body["messages"][0]["content"] for body in server.bodies}

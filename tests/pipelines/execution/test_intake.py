@@ -424,14 +424,14 @@ def test_the_round_does_the_rest_and_says_so(
     good = [{"prompt": text} for text in (*STRANGE, "easy")]
     bad = [b"broken", {"prompt": ""}, {"prompt": STRANGE[0]}, {"text": 1}, b'{"prompt": "\xff"}']
     path.write_bytes(lines(*good, *bad))
-    assert refine.main(command(run, path, server.url)) == 3
+    assert refine.main(rounds.small(run, path, server.url)) == 3
     out, err = capsys.readouterr()
     assert err == ""
     assert "4 rows are in `failures`" in out
     assert "4 items could not be done" in out
     assert "bad_json" in out, "the summary counts failures by cause"
     assert "\x1b" not in out
-    rounds.check(run)
+    rounds.check(run, responses=2, depth=2, budget=3)
     assert held(run) == [*STRANGE, "easy"]
     asked = {
         body["messages"][0]["content"] for body in server.bodies if rounds.role(body) == "actor"
@@ -440,7 +440,7 @@ def test_the_round_does_the_rest_and_says_so(
 
     path.write_bytes(lines(*good))
     asked_so_far = len(server.bodies)
-    assert refine.main(command(run, path, server.url)) == 0
+    assert refine.main(rounds.small(run, path, server.url)) == 0
     assert failures(run) == []
     assert len(server.bodies) == asked_so_far
 
@@ -475,35 +475,15 @@ def test_a_prompt_longer_than_the_context_is_left_out(tmp_path: Path, run: Path)
 
     path = rounds.write_prompts(tmp_path / "in.jsonl", ["one", long, "two"])
     with serving(answer) as server:
-        assert refine.main(command(run, path, server.url)) == 3
+        assert refine.main(rounds.small(run, path, server.url)) == 3
         [failure] = failures(run, "stage, key, error, attempts, payload, message")
         assert failure[:5] == ("sample", intake.prompt_id(long), "too_long", 1, long[:4000])
         assert "maximum context length" in failure[5]
         assert query(run, "select count(distinct prompt_id) from responses") == [(2,)]
         before, asked = rounds.tables(run), len(server.bodies)
-        assert refine.main(command(run, path, server.url)) == 3
+        assert refine.main(rounds.small(run, path, server.url)) == 3
         assert len(server.bodies) == asked + 1, "it alone is tried again"
         assert rounds.tables(run) == before
-
-
-def test_a_conversation_that_outgrows_the_context_ends_its_branch_only(
-    tmp_path: Path, run: Path
-) -> None:
-    from aiohttp import web
-
-    def answer(body: Body) -> Answer:
-        if rounds.role(body) == "refine" and "better answer" in body["messages"][0]["content"]:
-            said = "the request exceeds the available context size"
-            return web.json_response({"error": {"message": said}}, status=400)
-        return story(body)
-
-    path = rounds.write_prompts(tmp_path / "in.jsonl", [f"Prompt {n}" for n in range(9)])
-    with serving(answer) as server:
-        assert refine.main(command(run, path, server.url)) == 0
-    assert failures(run) == []
-    depths = query(run, "select distinct chosen_depth, solved, refinements from trees order by all")
-    assert (1, False, 3) in depths
-    assert (1, True, 3) in depths
 
 
 def test_another_file_keeps_the_failures_of_the_first(tmp_path: Path, run: Path) -> None:
@@ -740,20 +720,21 @@ def test_iterations_are_dealt_training_prompts_only(tmp_path: Path, run: Path) -
 
 def test_pairs_come_of_training_prompts_only(tmp_path: Path, run: Path) -> None:
     path = tmp_path / "in.jsonl"
-    rows = [{"prompt": f"Prompt {n}.", "split": "eval" if n % 2 else "train"} for n in range(10)]
+    rows = [{"prompt": f"Prompt {n}.", "split": "eval" if n % 2 else "train"} for n in range(4)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with serving(story) as server:
         line = ["--run", str(run), "--engine_url", server.url]
-        assert refine.main([*line, "--prompts", str(path)]) == 0
+        few, votes = ["--responses", "2"], ["--votes", "3"]
+        assert refine.main([*line, "--prompts", str(path), *few, *votes]) == 0
         of_split = "select distinct split from {} join prompts using (prompt_id)"
         for table in ("responses", "trees", "pairs", "rft"):
             assert query(run, of_split.format(table)) == [("train",)]
+        assert sample.main([*line, *few, "--split", "eval"]) == 0
         for job in (judge, tree_search):
-            assert sample.main([*line, "--split", "eval"]) == 0
-            assert job.main([*line, "--split", "eval"]) == 0
+            assert job.main([*line, *votes, "--split", "eval"]) == 0
         held = rounds.tables(run)
         assert pairs.main(["--run", str(run)]) == 0
         assert rounds.tables(run) == held
-    assert query(run, "select count(distinct prompt_id) from trees") == [(10,)]
+    assert query(run, "select count(distinct prompt_id) from trees") == [(4,)]
     for table in ("pairs", "rft"):
         assert query(run, of_split.format(table)) == [("train",)]

@@ -72,20 +72,20 @@ def test_ctrl_c_cancels_the_job_and_the_same_command_goes_on(
 
 def test_a_job_that_ends_early_leaves_something_pending_and_says_so(
     tmp_path: Path,
-    prompts: Path,
+    few: Path,
     server: LoopbackServer,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    line = command(tmp_path / "run", prompts, server.url)
+    line = command(tmp_path / "run", few, server.url, "--responses", "2")
     with monkeypatch.context() as early:
         early.setenv(remote.ENDS_EARLY, "1")
         assert sample.main([*line, REMOTE]) == 4
     said = capsys.readouterr()
-    assert "12 are still pending" in said.out
-    assert "12 items are still pending" in said.err
+    assert "4 are still pending" in said.out
+    assert "4 items are still pending" in said.err
     assert refine.main(line) == 0
-    check(tmp_path / "run")
+    check(tmp_path / "run", responses=2)
 
 
 def test_not_waiting_is_refused(

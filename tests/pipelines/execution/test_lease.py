@@ -18,7 +18,7 @@ from pipelines.execution import job, lease
 from pipelines.execution.lease import Holder, LeaseLost, RunLocked, held
 from spar_core.dataset import Dataset
 from tests.loopback import LoopbackServer
-from tests.pipelines.rounds import check
+from tests.pipelines.rounds import SMALL, check
 
 TAKERS = 8
 
@@ -217,13 +217,13 @@ def test_a_store_that_fails_for_a_while_loses_nothing(
 
 def test_a_run_that_is_taken_over_stops_and_one_that_is_held_does_not_begin(
     dataset: Dataset,
-    prompts: Path,
+    few: Path,
     server: LoopbackServer,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    line = ["--run", dataset.run, "--prompts", str(prompts), "--engine_url", server.url]
-    line += ["--together", "off"]
+    line = ["--run", dataset.run, "--prompts", str(few), "--engine_url", server.url]
+    line += [*SMALL, "--together", "off"]
     with held(dataset):
         assert refine.main(line) == 2
     said = capsys.readouterr().err
@@ -249,4 +249,4 @@ def test_a_run_that_is_taken_over_stops_and_one_that_is_held_does_not_begin(
     assert len(said.splitlines()) == 2
     monkeypatch.setattr(lease, "ENDS_S", -1.0)
     assert refine.main(line) == 0
-    check(dataset.run)
+    check(dataset.run, responses=2, depth=2, budget=3)

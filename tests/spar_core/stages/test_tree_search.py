@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from spar_core.engine.protocol import ChatRequest, PromptTooLong
 from spar_core.stages.tree_search import TREE_SEARCH
 from spar_core.testing import Made, run_stage
 from tests.loopback import as_script, round_script
@@ -97,6 +98,22 @@ def test_refinements_off_the_format_are_counted(tables: Tables) -> None:
     assert (tree.chosen_depth, tree.chosen_node_id) == (0, made["nodes"][0].node_id)
     assert tree.malformed == sum(each.n for each in made.engines["refiner"].requests) == 9
     assert made["failures"] == []
+
+
+def test_a_conversation_that_outgrows_the_context_ends_its_branch_only(tables: Tables) -> None:
+    def refined(request: ChatRequest) -> list[str]:
+        if "better answer" in request.messages[0]["content"]:
+            raise PromptTooLong("there is no room")
+        return PLAY(request)
+
+    made = run_stage(TREE_SEARCH, tables, {"refiner": refined, "judge": PLAY})
+    [tree] = made["trees"]
+    assert (tree.chosen_depth, tree.solved, tree.refinements) == (1, False, 3)
+    assert made["failures"] == []
+    tables["responses"][0]["response"] = tables["responses"][1]["response"] = "bad q=0.3"
+    made = run_stage(TREE_SEARCH, tables, {"refiner": refined, "judge": PLAY})
+    [tree] = made["trees"]
+    assert (tree.chosen_depth, tree.solved, tree.refinements) == (1, True, 3)
 
 
 def test_every_node_is_checked_by_the_program(tables: Tables) -> None:
