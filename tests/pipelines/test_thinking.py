@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from tests.loopback import Answer, Body, serving
 from tests.pipelines import rounds
 from tests.pipelines.rounds import command, failures, query, role, story
 
-PROMPTS = [*rounds.PROMPTS[:3], "An easy one."]
 THOUGHTS = {
     "actor": "one, two, many: q=0.5",
     "judge": "It may be good.\nFinal Judgement: Yes\nOr it is not.\nFinal Judgement: No",
@@ -42,8 +42,11 @@ def thinking(body: Body) -> Answer:
 
 
 def plain(run: Path, table: str) -> list[tuple[Any, ...]]:
-    """The rows of a table without reasoning, also that of votes, and tokens."""
-    columns = "columns(lambda c: not contains(c, 'reasoning') and not contains(c, 'tokens'))"
+    """The rows of a table without reasoning, also that of votes, tokens and the input's path."""
+    columns = (
+        "columns(lambda c: c <> 'source' and not contains(c, 'reasoning') "
+        "and not contains(c, 'tokens'))"
+    )
     if table in ("judgements", "nodes"):
         votes = "list_transform(votes, lambda v: [v.vote, v.text, v.finish_reason]) as votes"
         source = f"select * replace ({votes}) from {table}"
@@ -52,13 +55,12 @@ def plain(run: Path, table: str) -> list[tuple[Any, ...]]:
     return sorted(query(run, f"select {columns} from ({source})"), key=repr)
 
 
-def test_a_round_of_a_model_that_thinks_is_that_of_its_answers(tmp_path: Path) -> None:
-    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", PROMPTS)
-    runs = []
-    for name, script in (("thinking", thinking), ("plain", story)):
-        with serving(script) as server:
-            runs.append(tmp_path / name)
-            assert refine.main(command(runs[-1], prompts, server.url)) == 0
+def test_a_round_of_a_model_that_thinks_is_that_of_its_answers(
+    tmp_path: Path, few: Path, small_run: Path
+) -> None:
+    runs = [tmp_path / "thinking", small_run]
+    with serving(thinking) as server:
+        assert refine.main(rounds.small(runs[0], few, server.url)) == 0
     for table in rounds.IDS:
         held = plain(runs[0], table)
         assert held and held == plain(runs[1], table), table
@@ -72,10 +74,12 @@ def test_a_round_of_a_model_that_thinks_is_that_of_its_answers(tmp_path: Path) -
             assert "think>" not in repr(row) and "only thought of" not in repr(row)
 
 
-def test_what_was_thought_before_votes_and_refinements_reaches_the_samples(tmp_path: Path) -> None:
-    run, prompts = tmp_path / "run", rounds.write_prompts(tmp_path / "prompts.jsonl", PROMPTS)
+def test_what_was_thought_before_votes_and_refinements_reaches_the_samples(
+    tmp_path: Path, few: Path
+) -> None:
+    run = tmp_path / "run"
     with serving(thinking) as server:
-        assert refine.main(command(run, prompts, server.url)) == 0
+        assert refine.main(rounds.small(run, few, server.url)) == 0
     judged, refined = (THOUGHTS["judge"],), (THOUGHTS["refine"],)
     for table in ("judgements", "nodes"):
         votes = f"select unnest(votes, recursive := true) from {table}"
@@ -87,40 +91,52 @@ def test_what_was_thought_before_votes_and_refinements_reaches_the_samples(tmp_p
     assert query(run, "select distinct chosen_reasoning from pairs") == [(None,)]
 
 
-def test_votes_are_read_after_the_thinking(tmp_path: Path) -> None:
+def test_votes_and_checks_are_of_what_was_said_after_the_thinking(tmp_path: Path) -> None:
+    """Votes with a thought in every form, on checked answers, and some cut while thinking."""
+    pytest.importorskip("lm_eval", reason="the extra `checks` is not installed")
+
     def answer(body: Body) -> Answer:
+        asked = body["messages"][0]["content"]
         if role(body) == "actor":
-            return reply({"content": "<think>a, b</think>none"})
+            if "checked" in asked:
+                return reply({"content": "<think>a, b</think>none"}, {"content": "a, b"})
+            return reply(*[{"content": "<think>a, b</think>none"}] * 2)
+        if "checked" in asked:
+            return reply(*[{"content": "Final Judgement: Yes"}] * body["n"])
+        if "cut" in asked:
+            yes = {"content": "<think>hm</think>Final Judgement: Yes"}
+            cut = {"content": "<think>Final Judgement: No\nor"}
+            choices = [{"message": yes, "finish_reason": "stop"}] * 3
+            choices += [{"message": cut, "finish_reason": "length"}] * 2
+            return web.json_response({"choices": choices[: body["n"]]})
         thought = "Judgement: Yes, surely.\nFinal Judgement: Yes"
         messages = [form(thought, "Final Judgement: No") for form in FORMS]
         return reply(*messages[: body["n"]])
 
-    run = tmp_path / "run"
-    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", ["Say none."])
-    with serving(answer) as server:
-        assert sample.main(command(run, prompts, server.url, "--responses", "1")) == 0
-        assert judge.main(["--run", str(run), "--engine_url", server.url]) == 0
-    assert query(run, "select verdict, no_votes, critique from judgements") == [
-        ("no", 5, "Final Judgement: No")
-    ]
-    assert query(run, "select response, reasoning from responses") == [("none", "a, b")]
-
-
-def test_checks_are_run_on_the_answer(tmp_path: Path) -> None:
-    pytest.importorskip("lm_eval", reason="the extra `checks` is not installed")
-
-    def answer(body: Body) -> Answer:
-        if role(body) == "actor":
-            return reply({"content": "<think>a, b</think>none"}, {"content": "a, b"})
-        return reply(*[{"content": "Final Judgement: Yes"}] * body["n"])
-
     run, prompts = tmp_path / "run", tmp_path / "prompts.jsonl"
-    prompts.write_text('{"prompt": "Say none.", "checks": [{"id": "punctuation:no_comma"}]}\n')
+    asked: list[dict[str, Any]] = [
+        {"prompt": "Say checked.", "checks": [{"id": "punctuation:no_comma"}]},
+        {"prompt": "Say cut."},
+        {"prompt": "Say none."},
+    ]
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in asked))
     with serving(answer) as server:
         assert sample.main(command(run, prompts, server.url, "--responses", "2")) == 0
         assert judge.main(["--run", str(run), "--engine_url", server.url]) == 0
-    found = "select response, checked, outcome from judgements join responses using (response_id)"
-    assert sorted(query(run, found)) == [("a, b", False, "no"), ("none", True, "yes")]
+
+    def found(columns: str, prompt: str) -> list[tuple[Any, ...]]:
+        both = "judgements join responses using (response_id)"
+        joined = f"{both} join prompts on prompts.prompt_id = responses.prompt_id"
+        return sorted(query(run, f"select {columns} from {joined} where prompt = '{prompt}'"))
+
+    none = ("no", 5, "Final Judgement: No", "none", "a, b")
+    assert found("verdict, no_votes, critique, response, reasoning", "Say none.") == [none] * 2
+    assert found("response, checked, outcome", "Say checked.") == [
+        ("a, b", False, "no"),
+        ("none", True, "yes"),
+    ]
+    columns = "verdict, value, yes_votes, no_votes, unparsed_votes"
+    assert found(columns, "Say cut.") == [("yes", 1.0, 3, 0, 2)] * 2
 
 
 def test_what_was_cut_while_thinking_is_mended_by_a_larger_limit(tmp_path: Path) -> None:
@@ -130,7 +146,7 @@ def test_what_was_cut_while_thinking_is_mended_by_a_larger_limit(tmp_path: Path)
         return thinking(body)
 
     run = tmp_path / "run"
-    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", PROMPTS[:2])
+    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", rounds.PROMPTS[:2])
     with serving(answer) as server:
         line = command(run, prompts, server.url)
         assert sample.main(line) == 3
@@ -140,25 +156,6 @@ def test_what_was_cut_while_thinking_is_mended_by_a_larger_limit(tmp_path: Path)
         assert sample.main([*line, "--actor_max_tokens", "4096"]) == 0
     assert not failures(run)
     assert query(run, "select count(*), count(nullif(response, '')) from responses") == [(10, 10)]
-
-
-def test_a_vote_that_was_cut_while_thinking_is_none(tmp_path: Path) -> None:
-    def answer(body: Body) -> Answer:
-        if role(body) == "actor":
-            return reply({"content": "none"})
-        yes = {"content": "<think>hm</think>Final Judgement: Yes"}
-        cut = {"content": "<think>Final Judgement: No\nor"}
-        choices = [{"message": yes, "finish_reason": "stop"}] * 3
-        choices += [{"message": cut, "finish_reason": "length"}] * 2
-        return web.json_response({"choices": choices[: body["n"]]})
-
-    run = tmp_path / "run"
-    prompts = rounds.write_prompts(tmp_path / "prompts.jsonl", ["Say none."])
-    with serving(answer) as server:
-        assert sample.main(command(run, prompts, server.url, "--responses", "1")) == 0
-        assert judge.main(["--run", str(run), "--engine_url", server.url]) == 0
-    columns = "verdict, value, yes_votes, no_votes, unparsed_votes"
-    assert query(run, f"select {columns} from judgements") == [("yes", 1.0, 3, 0, 2)]
 
 
 def test_a_run_from_before_has_no_reasoning(tmp_path: Path) -> None:
