@@ -42,7 +42,8 @@ def side_by_side(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[B
     """A run that holds four methods and a variant of one, and what was asked for it."""
     place = tmp_path_factory.mktemp("rewarding")
     with serving(script) as server:
-        for method in ("spar", "independent", "self_rewarding", "meta_rewarding"):
+        assert refine.main(rewarding(place, server.url, "spar", "--branch", "1")) == 0
+        for method in ("independent", "self_rewarding", "meta_rewarding"):
             assert refine.main(rewarding(place, server.url, method)) == 0
         strict = ["--method", "meta_rewarding", "--variant", "strict", "--rho", "0"]
         assert pairs.main(["--run", str(place / "run"), *strict]) == 0
