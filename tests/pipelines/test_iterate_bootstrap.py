@@ -75,6 +75,7 @@ def test_first_models_come_before_the_iterations(
 ) -> None:
     more = ["--evolve_args", "--more 1", "--bootstrap_args=--responses 3"]
     more += ["--sft_actor_args", "--max_steps 2", "--sft-refiner-args", "--use_peft"]
+    more += ["--depth", "1"]
     (place / "run").mkdir()
     (place / "run" / "notes.txt").write_text("of somebody else")
     assert run_it(*more) == 2, "the folder holds other things"
@@ -166,7 +167,8 @@ def test_iterations_take_what_was_not_taught_on_where_that_will_do(
     taught: int,
     others: list[str],
 ) -> None:
-    assert run_it(*limit) == 0
+    children.ends = {4: 4}
+    assert run_it(*limit) == 4, "stopped in iteration 1: all prompts are dealt before"
     command = children.commands[1]
     assert int(command[command.index("--limit") + 1]) in (taught, 0)
     assert dealt(1) + dealt(2) == others
@@ -261,8 +263,8 @@ def test_failures_are_told_by_the_exit_code_and_stop_nothing(
     working: Children, place: Path
 ) -> None:
     rounds.write_prompts(place / "seeds.jsonl", [*SEEDS, ""])
-    assert run_it("--limit", "1") == 3
-    assert working.done() == WHOLE
+    assert run_it("--limit", "1", "--iterations", "1") == 3
+    assert working.done() == WHOLE[:7]
 
 
 @pytest.mark.slow
