@@ -187,6 +187,7 @@ def test_a_selection_that_is_killed_ends_as_if_nothing_had_been(
     assert not [*run.rglob("*.tmp"), *run.glob("_work/*/*/*")]
 
 
+@pytest.mark.slow
 def test_an_engine_that_goes_stops_the_run_and_a_new_one_ends_it(
     tmp_path: Path,
     many: Path,

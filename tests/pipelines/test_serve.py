@@ -163,6 +163,7 @@ def start(place: Path, *more: str) -> Any:
     return standins.start(place, *ITERATE, "--iterations", "2", *more)
 
 
+@pytest.mark.slow
 def test_each_iteration_is_served_what_the_one_before_made(place: Path) -> None:
     notes = place / "notes"
     process = start(place, "--serve", template(notes))
@@ -181,6 +182,7 @@ def test_each_iteration_is_served_what_the_one_before_made(place: Path) -> None:
     assert "--serve" in shlex.split(last.partition(": ")[2])
 
 
+@pytest.mark.slow
 def test_server_of_a_job_that_is_killed_ends_and_the_command_goes_on(place: Path) -> None:
     notes = place / "notes"
     process = start(place, "--serve", template(notes))
