@@ -16,7 +16,7 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.transforms.resources import parse_resource_hints
 
 from pipelines.execution.elsewhere import DATAFLOW, IN_PROCESS, runner_of
-from spar_core.engine.endpoints import shown
+from spar_core.engine.endpoints import has_secret
 from spar_core.engine.spec import EngineSpec
 from terminal.exits import UsageError
 
@@ -67,7 +67,7 @@ def check_workers(specs: Iterable[EngineSpec], options: PipelineOptions) -> None
 def _check_address(spec: EngineSpec, options: PipelineOptions) -> None:
     for url in spec.url.split(","):
         host = url.partition("://")[2].partition("/")[0]
-        if shown(url) != url and not url.startswith("@"):
+        if has_secret(url) and not url.startswith("@"):
             raise UsageError(
                 "a password or key in --engine_url would stand in the job's description: give "
                 f"workers the key in their environment, as {spec.key}"

@@ -46,12 +46,18 @@ def _listed(said: str) -> tuple[str, ...]:
     if "" in urls:
         raise ValueError(f"no URL beside a comma in {shown(said)}: leave out the comma")
     for url in urls:
-        _check(url, shown(url))
+        # A comma in a password ends a URL: then no part of what stands there is shown alone.
+        _check(url, _hidden(said) if "@" in said else url)
     same = [endpoint_of(url).url for url in urls]
     for number, url in enumerate(same):
         if url in same[:number]:
             raise ValueError(f"{shown(url)} stands there twice: name each engine once")
     return tuple(urls)
+
+
+def _hidden(said: str) -> str:
+    """Return what stands there without anything before the last `@`."""
+    return f"{'http://' if '://' in said else ''}***@{said.rpartition('@')[2]}"
 
 
 def _in_file(name: str) -> tuple[str, ...]:
@@ -60,7 +66,7 @@ def _in_file(name: str) -> tuple[str, ...]:
         said = line.strip()
         if not said or said.startswith("#"):
             continue
-        _check(said, f"{name}:{number}: {shown(said)}")
+        _check(said, f"{name}:{number}: {_hidden(said) if '@' in said else shown(said)}")
         url = endpoint_of(said).url
         if url in urls:
             raise ValueError(

@@ -19,6 +19,9 @@ _SECRET_FIELD = re.compile(
     re.IGNORECASE,
 )
 
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
+_LOGIN = re.compile(rf"((?:^|[,\s])\s*(?:{_SCHEME})?)(?:(?![,\s]\s*{_SCHEME}).)*@", re.DOTALL)
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -59,5 +62,15 @@ def endpoint_of(url: str) -> Endpoint:
 
 
 def shown(url: str) -> str:
-    """Return a URL as it may be written anywhere: without name, password or keys in it."""
-    return _SECRET_FIELD.sub(r"\1***", re.sub(r"[^/\s@]*@", "***@", url))
+    """Return a URL, or several with commas between, as it may be written anywhere.
+
+    Names, passwords and keys in it are left out. Everything before the last `@` of a URL counts as
+    name and password, also where it has characters that belong behind the host: a password with a
+    `/` makes no valid URL, and must not be shown in the message that says so.
+    """
+    return _SECRET_FIELD.sub(r"\1***", _LOGIN.sub(r"\1***@", url))
+
+
+def has_secret(url: str) -> bool:
+    """Return whether a URL holds a name, a password or a key."""
+    return "@" in urlsplit(url).netloc or _SECRET_FIELD.search(url) is not None

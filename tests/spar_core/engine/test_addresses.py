@@ -45,6 +45,9 @@ def test_order_says_nothing() -> None:
         ("engines.txt", "engines.txt is no URL"),
         ("me:secret@host:80", "***@host:80 is no URL"),
         ("http://me:secret@a,http://me:secret@a", "http://***@a stands there twice"),
+        ("http://me:secret/part@a", "http://***@a is no URL"),
+        ("http://me:secret,part@a", "http://***@a is no URL"),
+        ("http://me:secret part@a", "http://***@a is no URL"),
     ],
 )
 def test_what_is_no_list_of_urls_is_one_line(said: str, message: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from spar_core.engine.endpoints import endpoint_of, shown
+from spar_core.engine.endpoints import endpoint_of, has_secret, shown
 from spar_core.engine.protocol import EngineGone
 from spar_core.engine.served import served_models
 from tests.loopback import serving
@@ -96,7 +96,30 @@ def test_a_wrong_path_is_told_with_what_was_asked() -> None:
         (f"{HOST}/a?b=1&access_token=secret", f"{HOST}/a?b=1&access_token=***"),
         (f"{HOST}/a?sig=secret,{HOST}/b", f"{HOST}/a?sig=***,{HOST}/b"),
         (f"{HOST}/keys?monkey=1", f"{HOST}/keys?monkey=1"),
+        ("http://user:se/cret@host/v1", "http://***@host/v1"),
+        ("http://user:se?cr#et@host", "http://***@host"),
+        ("http://user:se cret@host", "http://***@host"),
+        ("http://user:se@cret@host", "http://***@host"),
+        ("http://user:se,cret@host", "http://***@host"),
+        ("http://secret@host", "http://***@host"),
+        ("user:se/cret@host", "***@host"),
+        ("http://a:8000,http://u:se/cret@b", "http://a:8000,http://***@b"),
+        ("http://u:se/cret@b, http://a:8000", "http://***@b, http://a:8000"),
     ],
 )
 def test_secrets_in_urls_are_not_shown(url: str, plain: str) -> None:
     assert shown(url) == plain
+
+
+@pytest.mark.parametrize(
+    ("url", "has_one"),
+    [
+        (f"{HOST}/v1", False),
+        (f"{HOST}/models/x@2", False),
+        ("http://me:secret@host", True),
+        ("http://me@host", True),
+        (f"{HOST}/a?key=secret", True),
+    ],
+)
+def test_secrets_in_urls_are_found(url: str, has_one: bool) -> None:
+    assert has_secret(url) is has_one
