@@ -18,8 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from benchmarks import harness, report
 from benchmarks.harness import JobFailed
 from benchmarks.report import Report
@@ -32,6 +30,7 @@ from spar_core.dataset import Dataset
 from spar_core.engine.meter import Meter
 from spar_core.engine.spec import EngineSpec
 from spar_core.methods import spar
+from terminal.console import Console
 
 SIZES, QUICK_SIZES = (1_000, 10_000, 100_000), (100, 300)
 

@@ -15,14 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from inspection import catalog
 from inspection.catalog import NoCatalog
 from inspection.summary import print_summary
 from schemas import TABLES, manifest, run_folder
 from schemas.questions import MACROS, VIEWS
 from schemas.views import connect, quoted
+from terminal.console import Console
 from terminal.exits import BAD_USAGE, DONE, INTERRUPTED, complain
 from terminal.json_text import finite
 from terminal.text import as_table, as_text

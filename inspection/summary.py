@@ -6,11 +6,10 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from inspection.training_pairs import NOT_DENIED
 from schemas import manifest, run_folder
 from schemas.views import connect
+from terminal.console import Console
 from terminal.text import as_table
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from rich.console import Console
 from rich.table import Table
 
 from pipelines.bootstrap_options import Bootstrap, Command
@@ -25,6 +24,7 @@ from spar_core.dataset import Dataset
 from spar_core.stages.sample import SAMPLE
 from spar_core.variants import SettingsDiffer
 from terminal import trail
+from terminal.console import Console
 from terminal.exits import InputError
 from terminal.text import as_table
 

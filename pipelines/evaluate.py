@@ -8,8 +8,6 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rich.console import Console
-
 from evaluation import data
 from evaluation.benchmark import BadData, Benchmark
 from evaluation.benchmarks import BENCHMARKS, custom, versus
@@ -22,6 +20,7 @@ from schemas.table import MAIN
 from schemas.views import connect
 from spar_core.decoding.settings import Strategy
 from spar_core.stages.decode import DECODER_NAMES, ONLY_ACTOR
+from terminal.console import Console
 from terminal.exits import UsageError
 from terminal.packages import extra, missing
 from terminal.text import as_table

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from rich.console import Console
-
 from pipelines.costing import Rows
 from spar_core.costs.prediction import (
     COUNTS,
@@ -24,6 +22,7 @@ from spar_core.costs.savings import with_options
 from spar_core.costs.taken import Taken
 from spar_core.preference import RFT_CAPS
 from spar_core.voting import JudgeSettings
+from terminal.console import Console
 from terminal.text import as_table
 
 _HOUR = 3600.0

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from pipelines.execution.child import ChildEnded
 from pipelines.execution.lease import LeaseLost, RunLocked
 from pipelines.execution.stop import INTERRUPTED, RunStopped
 from pipelines.iterate_options import understand
 from spar_core.variants import SettingsDiffer
+from terminal.console import Console
 from terminal.exits import BAD_USAGE, OTHER_SETTINGS, STOPPED, InputError, UsageError, complain
 
 

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
-
 from pipelines import bootstrapping, evaluating
 from pipelines.execution import foreign_folder, intake, lease
 from pipelines.execution.holding_out import hold_out
@@ -25,6 +23,7 @@ from spar_core.dataset import Dataset
 from spar_core.prompt_columns import COLUMNS, columns_of
 from spar_core.variants import SettingsDiffer
 from terminal import trail
+from terminal.console import Console
 from terminal.exits import DONE, WITH_FAILURES, InputError
 
 

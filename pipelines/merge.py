@@ -6,11 +6,10 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from pipelines.execution.lease import RunLocked
 from pipelines.execution.parser import Parser, underscored
 from spar_core.stages.drawing import whole
+from terminal.console import Console
 from terminal.exits import BAD_USAGE, DONE, STOPPED, InputError, UsageError, complain
 
 

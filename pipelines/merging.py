@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
-from rich.console import Console
-
 from pipelines.execution import lease
 from pipelines.execution.options import all_stages
 from schemas import manifest
 from schemas.table import MAIN
 from spar_core.dataset import SWEEP_AGE_S, Dataset
 from spar_core.merging import merge
+from terminal.console import Console
 from terminal.exits import UsageError
 
 _SELECTIONS = {stage.name for stage in all_stages() if stage.replaces}

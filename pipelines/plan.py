@@ -10,8 +10,6 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from pipelines.execution import command
 from pipelines.execution.options import Job, parse
 from spar_core.costs import assumed
@@ -21,6 +19,7 @@ from spar_core.engine.protocol import EngineGone
 from spar_core.methods import METHODS
 from spar_core.stages.drawing import between, whole
 from spar_core.variants import SettingsDiffer
+from terminal.console import Console
 from terminal.exits import (
     BAD_USAGE,
     DONE,

@@ -8,8 +8,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from rich.console import Console
-
 from pipelines import costing
 from pipelines.execution import intake
 from pipelines.execution import plan as planning
@@ -41,6 +39,7 @@ from spar_core.stages.judge import voting
 from spar_core.variants import SettingsDiffer
 from spar_core.voting import JudgeSettings
 from terminal import trail
+from terminal.console import Console
 from terminal.exits import InputError, UsageError
 
 _NO_MATTER = re.compile(r"\.model: .* -> ''$|\b(stop_votes|stop_level|judge_once): False -> True$")

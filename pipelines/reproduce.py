@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from pipelines.execution.child import ChildEnded
 from pipelines.execution.lease import RunLocked
 from pipelines.execution.parser import Parser, underscored
@@ -20,6 +18,7 @@ from pipelines.reproduction.settings import SCALES, Rates, path_of, read
 from pipelines.reproduction.steps import steps
 from spar_core.stages.drawing import whole
 from spar_core.variants import SettingsDiffer
+from terminal.console import Console
 from terminal.exits import (
     BAD_USAGE,
     DONE,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from pipelines.execution import lease
@@ -12,6 +11,7 @@ from pipelines.execution.advance import Advance, advances
 from pipelines.execution.job_note import JobNotFound, Running, noted
 from schemas.table import MAIN
 from spar_core.dataset import Dataset
+from terminal.console import Console
 from terminal.exits import UsageError
 from terminal.text import as_table
 

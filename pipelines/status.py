@@ -8,10 +8,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from pipelines.execution.options import DEMO_RUN
 from pipelines.execution.parser import Parser, underscored
+from terminal.console import Console
 from terminal.exits import BAD_USAGE, DONE, STOPPED, InputError, UsageError, complain
 
 _WIDE = 10_000

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from pipelines.execution import child, child_end
 from pipelines.execution.child import ChildEnded
 from pipelines.execution.session import Session
@@ -18,6 +16,7 @@ from pipelines.execution.stop import INTERRUPTED, RunStopped
 from pipelines.iterate_options import Loop
 from pipelines.iterations import Record, Role, roles, rows
 from schemas.table import MAIN
+from terminal.console import Console
 from terminal.exits import (
     NOTHING_LEFT,
     STOPPED,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-
-from terminal.text import as_text
+from terminal.console import Console
+from terminal.text import as_text, without_logins
 
 DONE = 0
 BAD_USAGE = 2
@@ -32,5 +31,5 @@ class InputError(Exception):
 def complain(console: Console, message: str, code: int) -> int:
     """Say in one line what went wrong; returns the exit code."""
     if message:
-        console.print(f"error: {as_text(message)}", markup=False, soft_wrap=True)
+        console.print(f"error: {as_text(without_logins(message))}", markup=False, soft_wrap=True)
     return code

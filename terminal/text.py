@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
+
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
+_LOGIN = re.compile(rf"({_SCHEME})(?:(?!,{_SCHEME})\S)*@")
+
+
+def without_logins(text: str) -> str:
+    """Return a text whose URLs are without name and password.
+
+    All before the last `@` of a URL is left out, also where a `/` stands before it: a password
+    that was not written as URLs demand is one all the same.
+    """
+    return _LOGIN.sub(r"\1***@", text) if "@" in text else text
 
 
 def as_text(value: Any) -> str:

@@ -16,8 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from terminal.console import Console
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
 from terminal.packages import extra, not_imported
 from training.gguf_adapter import MODULES, BadAdapter, Shape, permuted

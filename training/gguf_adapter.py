@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from terminal.console import Console
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
 from terminal.packages import extra, not_imported
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from schemas.checkpoint import content
 from schemas.selection import Choice, NoSuchRows, SelectionError
+from terminal.console import Console
 from terminal.exits import (
     BAD_USAGE,
     DONE,

@@ -16,8 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from terminal.console import Console
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
 from terminal.json_text import dumps
 from terminal.packages import extra, not_imported

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from terminal.console import Console
 from terminal.exits import BAD_USAGE, DONE, INTERRUPTED, UsageError, complain
 from terminal.packages import extra, not_imported
 from terminal.text import as_table, as_text

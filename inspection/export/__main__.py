@@ -14,14 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from inspection.export import card, files
 from inspection.export.formats import FORMATS, REASONING, TABLES, Format, dataset_info
 from schemas import TABLES as SCHEMAS
 from schemas.selection import COLUMNS, Choice, Kinds, SelectionError
 from schemas.table import MESSAGES, Kind, arrow_schema
 from schemas.views import connect
+from terminal.console import Console
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
 from terminal.text import as_text
 

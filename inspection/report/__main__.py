@@ -8,13 +8,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from inspection.report.output import replacing
 from inspection.training_pairs import training
 from schemas import manifest, run_folder
 from schemas.views import connect
 from terminal import trail
+from terminal.console import Console
 from terminal.exits import BAD_USAGE, DONE, STOPPED, complain
 from terminal.packages import extra, not_imported
 from terminal.text import as_text

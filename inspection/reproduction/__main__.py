@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from inspection.reproduction import output as files
+from terminal.console import Console
 from terminal.exits import BAD_USAGE, DONE, INTERRUPTED, InputError, UsageError, complain
 from terminal.packages import extra, not_imported
 from terminal.text import as_text

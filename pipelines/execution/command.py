@@ -8,11 +8,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from pipelines.execution.beam_import import without_unused
 from pipelines.execution.options import DEMO_RUN, Job, Stages, parse
 from spar_core.filters.library import NoLibrary
+from terminal.console import Console
 from terminal.exits import BAD_USAGE, STOPPED, InputError, UsageError, complain
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ Nothing is shuffled between inference and commit, so what is paid for is kept.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +34,7 @@ from spar_core.engine.spec import EngineSpec
 from spar_core.stage import Context, Item
 from spar_core.stage_task import failed, settle
 from spar_core.window import Window
+from terminal.log import warn
 
 COMMIT_S = 30.0
 """Results of a work file that is not done leave so often."""
@@ -101,14 +102,14 @@ class Inference(beam.DoFn):
         self._session = session
 
     def setup(self) -> None:
-        engines = self._session.engines
-        self._meter = engines.meter
         self._lease: Lease | None = None
         self._journals: list[Journal] = []
         self._following: Following | None = None
         if why := stop.told(self._dataset, self._session.name):
             raise RunStopped(why)
         try:
+            engines = self._session.engines
+            self._meter = engines.meter
             self._lease = engines.using(self._specs)
         except EngineGone as gone:
             if not isinstance(gone, EngineAway):
@@ -308,6 +309,7 @@ class Inference(beam.DoFn):
             raise
         except Exception as error:
             # A defect of ours that this item brought out: it must cost this item alone.
-            logging.getLogger(__name__).warning("%s: %s", part.stage.name, key, exc_info=True)
+            trace = "".join(traceback.format_exception(error))
+            warn(__name__, f"{part.stage.name}: {key}\n{trace}")
             message = f"{type(error).__name__}: {error}"
             return failed(part.stage, item, "internal", message, 1, True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rich.console import Console
-
 from pipelines.execution import intake, seed_intake
 from pipelines.execution.holding_out import hold_out
 from pipelines.execution.options import (
@@ -20,6 +18,7 @@ from pipelines.execution.options import (
 from schemas.views import connect
 from spar_core.input_files import find
 from spar_core.prompt_columns import COLUMNS, SEED_COLUMNS, columns_of
+from terminal.console import Console
 from terminal.exits import InputError
 from terminal.interpreter import python
 

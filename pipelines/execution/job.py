@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 
-from rich.console import Console
-
 from inspection.judge_faults import judge_faults
 from inspection.summary import print_summary
 from pipelines.execution import elsewhere, lease, running, stop, work
@@ -43,6 +41,7 @@ from spar_core.merging import WORTH_IT, merge
 from spar_core.stages.drawing import JUDGE, longest
 from spar_core.variants import SettingsDiffer
 from terminal import trail
+from terminal.console import Console
 from terminal.exits import (
     BAD_USAGE,
     DONE,

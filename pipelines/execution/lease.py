@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import logging
 import os
 import re
 import socket
@@ -32,6 +31,7 @@ from pathlib import Path
 
 from spar_core.dataset import Dataset
 from terminal.exits import UsageError
+from terminal.log import warn
 
 RENEW_S = 15.0
 """A lease is renewed so often."""
@@ -41,7 +41,9 @@ ENDS_S = 90.0
 
 _FOLDER = "_lease"
 _LOCK = ".lock"
-_NAME = re.compile(r"(\d+)\.json")
+_NAME = re.compile(r"(\d{1,15})\.json")
+_PLAIN = re.compile(r"[^\x00-\x1f\x7f-\x9f]{0,300}")
+"""What a holder says of itself: a short text without control characters."""
 
 
 class RunLocked(Exception):
@@ -74,9 +76,13 @@ class Holder:
     def read(cls, text: bytes) -> Holder | None:
         """Who wrote it; None where nobody holds the run, or a file says nothing of the kind."""
         try:
-            return cls(**json.loads(text))
-        except (ValueError, TypeError):
+            found = cls(**json.loads(text))
+        except (ValueError, TypeError, RecursionError):
             return None
+        is_pid = isinstance(found.pid, int) and not isinstance(found.pid, bool) and found.pid > 0
+        said = (found.host, found.process, found.take)
+        is_plain = all(isinstance(each, str) and _PLAIN.fullmatch(each) for each in said)
+        return found if is_pid and is_plain else None
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -253,7 +259,7 @@ class _Lease(Hold):
                 self.lost()
                 return
             except Exception as error:  # whatever a store raises: the next try may do better
-                logging.getLogger(__name__).warning("the lease was not renewed: %s", error)
+                warn(__name__, f"the lease was not renewed: {error}")
 
     def end(self) -> None:
         """Give it up."""

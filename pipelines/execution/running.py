@@ -12,7 +12,6 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
-from rich.console import Console
 
 from pipelines.execution import elsewhere, stop, work
 from pipelines.execution.job_note import JobNotFound, Place, Running, forget, note, noted
@@ -20,6 +19,7 @@ from pipelines.execution.launch import watch
 from pipelines.execution.lease import RunLocked
 from pipelines.execution.session import Session
 from spar_core.dataset import Dataset
+from terminal.console import Console
 
 
 @contextmanager

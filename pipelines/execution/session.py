@@ -10,9 +10,7 @@ as if nothing had been pressed. So the first Ctrl-C only leaves a note; a second
 from __future__ import annotations
 
 import atexit
-import os
 import signal
-import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,6 +20,7 @@ from typing import Any
 
 from spar_core.engine.engines import Engines
 from spar_core.engine.machine import Machine
+from spar_core.engine.own_folder import own_folder
 
 
 class Session:
@@ -57,19 +56,14 @@ class Session:
             return self._engines
 
     def _file(self) -> Path | None:
-        """Where engines write, if it is there."""
-        if self.log and Path(self.log).parent.is_dir():
-            return Path(self.log)
-        if self._has_travelled:
-            return None
-        return Path(tempfile.gettempdir()) / f"spar-engine-{os.getpid()}.log"
+        """Where engines write, if its folder is there; None for a new temporary file."""
+        return Path(self.log) if self.log and Path(self.log).parent.is_dir() else None
 
     def _machine(self) -> Machine | None:
         """What is shared with the other processes that the session travelled to."""
         if not self._has_travelled:
             return None
-        folder = Path(tempfile.gettempdir()) / f"spar-engines-{os.getuid()}" / self.name
-        return Machine(folder, self._file())
+        return Machine(own_folder("spar-engines") / self.name, self._file())
 
     @property
     def is_pressed(self) -> bool:

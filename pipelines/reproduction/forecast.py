@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from pipelines.reproduction import cost
 from pipelines.reproduction.settings import Settings
 from pipelines.reproduction.step import Step, Work
+from terminal.console import Console
 from terminal.text import as_table
 
 _HOUR = 3600.0

@@ -6,14 +6,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from pipelines.execution import child, child_end, lease
 from pipelines.execution.child import ChildEnded
 from pipelines.execution.session import Session
 from pipelines.execution.stop import INTERRUPTED, RunStopped
 from pipelines.reproduction.record import Record
 from pipelines.reproduction.step import Step, module
+from terminal.console import Console
 from terminal.exits import (
     DONE,
     NOTHING_LEFT,

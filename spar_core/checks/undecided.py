@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import logging
 import re
 
 from spar_core.checks.arguments import BadChecks
+from terminal import log
 
 
 class Undecided(Exception):
@@ -27,4 +27,4 @@ def reason(error: Exception) -> str:
 @functools.cache
 def warn(name: str, why: str, effect: str = "`checked` is null") -> None:
     """Say once in a process why a check did not run."""
-    logging.getLogger(__name__).warning("check %s did not run, %s: %s", name, effect, why)
+    log.warn(__name__, f"check {name} did not run, {effect}: {why}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,6 +37,7 @@ from spar_core.engine.served import (
 )
 from spar_core.engine.spec import EngineSpec, called, with_adapter
 from spar_core.engine.vllm import VllmEngine
+from terminal.log import warn
 
 _LOOKS = 3
 """How often a server that does not answer is asked for its models: a busy one may take long."""
@@ -95,7 +95,7 @@ async def _cards(spec: EngineSpec, url: str) -> Mapping[str, Card]:
                 return {}  # some servers list nothing
             gone = error
     if spec.kind == "openai":
-        logging.getLogger(__name__).warning("%s; its own sampling defaults stay in force", gone)
+        warn(__name__, f"{gone}; its own sampling defaults stay in force")
     return {}
 
 

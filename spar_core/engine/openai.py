@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +46,7 @@ from spar_core.engine.request_fields import Change, RequestFields, blamed
 from spar_core.engine.sampling_defaults import neutral
 from spar_core.engine.served import too_long_answers
 from spar_core.engine.several_choices import in_full
+from terminal.log import warn
 
 ATTEMPTS = 5
 """How often a request is sent that the engine fails: errors, nonsense, dropped connections."""
@@ -276,7 +276,7 @@ class OpenAIEngine:
         """Change these fields from now on, and say so once."""
         remarks = self._fields.learn(changes) if changes else []
         for remark in remarks if self._tells else ():
-            logging.getLogger(__name__).warning("the engine at %s %s", shown(self.url), remark)
+            warn(__name__, f"the engine at {shown(self.url)} {remark}")
 
     async def _post(self, call: Call, tries: Tries) -> ChatAnswer:
         is_sent = True

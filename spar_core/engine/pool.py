@@ -9,7 +9,6 @@ asked elsewhere.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 from collections import deque
@@ -31,6 +30,7 @@ from spar_core.engine.protocol import (
 )
 from spar_core.engine.served import Card
 from spar_core.engine.several_choices import in_full
+from terminal.log import warn
 
 STAY = 0.5
 """A server may have so many more sequences than the emptiest, in parts of its slots, before a chat
@@ -330,7 +330,7 @@ class EnginePool:
     def _rest(self, server: _Server, trouble: EngineGone) -> None:
         is_hopeless = not isinstance(trouble, EngineAway)
         if server.is_in or server.trouble is None or is_hopeless > server.is_hopeless:
-            logging.getLogger(__name__).warning("%s; it is left out and asked again", trouble)
+            warn(__name__, f"{trouble}; it is left out and asked again")
         server.is_in, server.on_trial = False, False
         server.is_hopeless, server.trouble = is_hopeless, trouble
         _begin_spell(server)
@@ -393,7 +393,7 @@ class EnginePool:
             named = await asyncio.to_thread(self._listed)
         except Exception as error:  # whatever a file system raises
             if str(error) != self._bad_list:
-                logging.getLogger(__name__).warning("%s; the engines stay as they are", error)
+                warn(__name__, f"{error}; the engines stay as they are")
             self._bad_list = str(error)
             return
         self._bad_list = ""

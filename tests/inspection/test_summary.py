@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from inspection.summary import print_summary
 from pipelines import refine
@@ -25,6 +24,7 @@ from schemas.responses import Response, SamplingRecord
 from schemas.sft_refiner import SftRefiner
 from schemas.trees import Tree
 from spar_core.dataset import Dataset, Settled
+from terminal.console import Console
 from tests import committed
 from tests.loopback import Answer, Body, serving
 from tests.pipelines.rounds import command, query

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 
 import pytest
-from rich.console import Console
 
+from terminal.console import Console
 from terminal.text import as_table, as_text
 
 

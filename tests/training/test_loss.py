@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch.nn.functional import log_softmax, logsigmoid
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from terminal.console import Console
 from training import job
 from training.data import select
 from training.dpo import DPO

@@ -6,9 +6,9 @@ import io
 import time
 
 import pytest
-from rich.console import Console
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from terminal.console import Console
 from training.progress import TrainingProgress
 
 

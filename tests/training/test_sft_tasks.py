@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from transformers import AutoTokenizer
 
 from schemas.pairs import Message
 from schemas.sft_actor import SftActor
 from schemas.sft_refiner import SftRefiner
 from schemas.table import MAIN
+from terminal.console import Console
 from tests import committed
 from tests.training import tiny
 from training import dpo, job, rft, sft

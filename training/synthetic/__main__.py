@@ -10,8 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from terminal.console import Console
 from terminal.exits import BAD_USAGE, DONE, OTHER_SETTINGS, STOPPED, complain
 from terminal.packages import extra, not_imported
 

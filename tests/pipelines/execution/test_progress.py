@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from rich.console import Console
 
 from pipelines.execution import progress as module
 from pipelines.execution.progress import progress
 from spar_core.engine.meter import Meter
+from terminal.console import Console
 
 LINE_S, LATER_LINE_S = module.LINE_S, module.LATER_LINE_S
 

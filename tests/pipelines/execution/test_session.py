@@ -7,11 +7,13 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from pipelines.execution.session import Session
+from spar_core.engine.protocol import EngineGone
 
 
 def test_the_first_ctrl_c_is_noted_and_the_second_raises() -> None:
@@ -86,3 +88,21 @@ def test_where_it_travelled_to_processes_share_their_engines(tmp_path: Path) -> 
         )
         assert ran.stdout.decode().split() == [session.name, str(log)], ran.stderr
         session.close()
+
+
+def test_what_another_put_where_processes_share_engines_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / f"spar-engines-{os.getuid()}").symlink_to(tmp_path)
+    travelled = Session("", "0123")
+    with pytest.raises(EngineGone, match="remove it, or set TMPDIR"):
+        _ = travelled.engines
+    travelled.close()
+    assert not (tmp_path / "0123").exists()
+
+
+def test_without_a_log_engines_write_to_a_file_of_a_name_that_nobody_knows_before() -> None:
+    session = Session()
+    assert session.engines._log is None  # they make one when they start
+    session.close()
