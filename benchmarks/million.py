@@ -35,7 +35,7 @@ from pipelines.execution.parts import claim, parts
 from pipelines.execution.plan import Part, buckets_for, plan
 from pipelines.execution.work import bucket_name
 from schemas import TABLES, manifest
-from schemas.manifest import DataFile, Entry
+from schemas.entries import USAGE, DataFile, Entry
 from schemas.table import MAIN
 from schemas.views import connect
 from spar_core.dataset import Dataset
@@ -165,7 +165,7 @@ def _commit(
             path = dataset.put(table, f"{stage}-{work}-{part}", buffer.getvalue())
             files[table] = DataFile(path, len(rows), TABLES[table].form)
     settled = tuple(key for (key,) in connection.sql(keys).fetchall())
-    used = dict.fromkeys(manifest.USAGE, float(len(settled))) if stage != INTAKE else {}
+    used = dict.fromkeys(USAGE, float(len(settled))) if stage != INTAKE else {}
     entry = Entry(stage, work, part, settled, files, usage=used)
     folder = f"{dataset.manifest}/{stage}"
     dataset.fs.makedirs(folder, exist_ok=True)

@@ -12,13 +12,21 @@ import glob
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from schemas.manifest import FOLDER, SETTINGS, Entry, iteration_of, named
+from schemas import names
+from schemas.entries import Entry
+from schemas.manifest import FOLDER, SETTINGS, iteration_of, named
 from schemas.table import MAIN
 
 if TYPE_CHECKING:
     import fsspec
+
+USES = "as"
+"""The setting that names the variant whose rows are used."""
+
+INPUT = "from."
+"""Settings whose names begin so say of which variant a stage's inputs are."""
 
 STAGES = ("sample", "judge", "tree_search", "pairs", "rft")
 """A data round's variant has a link for each of these, and for whatever else the run has seen."""
@@ -49,7 +57,7 @@ def made_by(
         fs, root: the run, as `fsspec.core.url_to_fs` gives it.
 
     Raises:
-        ValueError: a file of settings cannot be read.
+        BadControlFile: a file of settings cannot be read.
     """
     return {link.stage: link.made_by for link in _said(fs, root, str(iteration), variant)}
 
@@ -61,7 +69,7 @@ def read(fs: fsspec.AbstractFileSystem, root: str, entries: Mapping[str, Entry])
     evaluations alone has links of what it says or committed only.
 
     Raises:
-        ValueError: a file of settings cannot be read.
+        BadControlFile: a file of settings cannot be read.
     """
     known = {
         (iteration_of(path), entry.variant, entry.stage): entry.variant
@@ -88,8 +96,26 @@ def _said(
 
 def _link(path: str, text: bytes) -> Link:
     stage, variant = named(path.rpartition("/")[2].removesuffix(SETTINGS))
+    return Link(iteration_of(path), variant, stage, claimed(text, path).get(USES, variant))
+
+
+def claimed(text: bytes, path: str) -> dict[str, Any]:
+    """Read a file of settings.
+
+    Args:
+        text: what it holds. path: of the file, for messages.
+
+    Returns:
+        Its settings by name; under `USES` the variant whose rows are used.
+
+    Raises:
+        BadControlFile: it is no JSON object, or names a variant by no name of one.
+    """
     try:
-        maker = str(dict(json.loads(text)).get("as", variant))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} holds no settings: {error}") from None
-    return Link(iteration_of(path), variant, stage, maker)
+        plain = dict(json.loads(text))
+    except (TypeError, ValueError, RecursionError) as error:
+        names.refused(path, f"holds no settings ({error})")
+    for name, value in plain.items():
+        if name == USES or name.startswith(INPUT):
+            names.matched(names.VARIANT, value, path, "the variant")
+    return plain

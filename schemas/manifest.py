@@ -13,218 +13,28 @@ one of the highest number counts, and entries that it covers do not.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, overload
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from schemas.table import MAIN, arrow_schema
+from schemas.entries import MERGED, Entry, EntryList
+from schemas.table import MAIN
 
 if TYPE_CHECKING:
     import fsspec
-    import pyarrow as pa
 
 FOLDER = "_manifest"
-
-MERGED = "merged"
-"""The folder of a stage's lists, and what their entries give as work."""
 
 GONE = ".gone"
 
 SETTINGS = ".settings"
 """What a stage's settings are kept in, beside its folder and under the folder's name."""
 
-KEYS = {"work": "string", "key": "string"}
-"""Columns of a file of keys; those of a work are a row group."""
-
 _ENTRY = re.compile(r"(iteration=\d+/[^/]+)/([^/]+)\.(\d+)(\.json|\.gone)")
 _LIST = re.compile(rf"(iteration=\d+/[^/]+)/{MERGED}/(\d+)\.json")
 _TRIES = 10
-
-USAGE = (
-    "requests",
-    "retries",
-    "replayed",
-    "prompt_tokens",
-    "completion_tokens",
-    "engine_s",
-    "latency_ms_sum",
-    "latency_ms_max",
-    "slots_sum",
-    "slots_samples",
-    "replayed_prompt_tokens",
-    "replayed_completion_tokens",
-)
-"""What an entry says of the engine's use: counts and sums, so that entries add up."""
-
-
-@dataclass(frozen=True, slots=True)
-class DataFile:
-    """A committed Parquet file; `path` is relative to the run, `form` that of its table when it
-    was written ("" of files from before forms were noted)."""
-
-    path: str
-    rows: int
-    form: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One commit, or what many have become.
-
-    work: the bucket of items it belongs to; part: its number among the commits of that bucket.
-    keys: the items it settles; those of a list are read when they are asked for.
-    files: by table. retry: whether the items are failures that the next run should try again.
-    usage: what the engine was asked since the process's last commit, by name.
-    variant: the one whose settings the items were done with.
-    """
-
-    stage: str
-    work: str
-    part: int
-    keys: Sequence[str]
-    files: dict[str, DataFile]
-    retry: bool = False
-    usage: dict[str, float] = field(default_factory=dict)
-    variant: str = MAIN
-
-    def to_json(self) -> bytes:
-        return json.dumps(asdict(self), sort_keys=True).encode()
-
-    @classmethod
-    def from_json(cls, text: bytes) -> Entry:
-        plain = json.loads(text)
-        return cls(**{**plain, "keys": tuple(plain["keys"]), "files": _files(plain["files"])})
-
-
-class StoredKeys(Sequence[str]):
-    """Keys in a Parquet file with the columns of `KEYS`.
-
-    Args:
-        path: of the file. size: how many there are. works: those they belong to, in its order.
-    """
-
-    def __init__(
-        self, fs: fsspec.AbstractFileSystem, path: str, size: int, works: Sequence[str]
-    ) -> None:
-        self._fs = fs
-        self.path = path
-        self.size = size
-        self.works = tuple(works)
-
-    def __len__(self) -> int:
-        return self.size
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[str]: ...
-    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
-        return tuple(self)[index]
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self.table()["key"].to_pylist()
-
-    def table(self) -> pa.Table:
-        """All of them, with their works."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        data = pa.BufferReader(self._fs.cat_file(self.path))
-        return pq.read_table(data, schema=arrow_schema(KEYS))
-
-    def of(self, work: str) -> list[str]:
-        """The keys of a work."""
-        if work not in self.works:
-            return []
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        file = pq.ParquetFile(pa.BufferReader(self._fs.cat_file(self.path)))
-        keys: list[str] = file.read_row_group(self.works.index(work), ["key"])["key"].to_pylist()
-        return keys
-
-
-Range = tuple[int, int]
-"""Numbers of commits in a row: the first and the last."""
-
-
-@dataclass(frozen=True, slots=True)
-class EntryList:
-    """What many commits of a stage have become.
-
-    number: it stands for the lists of smaller numbers as well.
-    covers: the commits that it stands for, by work.
-    entries: their keys are `StoredKeys`, in files beside the list.
-    replaced: the name of a file beside it: paths of the data files that it made superfluous.
-    """
-
-    number: int
-    covers: Mapping[str, Sequence[Range]]
-    entries: Sequence[Entry]
-    replaced: str
-
-    def does_cover(self, work: str, part: int) -> bool:
-        return any(first <= part <= last for first, last in self.covers.get(work, ()))
-
-    def keys(self, work: str) -> set[str]:
-        """The keys of a work that its commits settled."""
-        return {key for entry in self.entries for key in _keys_of(entry).of(work)}
-
-    def beside(self) -> set[str]:
-        """The names of the files beside it that it needs."""
-        return {_keys_of(entry).path.rpartition("/")[2] for entry in self.entries} | {self.replaced}
-
-    def to_json(self) -> bytes:
-        entries = [_listed(entry) for entry in self.entries]
-        plain = {"covers": self.covers, "entries": entries, "replaced": self.replaced}
-        return json.dumps(plain, sort_keys=True).encode()
-
-    @classmethod
-    def from_json(cls, fs: fsspec.AbstractFileSystem, path: str, text: bytes) -> EntryList:
-        """The list that lies at a path."""
-        plain = json.loads(text)
-        beside, _, name = path.rpartition("/")
-        covers = {work: [(a, b) for a, b in ranges] for work, ranges in plain["covers"].items()}
-        entries = [
-            Entry(
-                **{
-                    **entry,
-                    "work": MERGED,
-                    "part": part,
-                    "files": _files(entry["files"]),
-                    "keys": StoredKeys(fs, f"{beside}/{file}", size, works),
-                }
-            )
-            for part, entry in enumerate(plain["entries"])
-            for file, size, works in (entry["keys"],)
-        ]
-        return cls(int(name.removesuffix(".json")), covers, entries, plain["replaced"])
-
-
-def _files(plain: Mapping[str, Any]) -> dict[str, DataFile]:
-    return {table: DataFile(**file) for table, file in plain.items()}
-
-
-def _keys_of(entry: Entry) -> StoredKeys:
-    """The keys of an entry of a list."""
-    if not isinstance(entry.keys, StoredKeys):
-        raise TypeError(f"{entry} is none of a list")
-    return entry.keys
-
-
-def _listed(entry: Entry) -> dict[str, Any]:
-    """An entry as lists hold it."""
-    keys = _keys_of(entry)
-    return {
-        "stage": entry.stage,
-        "variant": entry.variant,
-        "usage": entry.usage,
-        "files": {table: asdict(file) for table, file in entry.files.items()},
-        "keys": [keys.path.rpartition("/")[2], keys.size, keys.works],
-    }
 
 
 def folder(stage: str, variant: str = MAIN) -> str:
@@ -348,7 +158,7 @@ def _read(fs: fsspec.AbstractFileSystem, folders: Mapping[str, Held]) -> dict[st
     }
     paths = [path for at, of in folders.items() for path in of.counting(latest.get(at)).values()]
     texts = contents(fs, paths)
-    return found | {p: Entry.from_json(text) for p, text in zip(paths, texts, strict=True)}
+    return found | {p: Entry.from_json(text, p) for p, text in zip(paths, texts, strict=True)}
 
 
 def latest_lists(

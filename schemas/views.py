@@ -13,7 +13,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from schemas import TABLES, lineage, manifest, run_folder
-from schemas.manifest import Entry, is_local
+from schemas.entries import USAGE, Entry
+from schemas.manifest import is_local
 from schemas.questions import MACROS, VIEWS, Question
 from schemas.table import Kind, arrow_schema
 
@@ -246,7 +247,7 @@ def _sql_type(kind: Kind) -> str:
 def _usage(entries: Mapping[str, Entry]) -> pa.Table:
     """What the commits say of their use of the engine: a row each."""
     columns: dict[str, Kind] = {"iteration": "int32", "stage": "string", "variant": "string"}
-    columns |= dict.fromkeys(manifest.USAGE, "double")
+    columns |= dict.fromkeys(USAGE, "double")
     rows = [
         {
             "iteration": manifest.iteration_of(path),

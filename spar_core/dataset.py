@@ -18,22 +18,26 @@ import contextlib
 import glob
 import hashlib
 import io
-import json
 import os
+import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schemas import TABLES, manifest, run_folder
-from schemas.manifest import GONE, DataFile, Entry, EntryList, Held, is_local
+from schemas import TABLES, manifest, names, run_folder
+from schemas.entries import MERGED, DataFile, Entry, EntryList, replaced_files
+from schemas.manifest import GONE, Held, is_local
 from schemas.table import MAIN
 from terminal.exits import InputError
 
 if TYPE_CHECKING:
     import fsspec
+
+_BUCKETS = re.compile(rb"[1-9]\d{0,5}")
 
 Rows = dict[str, list[Any]]
 """Rows of several tables, by the table's name."""
@@ -108,7 +112,10 @@ class Dataset:
         self.fs.makedirs(self.manifest, exist_ok=True)
         if self.create(path, str(wanted).encode()):
             return wanted
-        return int(self.fs.cat_file(path))
+        said = self.fs.cat_file(path)
+        if not _BUCKETS.fullmatch(said):
+            names.refused(path, f"holds {names.brief(said)} for a number of buckets")
+        return int(said)
 
     def settled(self, stage: str, variant: str, bucket: str) -> set[str]:
         """Keys of a bucket that are committed."""
@@ -195,7 +202,8 @@ class Dataset:
             with contextlib.suppress(FileNotFoundError):  # gone since it was listed
                 texts = manifest.contents(self.fs, paths)
                 break
-        keys = {key for text in texts for key in Entry.from_json(text).keys}
+        entries = map(Entry.from_json, texts, paths)
+        keys = {key for entry in entries for key in entry.keys}
         taken = [at.part for at in (*held.entries, *held.gone) if at.work == bucket]
         if latest:
             keys |= latest.keys(bucket)
@@ -256,13 +264,14 @@ class Dataset:
         """Take manifest entries back, and the data files that they name; not those of a list."""
         for path in paths:
             try:
-                entry = Entry.from_json(self.fs.cat_file(path))
+                entry = Entry.from_json(self.fs.cat_file(path), path)
             except FileNotFoundError:
                 if not self.fs.exists(path.removesuffix(".json") + GONE):
                     raise
                 continue
             self.create(path.removesuffix(".json") + GONE, b"")
             for each in (path, *(f"{self.root}/{file.path}" for file in entry.files.values())):
+                self.check_inside(each)
                 with contextlib.suppress(FileNotFoundError):
                     self.fs.rm_file(each)
 
@@ -296,7 +305,7 @@ class Dataset:
         Returns:
             Paths of data files that somebody may still be at.
         """
-        beside = f"{self.manifest}/{folder}/{manifest.MERGED}"
+        beside = f"{self.manifest}/{folder}/{MERGED}"
         if not self.fs.isdir(beside):
             return set()
         stray = set(self.fs.ls(beside, detail=False))
@@ -312,13 +321,34 @@ class Dataset:
         for path in stray - named - {held.lists[number] for number in lists}:
             self._remove(path, age_s)
         replaced = [] if is_settled else [f"{beside}/{each.replaced}" for each in lists.values()]
-        return {path for text in manifest.contents(self.fs, replaced) for path in json.loads(text)}
+        texts = manifest.contents(self.fs, replaced)
+        return {
+            path
+            for text, at in zip(texts, replaced, strict=True)
+            for path in replaced_files(text, at)
+        }
 
     def _remove(self, path: str, age_s: float = 0.0) -> None:
         """Remove a file, if it is there and older."""
         with contextlib.suppress(FileNotFoundError):
             if not age_s or _age_s(self.fs.modified(path)) > age_s:
+                self.check_inside(path)
                 self.fs.rm_file(path)
+
+    def check_inside(self, path: str) -> None:
+        """See that a path to be removed lies in the run, whatever links lead to it.
+
+        Raises:
+            InputError: the folder that holds it is elsewhere on this machine's disk.
+        """
+        if not self.is_local:
+            return
+        folder = os.path.dirname(path)
+        if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(self.root)):
+            raise InputError(
+                f"{folder} leads out of the run {self.run} by a link, so nothing is removed there: "
+                "put the folder itself in its place, or move the run as a whole"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import TABLES, manifest
-from schemas.manifest import KEYS, MERGED, Commit, DataFile, Entry, EntryList, Range, StoredKeys
+from schemas.entries import KEYS, MERGED, DataFile, Entry, EntryList, Range, StoredKeys
+from schemas.manifest import Commit
 from schemas.table import MAIN, arrow_schema
 from spar_core.dataset import SWEEP_AGE_S, Dataset
 
@@ -255,8 +256,8 @@ def _read(
     yield from _with_rows(dataset, small)
     for start in range(0, len(paths), _READ_AT_ONCE):
         commits = [*paths][start : start + _READ_AT_ONCE]
-        texts = manifest.contents(dataset.fs, [paths[commit] for commit in commits])
-        entries = map(Entry.from_json, texts)
+        some = [paths[commit] for commit in commits]
+        entries = map(Entry.from_json, manifest.contents(dataset.fs, some), some)
         yield from _with_rows(
             dataset, {at: e for at, e in zip(commits, entries, strict=True) if _is_lasting(e)}
         )

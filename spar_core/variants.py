@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import glob
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from schemas import manifest
+from schemas import lineage, manifest
+from schemas.lineage import INPUT, USES
 from schemas.manifest import SETTINGS
 from schemas.table import MAIN
 from spar_core.dataset import Dataset
@@ -22,19 +22,12 @@ from spar_core.dataset import Dataset
 Settings = Mapping[str, Any]
 """What a stage's rows depend on: plain values under dotted names."""
 
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
-"""What a variant may be called."""
-
 _BEFORE = {"checks": "report", "ask_again": 0, "counts_malformed": False}
 """Settings that came later, by the last part of their names, with what was so before."""
 
 _LATER = {"arguments", "chat", "relevance", "texts", "wording"}
 """Parts of names that came later without a value of before: what a run was made with is not known
 where its claim lacks such a name, and is not compared."""
-
-_AS = "as"
-INPUT = "from."
-"""Settings whose names begin so say of which variant a stage's inputs are."""
 
 _ALWAYS_THERE = {"judge": "judge.votes", "search": "search.budget"}
 """A setting of each group that is in every claim of a stage that has such settings."""
@@ -54,7 +47,7 @@ class SettingsDiffer(Exception):
 def made_by(dataset: Dataset, stage: str, variant: str) -> str:
     """The variant whose rows of a stage a variant uses."""
     claim = _read(dataset, stage, variant) if variant != MAIN else None
-    return MAIN if claim is None else str(claim.get(_AS, variant))
+    return MAIN if claim is None else str(claim.get(USES, variant))
 
 
 def with_inputs(settings: Settings, inputs: Mapping[str, str]) -> Settings:
@@ -71,11 +64,11 @@ def find(dataset: Dataset, stage: str, variant: str, settings: Settings) -> str:
     """
     wanted = _plain(settings)
     own = _read(dataset, stage, variant)
-    if own is not None and _AS not in own and is_begun(dataset, stage, variant):
+    if own is not None and USES not in own and is_begun(dataset, stage, variant):
         _check(dataset, stage, variant, own, wanted)
         return variant
     shared = _shared(dataset, stage, variant, wanted)
-    used: str | None = None if own is None else own.get(_AS)
+    used: str | None = None if own is None else own.get(USES)
     if used is not None and used != shared and _has_rows(dataset, variant):
         _check(dataset, stage, variant, _read(dataset, stage, used) or {}, wanted)
     return shared
@@ -85,7 +78,7 @@ def claim(dataset: Dataset, stage: str, variant: str, maker: str, settings: Sett
     """Write down what a variant runs a stage with, or whose rows it uses."""
     path = _path(dataset, stage, variant)
     dataset.fs.makedirs(dataset.manifest, exist_ok=True)
-    wanted = {_AS: maker} if maker != variant else _plain(settings)
+    wanted = {USES: maker} if maker != variant else _plain(settings)
     if dataset.create(path, json.dumps(wanted, indent=1).encode()):
         return
     held = _read(dataset, stage, variant) or {}
@@ -161,7 +154,7 @@ def _shared(dataset: Dataset, stage: str, variant: str, wanted: Settings) -> str
     names: list[str] = [path.rpartition("@")[2].removesuffix(SETTINGS) for path in paths]
     for name in (MAIN, *names):
         held = _read(dataset, stage, name) if name != variant else None
-        if held is not None and _AS not in held and not _differing(held, wanted):
+        if held is not None and USES not in held and not _differing(held, wanted):
             return name
     return variant
 
@@ -206,11 +199,16 @@ def _came_later(name: str) -> bool:
 
 
 def _read(dataset: Dataset, stage: str, variant: str) -> dict[str, Any] | None:
+    """What a claim says, None where there is none.
+
+    Raises:
+        BadControlFile: it is no claim, or names a variant that could lead out of the run.
+    """
+    path = _path(dataset, stage, variant)
     try:
-        plain: dict[str, Any] = json.loads(dataset.fs.cat_file(_path(dataset, stage, variant)))
+        return lineage.claimed(dataset.fs.cat_file(path), path)
     except FileNotFoundError:
         return None
-    return plain
 
 
 def _path(dataset: Dataset, stage: str, variant: str) -> str:

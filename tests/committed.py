@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from schemas import TABLES
-from schemas.manifest import DataFile, Entry
+from schemas.entries import DataFile, Entry
 from schemas.pairs import Message, Pair
 from schemas.rft import RftSample
 from schemas.table import MAIN, SPAR

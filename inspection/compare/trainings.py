@@ -108,10 +108,10 @@ def _answered_by(run: str, iteration: int, variant: str) -> str | None:
     folder = f"{root}/{manifest.FOLDER}/iteration={iteration}"
     path = f"{folder}/{manifest.folder(_DECODE, maker)}{manifest.SETTINGS}"
     try:
-        said: str | None = json.loads(fs.cat_file(path)).get("actor.content")
-    except (FileNotFoundError, ValueError):
+        said = lineage.claimed(fs.cat_file(path), path).get("actor.content")
+    except FileNotFoundError:
         return None
-    return said
+    return said if isinstance(said, str) else None
 
 
 def _find(known: Sequence[Model], figure: Evaluation, said: str | None) -> Model | None:

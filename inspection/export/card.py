@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from inspection.export.columns import described
 from inspection.export.formats import Format
-from schemas import TABLES, manifest
+from schemas import TABLES, lineage, manifest
 from schemas.questions import VIEWS
 from schemas.selection import COLUMNS, Choice, Kinds
 from schemas.table import MAIN, SPAR, Kind
@@ -146,10 +146,7 @@ def _settings(
     wanted = "*" if iteration is None else str(int(iteration))
     pattern = f"{glob.escape(root)}/{manifest.FOLDER}/iteration={wanted}/*{manifest.SETTINGS}"
     for path in sorted(fs.glob(pattern)):
-        try:
-            plain = dict(json.loads(fs.cat_file(path)))
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path} holds no settings: {error}") from None
+        plain = lineage.claimed(fs.cat_file(path), path)
         place = manifest.named(path.rpartition("/")[2].removesuffix(manifest.SETTINGS))
         held.setdefault(manifest.iteration_of(path), {})[place] = plain
     return {

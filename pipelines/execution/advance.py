@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ import duckdb
 
 from pipelines.execution.options import all_stages
 from pipelines.execution.plan import Part, items, keys_of
-from schemas import manifest
-from schemas.manifest import SETTINGS, Entry, iteration_of, named
+from schemas import lineage, manifest
+from schemas.entries import Entry
+from schemas.manifest import SETTINGS, iteration_of, named
 from spar_core import variants
 from spar_core.dataset import Dataset
 from spar_core.stage import Stage, StageSettings
@@ -116,7 +116,7 @@ def _claims(dataset: Dataset, files: Mapping[str, Any]) -> Iterator[tuple[_Place
         if path.endswith(SETTINGS):
             name = path.rpartition("/")[2].removesuffix(SETTINGS)
             place = _Place(iteration_of(path), *named(name))
-            yield place, json.loads(dataset.fs.cat_file(path))
+            yield place, lineage.claimed(dataset.fs.cat_file(path), path)
 
 
 def _pending(
@@ -133,7 +133,7 @@ def _pending(
     """
     dataset = Dataset(run, place.iteration)
     inputs = {
-        each.name: claim.get(f"{variants.INPUT}{each.name}")
+        each.name: claim.get(f"{lineage.INPUT}{each.name}")
         or variants.made_by(dataset, each.name, place.variant)
         for each in stage.upstream()
     }

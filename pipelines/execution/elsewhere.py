@@ -29,7 +29,7 @@ from apache_beam.runners.portability import job_server, portable_runner
 from apache_beam.runners.portability.flink_runner import MAGIC_HOST_NAMES
 from apache_beam.runners.runner import PipelineState
 
-from pipelines.execution.job_note import JobNotFound, Place
+from pipelines.execution.job_note import JobNotFound, Place, is_address
 from terminal.exits import UsageError
 
 IN_PROCESS = "FnApiRunner"
@@ -42,6 +42,9 @@ _PORTABLE = ("PortableRunner", _FLINK, "SparkRunner", "PrismRunner")
 _POLL_S = 1.0
 ANSWER_S = 20
 """How long a job server is given to answer."""
+
+_ANSWER_BYTES = 16 << 20
+"""The longest answer of a cluster that is read; a longer one is no JSON any more."""
 
 _LOCAL_HOSTS = ("", "localhost", "127.0.0.1", "::1")
 
@@ -102,9 +105,11 @@ def place_of(result: Any, options: PipelineOptions) -> Place:
         address = f"{cloud.project}/{cloud.region}"
         return Place(runner, id_, f"{url}?project={cloud.project}", "dataflow", address)
     endpoint = options.view_as(PortableOptions).job_endpoint
-    if runner in _PORTABLE and endpoint and endpoint != "embed":
+    if "@" in cluster:  # a login, which no run may hold
+        cluster = ""
+    if runner in _PORTABLE and is_address("job_server", str(endpoint or "")):
         return Place(runner, id_, cluster, "job_server", endpoint)
-    if cluster and (found := _flink_job(cluster, _name(options))):
+    if is_address("flink", cluster) and (found := _flink_job(cluster, _name(options))):
         return Place(runner, found, f"{cluster}/#/job/running/{found}", "flink", cluster)
     return Place(runner, id_, cluster)
 
@@ -225,10 +230,20 @@ def _flink_job(cluster: str, name: str) -> str:
     return ""
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Takes a redirection for an error: a cluster that is asked leads to no other address."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects)
+
+
 def _asked(url: str, method: str = "GET") -> Any:
     request = urllib.request.Request(url, method=method)
-    with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
-        return json.loads(answer.read() or b"{}")
+    with _OPENER.open(request, timeout=ANSWER_S) as answer:
+        return json.loads(answer.read(_ANSWER_BYTES) or b"{}")
 
 
 def _cluster(options: PipelineOptions) -> str:

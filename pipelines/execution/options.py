@@ -14,9 +14,9 @@ from pipelines.execution import beam_line
 from pipelines.execution.beam_line import BeamLine
 from pipelines.execution.parser import Parser, underscored
 from pipelines.execution.roles import add_engines, engine_of, is_bundled
+from schemas import names
 from schemas.prompts import TRAIN
 from schemas.table import MAIN
-from spar_core import variants
 from spar_core.dataset import Dataset
 from spar_core.engine.spec import EngineSpec, with_shared_servers
 from spar_core.ids import is_reserved
@@ -449,7 +449,7 @@ def _check_decontamination(options: argparse.Namespace) -> None:
 
 
 def _variant(text: str) -> str:
-    if not variants.NAME.fullmatch(text):
+    if not names.VARIANT.fullmatch(text):
         raise argparse.ArgumentTypeError(
             f"must be lower-case letters, digits, - and _, at most 31, not {text!r}"
         )

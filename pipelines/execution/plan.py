@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipelines.execution import work
 from pipelines.execution.work import BUCKET, Work
-from schemas.manifest import Entry, StoredKeys
+from schemas.entries import Entry, StoredKeys
 from schemas.prompts import TRAIN
 from schemas.table import MAIN
 from schemas.views import connect

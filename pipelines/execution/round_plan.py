@@ -26,7 +26,7 @@ from pipelines.execution.plan import (
     want,
 )
 from pipelines.execution.work import BUCKET
-from schemas.manifest import Entry
+from schemas.entries import Entry
 from spar_core.dataset import Dataset
 from spar_core.stage import PROMPTS
 

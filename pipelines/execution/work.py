@@ -88,6 +88,7 @@ def read(work: Work) -> Iterator[Item]:
 def clear(dataset: Dataset, stage: str, variant: str, plan: str = "") -> None:
     """Remove a plan's work files, or those of all plans of a stage."""
     folder = _folder(dataset, stage, variant) + (f"/{plan}" if plan else "")
+    dataset.check_inside(folder)
     remove_folder(dataset.fs, folder)
 
 

@@ -12,6 +12,7 @@ import duckdb
 import fsspec
 
 from schemas import TABLES, manifest
+from schemas.entries import Entry
 from schemas.responses import WHOLE
 from schemas.views import connect, named_in
 from tests.loopback import Answer, Body, round_script
@@ -129,7 +130,7 @@ def committed(run: Path) -> dict[str, bytes]:
     """Content of the files that count: manifest entries, and the data files they name."""
     held = {}
     for entry_path in run.glob(f"{manifest.FOLDER}/*/*/*.json"):
-        entry = manifest.Entry.from_json(entry_path.read_bytes())
+        entry = Entry.from_json(entry_path.read_bytes(), str(entry_path))
         for path in (entry_path, *(run / file.path for file in entry.files.values())):
             held[str(path.relative_to(run))] = path.read_bytes()
     return held

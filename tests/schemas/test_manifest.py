@@ -1,18 +1,14 @@
-"""Manifest entries: written, read and found."""
+"""Manifest entries: found, by iteration and stage."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from pipelines.execution.metrics import account
 from schemas import manifest
-from schemas.manifest import DataFile, Entry
-from spar_core.engine.meter import Usage
+from schemas.entries import DataFile, Entry
 
 FS = fsspec.filesystem("file")
 
@@ -28,37 +24,6 @@ def put(root: Path, iteration: int, what: Entry) -> str:
     path = folder / f"{what.work}.{what.part}.json"
     path.write_bytes(what.to_json())
     return str(path)
-
-
-@pytest.mark.parametrize("retry", [True, False])
-def test_entry_is_read_back(retry: bool) -> None:
-    assert Entry.from_json(entry(retry=retry).to_json()) == entry(retry=retry)
-
-
-def test_entry_without_files_is_read_back() -> None:
-    empty = Entry("s", "w", 1, (), {})
-    assert Entry.from_json(empty.to_json()) == empty
-
-
-def test_use_of_the_engine_is_read_back() -> None:
-    used = dataclasses.replace(entry(), usage={"requests": 3, "engine_s": 0.125})
-    assert Entry.from_json(used.to_json()) == used
-
-
-def test_entry_written_before_use_was_counted_is_read() -> None:
-    plain = json.loads(entry().to_json())
-    del plain["usage"]
-    assert Entry.from_json(json.dumps(plain).encode()) == entry()
-
-
-def test_what_stages_account_for_is_what_an_entry_says() -> None:
-    assert tuple(account(Usage())) == manifest.USAGE
-    assert set(account(Usage()).values()) == {0}
-
-
-def test_account_sums_what_a_meter_took() -> None:
-    usage = Usage(3, 1, 2, 40, 50, 1.23456, [10, 30, 20], [5, 3, 1], 20, 25)
-    assert list(account(usage).values()) == [3, 1, 2, 40, 50, 1.235, 60, 30, 9, 3, 20, 25]
 
 
 def test_run_without_a_manifest_has_no_entries(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas import TABLES, manifest
+from schemas import TABLES
 from schemas.drops import Drop
+from schemas.entries import USAGE
 from schemas.evolutions import Evolution
 from schemas.failures import Failure
 from schemas.judgements import Judgement
@@ -341,7 +342,7 @@ def test_usage_is_a_row_for_each_commit_that_used_the_engine(run: str) -> None:
         assert rows == [(1, "judge", 3.0), (3, "judge", 5.0)]
         assert [name for name, _ in columns(connection, "usage")] == [
             *("iteration", "stage", "variant"),
-            *manifest.USAGE,
+            *USAGE,
         ]
 
 

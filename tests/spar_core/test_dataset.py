@@ -23,6 +23,7 @@ from schemas.prompts import Prompt
 from spar_core import dataset as module
 from spar_core.dataset import Dataset, Settled
 from spar_core.variants import hold
+from terminal.exits import InputError
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -293,6 +294,50 @@ def test_retracted_items_can_be_committed_again(run: str) -> None:
     assert not [path for path in files(dataset) if "/failures/" in path], "its file is swept"
     assert dataset.commit("s", "w", done("a", "b")) == 1
     assert rows(dataset) == ["a", "b"]
+
+
+@pytest.mark.parametrize("where", ["../victim", "prompts/iteration=1/../../../victim"])
+def test_entry_that_names_a_file_outside_the_run_removes_nothing(run: str, where: str) -> None:
+    dataset = Dataset(run, 1)
+    dataset.commit("s", "w", failed("a"))
+    victim = put(dataset, "../victim", b"not of the run")
+    [path] = dataset.entries()
+    plain = json.loads(dataset.fs.cat_file(path))
+    plain["files"]["failures"]["path"] = where
+    dataset.fs.pipe_file(path, json.dumps(plain).encode())
+    for act in (
+        lambda: dataset.retract([path]),
+        dataset.sweep,
+        dataset.entries,
+        lambda: dataset.commit("s", "w", done("b")),
+    ):
+        with pytest.raises(InputError, match=r"w\.0\.json names the data file"):
+            act()
+    assert dataset.fs.cat_file(victim) == b"not of the run"
+
+
+@pytest.mark.parametrize("link", ["prompts", "prompts/iteration=1"])
+def test_nothing_is_removed_behind_a_link_out_of_the_run(tmp_path: Path, link: str) -> None:
+    dataset = Dataset(str(tmp_path / "run"), 1)
+    dataset.commit("s", "w", failed("a"))
+    folder = tmp_path / "elsewhere" / ("iteration=1" if link == "prompts" else "")
+    folder.mkdir(parents=True)
+    (folder / "letter.parquet").write_text("dear")
+    place = tmp_path / "run" / link
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="leads out of the run"):
+        dataset.sweep()
+    assert (folder / "letter.parquet").read_text() == "dear"
+
+
+@pytest.mark.parametrize("said", [b"", b"0", b"-1", b"99999999", b"1e3", b"many", b"16\n"])
+def test_number_of_buckets_that_no_job_writes_is_refused(run: str, said: bytes) -> None:
+    dataset = Dataset(run, 1)
+    assert dataset.buckets("s", "main", 16) == 16
+    put(dataset, "_manifest/iteration=1/s.buckets", said)
+    with pytest.raises(InputError, match=r"s\.buckets holds"):
+        dataset.buckets("s", "main", 16)
 
 
 def test_retracting_nothing_changes_nothing(run: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,9 +12,9 @@ import fsspec
 import pytest
 
 from schemas.failures import Failure
+from schemas.names import VARIANT
 from spar_core.dataset import Dataset, Settled
 from spar_core.variants import (
-    NAME,
     SettingsDiffer,
     begun_with,
     claim,
@@ -23,6 +24,7 @@ from spar_core.variants import (
     made_by,
     with_inputs,
 )
+from terminal.exits import InputError
 
 JUDGE = {"seed": 0, "judge.votes": 5, "refiner.model": "m", "judge.sampling.max_tokens": 64}
 
@@ -218,7 +220,7 @@ def test_what_is_held_binds_at_once(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("name", ["", "A", "a b", "a/b", "../x", "a@b", "-a", "x" * 32, "a.b"])
 def test_names_that_are_none(name: str) -> None:
-    assert not NAME.fullmatch(name)
+    assert not VARIANT.fullmatch(name)
 
 
 def test_nested_settings_get_dotted_names() -> None:
@@ -227,3 +229,15 @@ def test_nested_settings_get_dotted_names() -> None:
         "a.d.e": [1, 2],
         "f": "x",
     }
+
+
+@pytest.mark.parametrize("name", ["../other", "", "A", ".", 3, None, "a/b"])
+@pytest.mark.parametrize("setting", ["as", "from.sample"])
+def test_claim_that_names_no_variant_is_refused(
+    dataset: Dataset, setting: str, name: object
+) -> None:
+    claim(dataset, "judge", "dfs", "dfs", JUDGE)
+    path = f"{dataset.manifest}/judge@dfs.settings"
+    dataset.fs.pipe_file(path, json.dumps({**JUDGE, setting: name}).encode())
+    with pytest.raises(InputError, match=r"judge@dfs\.settings names the variant"):
+        made_by(dataset, "judge", "dfs")

@@ -27,7 +27,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 
 from pipelines.execution import intakes, job, launch
 from pipelines.execution.inference import Inference
@@ -36,12 +35,14 @@ from pipelines.execution.options import Job
 from pipelines.execution.parts import Claimed, parts, together
 from pipelines.execution.session import Session
 from schemas import manifest
+from schemas.entries import Entry
 from spar_core.dataset import Dataset
 from spar_core.engine.meter import Meter
 from spar_core.engine.protocol import ChatRequest
 from spar_core.engine.scripted import Script, ScriptedEngine
 from spar_core.engine.spec import EngineSpec
 from spar_core.stage import Context, Item, Stage
+from terminal.console import Console
 
 ITERATION = 1
 
@@ -309,15 +310,15 @@ def _paused(loop: Any) -> Iterator[None]:
         go_on.set()
 
 
-def entries(run: Path, some: Sequence[Claimed]) -> dict[str, manifest.Entry]:
+def entries(run: Path, some: Sequence[Claimed]) -> dict[str, Entry]:
     """The entries of some stages that count, by their path in the run."""
-    found: dict[str, manifest.Entry] = {}
+    found: dict[str, Entry] = {}
     for each in some:
         found |= Dataset(str(run), ITERATION).entries(each.part.stage.name, each.part.variant)
     return {str(Path(path).relative_to(run)): entry for path, entry in found.items()}
 
 
-def rows(run: Path, some: Mapping[str, manifest.Entry]) -> dict[str, list[str]]:
+def rows(run: Path, some: Mapping[str, Entry]) -> dict[str, list[str]]:
     """The rows that entries name, by table, as sorted text."""
     held: dict[str, list[str]] = {}
     for entry in some.values():
@@ -327,7 +328,7 @@ def rows(run: Path, some: Mapping[str, manifest.Entry]) -> dict[str, list[str]]:
     return {table: sorted(found) for table, found in sorted(held.items())}
 
 
-def contents(run: Path, some: Mapping[str, manifest.Entry]) -> dict[str, bytes]:
+def contents(run: Path, some: Mapping[str, Entry]) -> dict[str, bytes]:
     """What the files hold that entries are and name, by path."""
     paths = [*some, *(file.path for entry in some.values() for file in entry.files.values())]
     return {path: (run / path).read_bytes() for path in paths}

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from pipelines import evaluate
 from pipelines.execution.options import Job, Stages, all_stages, parse
 from pipelines.execution.parts import Claimed
 from pipelines.execution.plan import items
 from pipelines.execution.session import Session
-from schemas.manifest import Entry, folder
+from schemas.entries import Entry
+from schemas.manifest import folder
 from schemas.responses import WHOLE
 from spar_core.dataset import Dataset
 from spar_core.engine.protocol import ChatRequest
@@ -29,6 +29,7 @@ from spar_core.stages import rft
 from spar_core.stages.decode import ANSWERERS
 from spar_core.stages.teach import TEACHERS
 from spar_core.stages.writers import WRITERS
+from terminal.console import Console
 from tests.loopback import round_script
 from tests.pipelines import test_evaluate_resume
 from tests.pipelines.execution import crashes

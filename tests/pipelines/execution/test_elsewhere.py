@@ -88,6 +88,12 @@ def test_a_job_on_a_flink_cluster_is_found_by_its_name_then_by_its_id(cluster: s
         elsewhere.find(place)
 
 
+def test_a_login_in_the_address_of_a_cluster_is_not_noted() -> None:
+    given = options("--runner=FlinkRunner", "--flink_master=http://me:secret@flink:8081")
+    place = place_of(SimpleNamespace(_job_id="x"), given)
+    assert place == Place("FlinkRunner", "x")
+
+
 def test_a_job_on_dataflow_is_named_by_project_and_region() -> None:
     given = options("--runner=DataflowRunner", "--project=p", "--region=europe-west4")
     place = place_of(SimpleNamespace(job_id=lambda: "2026-1"), given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -44,6 +45,25 @@ def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pid": "1/../../etc"},
+        {"pid": True},
+        {"pid": -1},
+        {"host": 7},
+        {"host": "here\x1b[2J"},
+        {"process": None},
+        {"process": "x" * 1000},
+        {"more": 1},
+    ],
+)
+def test_a_holder_that_no_driver_writes_is_none(change: dict[str, object]) -> None:
+    plain = json.loads(Holder.me().to_json())
+    assert Holder.read(json.dumps(plain).encode()) is not None
+    assert Holder.read(json.dumps(plain | change).encode()) is None
 
 
 def test_a_second_holder_of_a_run_is_refused(tmp_path: Path) -> None:

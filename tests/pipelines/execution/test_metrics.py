@@ -10,7 +10,7 @@ from pipelines.execution.options import parse
 from pipelines.execution.parts import parts
 from pipelines.execution.plan import plan
 from pipelines.execution.session import Session
-from schemas.manifest import USAGE
+from schemas.entries import USAGE
 from spar_core.engine.meter import Usage
 from spar_core.methods import METHODS
 from tests.loopback import round_script, serving

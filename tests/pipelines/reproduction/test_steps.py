@@ -17,11 +17,11 @@ from pipelines.reproduction.record import Record
 from pipelines.reproduction.settings import SCALES, Settings, path_of, read
 from pipelines.reproduction.step import Step
 from pipelines.reproduction.steps import steps
+from schemas.names import VARIANT
 from spar_core.methods import METHODS
 from spar_core.stages.judge import JUDGE
 from spar_core.stages.sample import SAMPLE
 from spar_core.stages.writers import WRITERS
-from spar_core.variants import NAME
 from terminal.exits import NOTHING_LEFT
 from tests import committed
 
@@ -59,7 +59,7 @@ def test_every_evaluation_has_a_place_of_its_own(tmp_path: Path, scale: str) -> 
     places = Counter((each["run"], each["variant"]) for each in found)
     assert max(places.values()) == 1
     for each in found:
-        assert not each["variant"] or NAME.fullmatch(each["variant"])
+        assert not each["variant"] or VARIANT.fullmatch(each["variant"])
         assert not Path(each["run"]).is_absolute()
     measures = {each["measure"] for each in found}
     assert {"taught", "unseen", "ifeval", "refinement", "agreement", "decoding"} <= measures
