@@ -72,6 +72,18 @@ _LACKING = re.compile(
     r"|TypeError: ('typing\._SpecialForm' object|cannot create 'object' instances)"
     r"|UnicodeEncodeError: .* surrogates not allowed"
 )
+_EXIT = re.compile(
+    r"NameError: name '(exit|quit)' is not defined"
+    r"|AttributeError: module 'sys' has no attribute 'exit'"
+    r"|AttributeError: module 'os' has no attribute '(_exit|abort)'"
+    r"|BaseException: SystemExit$"
+)
+"""What Monty says where a program ends itself: it lacks the functions that do so."""
+
+_EXITS = "def SystemExit(*_): raise BaseException('SystemExit')"
+"""Put before a program: Monty breaks where its own is called with anything but a text."""
+
+_NO_CALL = re.compile(r"\bSystemExit\b(?!\s*\()")
 _UNKNOWN = re.compile(
     r"NameError: name '(?P<name>\w+)' is not defined"
     r"|AttributeError: (type object )?'(?P<type>\w+)' (object )?"
@@ -107,8 +119,12 @@ def ran(
             external_modules=_MODULES,
         ) as session:
             _confine_worker(session, seconds, memory_mb)
+            # A program that also catches it, or names it, needs the real one.
+            program = f"{_EXITS}\n{code}" if _is_only_raised(code) else code
             end = session.feed_run(
-                f"{code}\n{last}", inputs={name: arguments}, print_callback=CollectString(PRINTED)
+                f"{program}\n{last}",
+                inputs={name: arguments},
+                print_callback=CollectString(PRINTED),
             )
         if not (isinstance(end, tuple) and end[:1] == (mark,)):
             raise _Undone("failed", "it returned before its last line")
@@ -122,10 +138,17 @@ def ran(
     return {"outcome": outcome, "message": _one_line(message)}
 
 
+def _is_only_raised(code: str) -> bool:
+    """Whether a program calls `SystemExit` and uses it in no other way."""
+    return "SystemExit" in code and not _NO_CALL.search(code)
+
+
 def classified(error: str) -> tuple[str, str]:
     """Outcome and message of a program that ended with an error, as Monty words it."""
     if limit := _LIMIT.match(error):
         return "limit", limit[0]
+    if _EXIT.match(error):
+        return "failed", "SystemExit"
     unknown = _UNKNOWN.match(error)
     lacking = _LACKING.match(error) or (unknown and _is_python(**unknown.groupdict()))
     return "unsupported" if lacking else "failed", error

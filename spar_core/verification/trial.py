@@ -21,7 +21,7 @@ def _each(responses):
     for response in responses:
         try:
             answer = {NAME}(response)
-        except Exception:
+        except BaseException:
             answer = None
         answers.append(answer if answer is True or answer is False else None)
     return answers

@@ -34,6 +34,9 @@ def test_an_error_on_one_answer_costs_that_one() -> None:
         ("def check(response): return True", "failed", "NameError"),
         ("def evaluate(response): return (", "failed", ""),
         ("def evaluate(response): raise SystemExit", "failed", "SystemExit"),
+        ("def evaluate(response): raise SystemExit(1)", "failed", "SystemExit"),
+        ("import sys\ndef evaluate(response): sys.exit(response)", "failed", "SystemExit"),
+        ("def evaluate(response): exit()", "failed", "SystemExit"),
         ("import nltk\ndef evaluate(response): return True", "unsupported", "nltk"),
         ("def evaluate(response):\n import nltk\n return True", "unsupported", "nltk"),
         ("def evaluate(response):\n while True: pass", "limit", "time"),
@@ -46,6 +49,12 @@ def test_one_that_says_nothing_says_why(code: str, outcome: str, said: str) -> N
     assert found.outcome == outcome
     assert said in found.message
     assert found.answers == (None, None, None)
+
+
+@pytest.mark.parametrize("end", ["raise SystemExit", "raise SystemExit(1)", "exit(1)"])
+def test_an_end_on_one_answer_costs_that_one(end: str) -> None:
+    found = tried(f"def evaluate(response):\n    if not response: {end}\n    return True")
+    assert found == Trial("ran", "SystemExit", (True, None, True))
 
 
 def test_a_limit_on_one_answer_is_not_passed_over() -> None:
