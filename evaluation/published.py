@@ -44,10 +44,12 @@ def rows_of(path: Path, remedy: str) -> Iterator[tuple[int, Any]]:
     if path.suffix != ".parquet":
         yield from json_lines(path, remedy)
         return
-    import pyarrow.parquet as pq
+    from spar_core.parquet_rows import ParquetRows  # loads Arrow
 
     try:
-        yield from enumerate(pq.read_table(path).to_pylist(), 1)
+        with path.open("rb") as file:
+            rows = ParquetRows(file, str(path))
+            yield from enumerate(rows.values(rows.schema.names), 1)
     except (OSError, ValueError) as error:
         raise BadData(f"{path}: cannot be read ({error}); {remedy}") from None
 

@@ -15,7 +15,6 @@ from itertools import chain, islice
 from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.pairs import Message
 from schemas.prompts import Check
@@ -25,6 +24,7 @@ from spar_core.checks.ground_truth import GROUND_TRUTH, read_ground_truth
 from spar_core.checks.library import NoChecker
 from spar_core.checks.reading import read_checks, read_complete
 from spar_core.input_files import STDIN, kind_of, opened
+from spar_core.parquet_rows import LargeRow, ParquetRows
 from spar_core.prompt_chats import BadChat, read_chat
 from spar_core.prompt_columns import (
     CHATS,
@@ -40,7 +40,7 @@ from spar_core.prompt_columns import (
 )
 from spar_core.surrogates import shown
 from terminal.exits import InputError
-from terminal.text import reason
+from terminal.text import reason, without_logins
 
 _LOOKED_AT = 100
 """Rows of JSON that are looked at for the column of a file."""
@@ -102,11 +102,11 @@ def read(path: str, columns: Sequence[str] = COLUMNS) -> Iterator[InputRow]:
         if kind == "json" and _begins_list(path):
             kind = "list"
         with opened(path, seeks=kind == "parquet") as file:
-            yield from _rows(path, kind, file, columns)
+            yield from _rows(without_logins(path), kind, file, columns)
     except InputError:
         raise
     except Exception as error:  # file systems and compressions raise what their libraries do
-        raise InputError(f"cannot read {path}: {reason(error)}") from None
+        raise InputError(f"cannot read {without_logins(path)}: {reason(error)}") from None
 
 
 def _rows(path: str, kind: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
@@ -303,8 +303,8 @@ def _read_csv(
 
 
 def _read_parquet(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:
-    parquet = pq.ParquetFile(file)
-    schema = parquet.schema_arrow
+    rows = ParquetRows(file, path)
+    schema = rows.schema
     column = first_of(columns, schema.names)
     if column is None:
         raise InputError(
@@ -316,19 +316,20 @@ def _read_parquet(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterato
     parts = [each.name for each in schema if each.name in beside and _is_text(each)]
     exact = {column, *OWN, *parts}
     number = 0
-    for batch in parquet.iter_batches(batch_size=1024, columns=read_ones):
-        for values in zip(*batch.columns, strict=True):
-            number += 1
-            source = f"{path}:{number}"
-            try:
-                row = {
-                    name: value.as_py() if name in exact else _lenient(value)
-                    for name, value in zip(batch.schema.names, values, strict=True)
-                }
-            except UnicodeDecodeError as error:
-                yield InputRow(source, None, "not_utf8", f"not UTF-8: {error.reason}")
-                continue
-            yield _checked(source, row, column, columns)
+    for number, values in enumerate(rows.read(read_ones), 1):
+        source = f"{path}:{number}"
+        if isinstance(values, LargeRow):
+            yield InputRow(source, None, "too_large", str(values))
+            continue
+        try:
+            row = {
+                name: value.as_py() if name in exact else _lenient(value)
+                for name, value in values.items()
+            }
+        except UnicodeDecodeError as error:
+            yield InputRow(source, None, "not_utf8", f"not UTF-8: {error.reason}")
+            continue
+        yield _checked(source, row, column, columns)
     if not number:
         yield InputRow(path, None, "empty_file", "the file has no rows")
 

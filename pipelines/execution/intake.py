@@ -21,6 +21,7 @@ from spar_core.prompt_columns import COLUMNS, choice
 from spar_core.prompt_files import InputRow, read, remedy
 from spar_core.surrogates import shown
 from terminal.exits import InputError
+from terminal.text import without_logins
 
 STAGE = "prompts"
 _SHARD_ROWS = 10_000
@@ -410,7 +411,8 @@ def commit_failures(
     The same reading changes nothing.
     """
     wanted: dict[str, list[InputRow]] = {}
-    of_files: dict[str, list[InputRow]] = {path: [] for path in paths}
+    named = [without_logins(path) for path in paths]
+    of_files: dict[str, list[InputRow]] = {path: [] for path in named}
     for row in failures:
         of_files[_file(row.source)].append(row)
     for path, rows in of_files.items():
@@ -418,7 +420,7 @@ def commit_failures(
             some = rows[start : start + _HELD_FAILURES]
             digest = hashlib.sha256(shown(repr((path, some))).encode())
             wanted[f"failures-{digest.hexdigest()[:16]}"] = some
-    read = {shown(path) for path in paths}
+    read = {shown(path) for path in named}
     committed = {
         path: entry
         for path, entry in dataset.entries(stage).items()

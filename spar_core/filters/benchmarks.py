@@ -10,7 +10,8 @@ from typing import IO, Any
 
 import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from spar_core.parquet_rows import ParquetRows
 
 FIELDS = ("prompt", "instruction", "input", "question", "text")
 CHATS = ("messages", "turns", "conversation", "conversations")
@@ -78,7 +79,7 @@ def _rows(path: str) -> Iterator[tuple[int, Any]]:
         name = name.removesuffix(ending)
     if name.endswith(".parquet"):
         with fsspec.open(path, "rb") as file:
-            yield from enumerate(_parquet(file), 1)
+            yield from enumerate(_parquet(path, file), 1)
         return
     with fsspec.open(path, "rt", compression="infer", encoding="utf-8-sig", newline="") as file:
         if name.endswith(".csv"):
@@ -91,11 +92,9 @@ def _rows(path: str) -> Iterator[tuple[int, Any]]:
             yield from _jsonl(file)
 
 
-def _parquet(file: IO[bytes]) -> Iterator[Any]:
-    parquet = pq.ParquetFile(file)
-    columns = [name for name in (*FIELDS, *CHATS) if name in parquet.schema_arrow.names]
-    for batch in parquet.iter_batches(batch_size=1024, columns=columns):
-        yield from batch.to_pylist()
+def _parquet(path: str, file: IO[bytes]) -> Iterator[Any]:
+    rows = ParquetRows(file, path)
+    yield from rows.values([name for name in (*FIELDS, *CHATS) if name in rows.schema.names])
 
 
 def _csv(file: IO[str]) -> Iterator[tuple[int, Any]]:
