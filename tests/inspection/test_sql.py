@@ -385,6 +385,24 @@ def test_rows_go_to_other_programs_as_csv(
 
 
 @pytest.mark.usefixtures("opened_once")
+def test_cells_of_csv_are_exact_and_a_query_can_make_them_no_formulas(
+    finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The remedy is that of docs/sql.md."""
+    page = (Path(__file__).parents[2] / "docs" / "sql.md").read_text()
+    remedy = "regexp_replace(columns(*)::varchar, '^[=+@\\t\\r-]', '''\\0')"
+    assert f"select {remedy} from failures" in page
+    rows = "(select '=1+1' a, '+1' b, '-1' c, '@x' d, e'\\tx' e, e'\\rx' f, 'x=1' g, '' h, null i)"
+    cells = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "x=1", "", ""]
+    for query, shown in (
+        (f"from {rows}", cells),
+        (f"select {remedy} from {rows}", [*(f"'{cell}" for cell in cells[:6]), *cells[6:]]),
+    ):
+        out = lines(finished_run, query, "csv", capsys)
+        assert list(csv.reader(io.StringIO(out, newline="")))[1] == shown
+
+
+@pytest.mark.usefixtures("opened_once")
 def test_rows_go_to_other_programs_as_json(
     finished_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
