@@ -106,7 +106,7 @@ def read(path: str, columns: Sequence[str] = COLUMNS) -> Iterator[InputRow]:
     except InputError:
         raise
     except Exception as error:  # file systems and compressions raise what their libraries do
-        raise InputError(f"cannot read {without_logins(path)}: {reason(error)}") from None
+        raise InputError(without_logins(f"cannot read {path}: {reason(error)}")) from None
 
 
 def _rows(path: str, kind: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[InputRow]:

@@ -6,10 +6,12 @@ import gzip
 import os
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from spar_core import parquet_rows
 from spar_core.input_files import find
 from spar_core.prompt_files import read
 from terminal.exits import InputError
@@ -95,3 +97,27 @@ def test_files_are_found_in_order_and_none_is_an_error(tmp_path: Path) -> None:
     assert find(f"{tmp_path}/*.jsonl") == [f"{tmp_path}/a.jsonl", f"{tmp_path}/b.jsonl"]
     with pytest.raises(InputError, match="no such file"):
         find(f"{tmp_path}/*.parquet")
+
+
+def test_a_row_of_parquet_over_the_limit_is_told_and_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_rows, "ROW_BYTES", 1000)
+    path = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"prompt": ["a", "x" * 1001, "b"]}), path)
+    one, large, other = read(str(path))
+    assert (one.prompt, other.prompt) == ("a", "b")
+    assert (large.source, large.prompt, large.error) == (f"{path}:2", None, "too_large")
+    assert large.message.startswith("the row holds 0.0 MB, and at most") and not large.payload
+
+
+def test_a_login_in_the_url_of_a_file_is_in_no_source_and_no_message() -> None:
+    with fsspec.open("memory://u:se/cret@in.jsonl", "w") as file:
+        file.write('{"prompt": "a"}\nnonsense\n')
+    rows = list(read("memory://u:se/cret@in.jsonl"))
+    assert [row.source for row in rows] == ["memory://***@in.jsonl:1", "memory://***@in.jsonl:2"]
+
+    with pytest.raises(InputError) as refused:
+        list(read("nowhere://u:se/cret@host/in.jsonl"))
+    assert str(refused.value).startswith("cannot read nowhere://***@host/in.jsonl: ")
+    assert "cret" not in str(refused.value)
