@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from inspection import catalog
 from inspection.catalog import NoCatalog
@@ -195,7 +195,7 @@ def _print_rows(run: str, sql: str, shape: str, out: Console) -> None:
     # On a terminal nothing is written that it would act on; to files and programs all as it is.
     shown = as_text if sys.stdout.isatty() else str
     with _asked(run, sql, shape) as answer:
-        written = csv.writer(sys.stdout, lineterminator="\n")
+        written = csv.writer(_Lines(sys.stdout), lineterminator="\r\n")
         if shape == "csv":
             written.writerow([shown(column[0]) for column in answer.description])
         while batch := answer.fetchmany(_BATCH):
@@ -205,6 +205,20 @@ def _print_rows(run: str, sql: str, shape: str, out: Console) -> None:
             else:
                 sys.stdout.writelines(f"{shown(finite(row[0]))}\n" for row in batch)
     sys.stdout.flush()
+
+
+class _Lines:
+    """A text file that rows of CSV are written to with `\\n` at their ends.
+
+    The writer quotes a cell that holds a character of its line's end: with `\\r\\n` all cells are
+    quoted that a reader would part.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, row: str) -> int:
+        return self._file.write(row.removesuffix("\r\n") + "\n")
 
 
 def _write_catalog(run: str, file: str, out: Console) -> None:
