@@ -10,12 +10,12 @@ from pathlib import Path
 def descendants(ancestor: int | None = None) -> dict[int, str]:
     """The processes under one, this one say, zombies included, by pid: their command lines."""
     parents: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
         try:
-            fields = stat.read_text().rpartition(")")[2].split()
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        parents[int(stat.parent.name)] = int(fields[1])
+        parents[int(pid)] = int(fields[1])
     return {
         pid: _command(pid) for pid in parents if _is_under(ancestor or os.getpid(), pid, parents)
     }
