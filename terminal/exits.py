@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from terminal.console import Console
-from terminal.text import as_text, without_logins
 
 DONE = 0
 BAD_USAGE = 2
@@ -31,5 +30,5 @@ class InputError(Exception):
 def complain(console: Console, message: str, code: int) -> int:
     """Say in one line what went wrong; returns the exit code."""
     if message:
-        console.print(f"error: {as_text(without_logins(message))}", markup=False, soft_wrap=True)
+        console.print(f"error: {message}", markup=False, soft_wrap=True)
     return code

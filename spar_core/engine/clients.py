@@ -62,12 +62,12 @@ async def connect(spec: EngineSpec, url: str, meter: Meter) -> ClosableEngine:
     if is_several(url):
         return await _pool(spec, meter)
     cards = await _cards(spec, url)
-    model = served_name(spec, url, cards) if spec.serve else spec.model or only_model(url, cards)
+    model = name_at_server(spec, url, cards) if spec.serve else spec.model or only_model(url, cards)
     card = cards.get(name_in(cards, model) or "")
     return client_of(spec, url, model, meter, card, patience_s=spec.patience_s)
 
 
-def served_name(spec: EngineSpec, url: str, cards: Mapping[str, Card]) -> str:
+def name_at_server(spec: EngineSpec, url: str, cards: Mapping[str, Card]) -> str:
     """Return the name by which the server of a user's command knows its model.
 
     Some go by the path that they were given, some by a name in their command line. What lists one

@@ -55,7 +55,7 @@ def parse_body(text: str) -> str:
         raise ValueError(
             "seed can only be null, to leave it out: each request has its own, drawn from --seed"
         )
-    return _written(plain)
+    return written(plain)
 
 
 def fields_of(body: str) -> Mapping[str, Any]:
@@ -66,7 +66,7 @@ def fields_of(body: str) -> Mapping[str, Any]:
 
 def binding(body: str) -> str:
     """Return what of a body changes answers, and so binds the rows that are made with it."""
-    return _written({n: value for n, value in fields_of(body).items() if n not in _HARMLESS_NAMES})
+    return written({n: value for n, value in fields_of(body).items() if n not in _HARMLESS_NAMES})
 
 
 class WithBody:
@@ -87,7 +87,8 @@ class WithBody:
         return await self._engine.chat(dataclasses.replace(request, body=self._fields))
 
 
-def _written(fields: Mapping[str, Any]) -> str:
+def written(fields: Mapping[str, Any]) -> str:
+    """Return fields as JSON, with the same text for equal fields; "" for none."""
     if not fields:
         return ""
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

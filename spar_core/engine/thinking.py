@@ -8,13 +8,12 @@ refused.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from spar_core.engine.request_body import fields_of
+from spar_core.engine.request_body import fields_of, written
 
 DEFAULT = "default"
 """Nothing is asked for: the model does what it does by itself."""
@@ -195,10 +194,7 @@ def with_thinking(body: str, fields: Mapping[str, Any]) -> str:
         raise ValueError(
             f"it sets {', '.join(both)}, which --engine_body sets, too: leave one of the two out"
         )
-    merged = {**own, **fields}
-    if not merged:
-        return ""
-    return json.dumps(merged, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return written({**own, **fields})
 
 
 def _vendor(url: str) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-from pathlib import Path
 
 import pytest
 from rich.text import Text
@@ -12,6 +10,7 @@ from rich.text import Text
 from terminal.console import Console
 from terminal.exits import complain
 from terminal.text import as_table, without_logins
+from tests.sources import modules_that_name
 
 EVIL = "a\x1b[2J\x1b]0;title\x07b\rc\x9bd\u202ee"
 SPELT = "a\\u001b[2J\\u001b]0;title\\u0007b\\u000dc\\u009bd\\u202ee"
@@ -83,15 +82,4 @@ def test_logins_in_urls_are_left_out(text: str, shown: str) -> None:
 
 
 def test_all_commands_print_through_this_console() -> None:
-    root = Path(__file__).parents[2]
-    names = subprocess.run(
-        ["git", "ls-files", "*.py"], cwd=root, capture_output=True, text=True, check=True
-    ).stdout.split()
-    others = [
-        name
-        for name in names
-        if not name.startswith("tests/")
-        and name != "terminal/console.py"
-        and "rich.console" in (root / name).read_text()
-    ]
-    assert others == []
+    assert modules_that_name("rich.console", but=("tests/", "terminal/console.py")) == []

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from terminal.log import warn
+from tests.sources import modules_that_name
 
 
 def test_a_warning_is_text_without_login(caplog: pytest.LogCaptureFixture) -> None:
@@ -18,15 +16,5 @@ def test_a_warning_is_text_without_login(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_all_warnings_go_this_way() -> None:
-    root = Path(__file__).parents[2]
-    names = subprocess.run(
-        ["git", "ls-files", "*.py"], cwd=root, capture_output=True, text=True, check=True
-    ).stdout.split()
-    others = [
-        name
-        for name in names
-        if not name.startswith(("tests/", "benchmarks/"))
-        and name != "terminal/log.py"
-        and "getLogger(__name__)" in (root / name).read_text()
-    ]
-    assert others == []
+    may = ("tests/", "benchmarks/", "terminal/log.py")
+    assert modules_that_name("getLogger(__name__)", but=may) == []
